@@ -1,0 +1,112 @@
+//! Accounts and their money.
+
+use leasehold_domain::{Money, names};
+use leasehold_store::{
+    Store,
+    accounts::{Account, AccountState, NewAccount},
+    activity::Actor,
+    books::Booked,
+};
+
+use crate::{CommandError, Result, commit};
+
+/// Creates an account with its owner and its empty wallet.
+pub async fn create(store: &Store, actor: &Actor, new: &NewAccount) -> Result<Account> {
+    names::email(&new.email)?;
+    for name in [Some(&new.first_name), Some(&new.last_name), new.company.as_ref()].into_iter().flatten() {
+        names::person(name)?;
+    }
+    let mut tx = store.begin().await?;
+    let account = tx.create_account(new).await?;
+    tx.log(actor, "account.create", Some(&account.id), None, &format!("number {}", account.number)).await?;
+    commit(tx).await?;
+    Ok(account)
+}
+
+/// Money in or out, by an operator's word.
+#[derive(Clone, Debug)]
+pub struct Movement<'a> {
+    /// Which account: its id or number.
+    pub account: &'a str,
+    /// How much, as written.
+    pub amount: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// Makes the movement happen once, however often it is asked for; without one, each call moves money.
+    pub reference: Option<&'a str>,
+}
+
+/// Pays money into a wallet; answers the account's balance afterwards and whether this was the first time.
+pub async fn credit(store: &Store, actor: &Actor, movement: &Movement<'_>) -> Result<(Money, Booked)> {
+    book(store, actor, movement, "top_up").await
+}
+
+/// Takes money out of a wallet.
+pub async fn debit(store: &Store, actor: &Actor, movement: &Movement<'_>) -> Result<(Money, Booked)> {
+    book(store, actor, movement, "debit").await
+}
+
+async fn book(store: &Store, actor: &Actor, m: &Movement<'_>, what: &str) -> Result<(Money, Booked)> {
+    let mut tx = store.begin().await?;
+    let account = tx.find_account(m.account).await?;
+    let amount = Money::parse(m.amount, account.currency()?).map_err(|e| CommandError::Invalid(e.to_string()))?;
+    if m.reason.trim().is_empty() {
+        return Err(CommandError::Invalid("a reason is needed: it is what the books say later".into()));
+    }
+    let reference = m.reference.map_or_else(|| format!("{what}:{}", tx.new_id()), |r| format!("{what}:{}:{r}", account.id));
+    let mut books = tx.books(&account.id).await?;
+    let booked = if what == "debit" { books.debit(&reference, amount, m.reason).await? } else { books.top_up(&reference, amount, m.reason).await? };
+    let balance = books.available();
+    if booked == Booked::New {
+        tx.log(actor, &format!("account.{what}"), Some(&account.id), None, &format!("{amount}, {}", m.reason)).await?;
+    }
+    commit(tx).await?;
+    Ok((balance, booked))
+}
+
+/// Freezes an account or makes it active again.
+pub async fn set_state(store: &Store, actor: &Actor, account: &str, state: AccountState) -> Result<()> {
+    let mut tx = store.begin().await?;
+    let account = tx.find_account(account).await?;
+    if account.state == AccountState::Closed {
+        return Err(CommandError::Refused(format!("account {} is closed", account.number)));
+    }
+    tx.set_account_state(&account.id, state).await?;
+    tx.log(actor, &format!("account.{state}"), Some(&account.id), None, "").await?;
+    commit(tx).await
+}
+
+/// Adds an OpenSSH public key, which goes onto every server built from then on; answers its number.
+pub async fn add_ssh_key(store: &Store, actor: &Actor, account: &str, name: &str, public_key: &str) -> Result<i64> {
+    names::person(name)?;
+    let key = parse_ssh_key(public_key)?;
+    let line = key.to_openssh().map_err(|e| CommandError::Invalid(e.to_string()))?;
+    let fingerprint = key.fingerprint(ssh_key::HashAlg::Sha256).to_string();
+    let mut tx = store.begin().await?;
+    let account = tx.find_account(account).await?;
+    let number = tx.add_ssh_key(&account.id, name, &fingerprint, &line).await.map_err(|e| match e {
+        e if e.is_duplicate() => CommandError::Refused(format!("the account has this key already ({fingerprint})")),
+        e => e.into(),
+    })?;
+    tx.log(actor, "ssh_key.add", Some(&account.id), None, &fingerprint).await?;
+    commit(tx).await?;
+    Ok(number)
+}
+
+const RSA_MIN_BITS: usize = 2048;
+
+fn parse_ssh_key(text: &str) -> Result<ssh_key::PublicKey> {
+    let text = text.trim();
+    if text.contains("PRIVATE KEY") {
+        return Err(CommandError::Invalid("this is a private key; keep it to yourself and give the .pub file".into()));
+    }
+    if text.contains('\n') || text.contains('\r') {
+        return Err(CommandError::Invalid("an SSH key is one line".into()));
+    }
+    let key = ssh_key::PublicKey::from_openssh(text).map_err(|e| CommandError::Invalid(format!("not an OpenSSH public key ({e}); it looks like: ssh-ed25519 AAAA… name")))?;
+    let short_rsa = key.key_data().rsa().is_some_and(|rsa| rsa.n.as_positive_bytes().map_or(0, |n| n.len() * 8) < RSA_MIN_BITS);
+    if short_rsa {
+        return Err(CommandError::Invalid(format!("RSA keys need at least {RSA_MIN_BITS} bits; better: ssh-keygen -t ed25519")));
+    }
+    Ok(key)
+}

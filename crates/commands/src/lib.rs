@@ -1,0 +1,21 @@
+//! Every transaction that a person asks for: order, top up, power, retry, keys. One function a request, one commit each.
+
+pub mod accounts;
+pub mod catalog;
+mod error;
+pub mod keys;
+pub mod operate;
+pub mod order;
+pub mod servers;
+
+pub use error::{CommandError, Result};
+
+use leasehold_store::{Tx, crash};
+
+/// Commits what a person asked for, with the crash points around it.
+pub(crate) async fn commit(tx: Tx) -> Result<()> {
+    crash::point("command.before_commit").await;
+    tx.commit().await?;
+    crash::point("command.committed").await;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What only operators ask for: nodes, mails, matters, ticks.
+
+use leasehold_domain::{MailId, NodeId};
+use leasehold_store::{Queue, Store, activity::Actor, nodes::NodeState};
+
+use crate::{Result, commit};
+
+/// Opens a node for new servers or closes it.
+pub async fn set_node_state(store: &Store, actor: &Actor, node: &NodeId, state: NodeState) -> Result<()> {
+    let mut tx = store.begin().await?;
+    tx.set_node_state(node, state).await?;
+    tx.want(Queue::Nodes, node.as_str()).await?;
+    tx.log(actor, &format!("node.{state}"), None, None, node.as_str()).await?;
+    commit(tx).await
+}
+
+/// Has every node looked at now.
+pub async fn look_at_nodes(store: &Store) -> Result<()> {
+    let mut tx = store.begin().await?;
+    for node in tx.nodes().await? {
+        tx.want(Queue::Nodes, node.id.as_str()).await?;
+    }
+    commit(tx).await
+}
+
+/// Writes a mail once more; answers the new id.
+pub async fn resend_mail(store: &Store, actor: &Actor, id: &MailId) -> Result<String> {
+    let mut tx = store.begin().await?;
+    let new = tx.resend_mail(id).await?;
+    tx.attended("mail_dead", &format!("mail:{id}"), &actor.name).await?;
+    tx.log(actor, "mail.resend", None, None, &format!("{id} as {new}")).await?;
+    commit(tx).await?;
+    Ok(new)
+}
+
+/// Closes a matter.
+pub async fn close_attention(store: &Store, actor: &Actor, id: &str) -> Result<()> {
+    let mut tx = store.begin().await?;
+    tx.close_attention(id, &actor.name).await?;
+    tx.log(actor, "attention.close", None, None, id).await?;
+    commit(tx).await
+}
+
+/// Makes a tick due now.
+pub async fn ring_tick(store: &Store, actor: &Actor, name: &str) -> Result<()> {
+    let mut tx = store.begin().await?;
+    tx.ring_tick(name).await?;
+    tx.log(actor, "tick.run", None, None, name).await?;
+    commit(tx).await
+}
+
+/// Stops or resumes a tick.
+pub async fn pause_tick(store: &Store, actor: &Actor, name: &str, paused: bool) -> Result<()> {
+    let mut tx = store.begin().await?;
+    tx.pause_tick(name, paused).await?;
+    tx.log(actor, if paused { "tick.pause" } else { "tick.resume" }, None, None, name).await?;
+    commit(tx).await
+}

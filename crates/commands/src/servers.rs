@@ -1,0 +1,203 @@
+//! What a customer or an operator asks of a server. Each writes what should be; a worker makes it so.
+
+use std::time::Duration;
+
+use leasehold_domain::{
+    names,
+    server::{BuildKind, Goal, HoldKind, Status},
+};
+use leasehold_store::{Store, Tx, activity::Actor, notices::SignIn, sealed::Place, servers::Server};
+use secrecy::SecretString;
+
+use crate::{CommandError, Result, commit};
+
+/// Loads a server under its account's lock and its own.
+async fn locked(tx: &mut Tx, id: &str) -> Result<Server> {
+    let found = tx.find_server(id).await?;
+    tx.books(&found.account_id).await?;
+    Ok(tx.lock_server(&found.id).await?)
+}
+
+async fn done(mut tx: Tx, actor: &Actor, s: &Server, action: &str, detail: &str) -> Result<Server> {
+    tx.log(actor, action, Some(&s.account_id), Some(&s.id), detail).await?;
+    let server = tx.server(&s.id).await?;
+    commit(tx).await?;
+    Ok(server)
+}
+
+fn refuse(s: &Server, verb: &str, why: &str) -> CommandError {
+    CommandError::Refused(format!("server {} cannot be {verb}: it {why}", s.label))
+}
+
+/// Refused while held, building, failed or ending.
+fn must_be_delivered(s: &Server, verb: &str) -> Result<()> {
+    if s.goal == Goal::Terminated {
+        return Err(refuse(s, verb, "is being terminated"));
+    }
+    if s.held || s.status == Status::Suspended {
+        return Err(refuse(s, verb, "is suspended"));
+    }
+    match s.status {
+        Status::Running | Status::Stopped => Ok(()),
+        other => Err(refuse(s, verb, &format!("is {other}"))),
+    }
+}
+
+/// On.
+pub async fn start(store: &Store, actor: &Actor, id: &str) -> Result<Server> {
+    power(store, actor, id, Goal::Running, "started").await
+}
+
+/// Off.
+pub async fn stop(store: &Store, actor: &Actor, id: &str) -> Result<Server> {
+    power(store, actor, id, Goal::Stopped, "stopped").await
+}
+
+async fn power(store: &Store, actor: &Actor, id: &str, goal: Goal, verb: &str) -> Result<Server> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    must_be_delivered(&s, verb)?;
+    if s.goal == goal {
+        return Err(refuse(&s, verb, &format!("is {verb} already, or about to be")));
+    }
+    tx.set_goal(&s.id, goal).await?;
+    done(tx, actor, &s, &format!("server.{verb}"), "").await
+}
+
+/// Off and on again.
+pub async fn reboot(store: &Store, actor: &Actor, id: &str) -> Result<Server> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    must_be_delivered(&s, "rebooted")?;
+    if s.status != Status::Running || s.goal != Goal::Running {
+        return Err(refuse(&s, "rebooted", "is not running"));
+    }
+    tx.ask_reboot(&s.id).await?;
+    done(tx, actor, &s, "server.reboot", "").await
+}
+
+/// A new system on the same server; everything on its disk is lost.
+pub async fn reinstall(store: &Store, actor: &Actor, id: &str, template: Option<&str>) -> Result<Server> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    must_be_delivered(&s, "reinstalled")?;
+    let template = tx.offered_template(template.unwrap_or(s.template_id.as_str())).await?;
+    if template.min_disk_gb > s.disk_gb {
+        return Err(CommandError::Invalid(format!("template '{}' needs {} GB of disk, the server has {} GB", template.id, template.min_disk_gb, s.disk_gb)));
+    }
+    tx.ask_reinstall(&s, &template.id).await?;
+    done(tx, actor, &s, "server.reinstall", template.id.as_str()).await
+}
+
+/// Another build of a failed server; the price is held anew.
+pub async fn retry(store: &Store, actor: &Actor, id: &str) -> Result<Server> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    if s.status != Status::Failed || s.goal == Goal::Terminated {
+        return Err(refuse(&s, "retried", &format!("is {}", if s.goal == Goal::Terminated { "being terminated" } else { s.status.as_str() })));
+    }
+    if s.build == BuildKind::First {
+        tx.books(&s.account_id).await?.reopen_lease(&s.id, s.generation + 1).await?;
+    }
+    tx.ask_retry(&s).await?;
+    tx.attended("build_failed", &format!("server:{}", s.id), &actor.name).await?;
+    done(tx, actor, &s, "server.retry", &format!("generation {}", s.generation + 1)).await
+}
+
+/// The end. The lease ends now; an order that never ran gets its money back now. Asking twice is asking once.
+pub async fn terminate(store: &Store, actor: &Actor, id: &str) -> Result<Server> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    if s.goal == Goal::Terminated {
+        return Ok(s);
+    }
+    tx.books(&s.account_id).await?.end_lease(&s.id, s.generation).await?;
+    tx.set_goal(&s.id, Goal::Terminated).await?;
+    done(tx, actor, &s, "server.terminate", "").await
+}
+
+/// Takes a server off the net and off power until the hold is lifted.
+pub async fn suspend(store: &Store, actor: &Actor, id: &str, kind: HoldKind, reason: &str) -> Result<Server> {
+    if kind == HoldKind::Billing {
+        return Err(CommandError::Refused("a billing hold is placed by an unpaid charge only; use --kind abuse or admin".into()));
+    }
+    if reason.trim().is_empty() {
+        return Err(CommandError::Invalid("a reason is needed".into()));
+    }
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    if s.goal == Goal::Terminated {
+        return Err(refuse(&s, "suspended", "is being terminated"));
+    }
+    tx.place_hold(&s.id, kind, reason).await?;
+    done(tx, actor, &s, "server.suspend", &format!("{kind}: {reason}")).await
+}
+
+/// Lifts a hold.
+pub async fn unsuspend(store: &Store, actor: &Actor, id: &str, kind: HoldKind) -> Result<Server> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    if !tx.lift_hold(&s.id, kind).await? {
+        return Err(refuse(&s, "unsuspended", &format!("has no {kind} hold")));
+    }
+    done(tx, actor, &s, "server.unsuspend", kind.as_str()).await
+}
+
+/// Changes the customer's name for a server.
+pub async fn label(store: &Store, actor: &Actor, id: &str, label: &str) -> Result<Server> {
+    names::label(label)?;
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    tx.set_label(&s.id, label).await?;
+    done(tx, actor, &s, "server.label", label).await
+}
+
+/// An operator's word that the matter is settled: open attention is closed, and a machine that its node cannot be asked about counts as gone.
+pub async fn resolve(store: &Store, actor: &Actor, id: &str, reason: &str, quarantine: Duration) -> Result<Server> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    let over = matches!(s.status, Status::Failed | Status::Terminated) && s.node_id.is_some();
+    if over {
+        let free_at = tx.now + quarantine;
+        tx.resolve_as_gone(&s, free_at).await?;
+    }
+    for kind in ["build_failed", "step_stuck", "agent_missing", "machine_gone", "reinstall_failed", "parked"] {
+        tx.attended(kind, &format!("server:{}", s.id), &actor.name).await?;
+    }
+    done(tx, actor, &s, "server.resolve", &format!("{reason}{}", if over { "; its machine counts as gone" } else { "" })).await
+}
+
+/// Where and how to sign in. Each reading is logged.
+pub async fn credentials(store: &Store, actor: &Actor, id: &str) -> Result<(SignIn, Option<SecretString>)> {
+    let mut tx = store.begin().await?;
+    let s = tx.find_server(id).await?;
+    if s.running_at.is_none() || s.status == Status::Terminated {
+        return Err(CommandError::Refused(format!("server {} has no credentials: it is {}", s.label, s.status)));
+    }
+    let sign_in = tx.sign_in(&s).await?;
+    let password = tx.secret(Place { table: "servers", column: "password", id: s.id.as_str() }).await?;
+    tx.log(actor, "server.credentials", Some(&s.account_id), Some(&s.id), "read").await?;
+    commit(tx).await?;
+    Ok((sign_in, password))
+}
+
+/// Asks for a new root password; answers the number of the request, see [`password_reset_answer`].
+pub async fn password_reset(store: &Store, actor: &Actor, id: &str) -> Result<(Server, i64)> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    must_be_delivered(&s, "given a new password")?;
+    if s.status != Status::Running {
+        return Err(refuse(&s, "given a new password", "is not running"));
+    }
+    let number = tx.ask_password(&s.id).await?;
+    Ok((done(tx, actor, &s, "server.password_reset", "").await?, number))
+}
+
+/// Whether a password reset was answered; an error when it failed.
+pub async fn password_reset_answer(store: &Store, s: &Server, number: i64) -> Result<bool> {
+    let s = store.read().await?.server(&s.id).await?;
+    match s.password_error {
+        Some(why) if s.password_done >= number => Err(CommandError::TryAgain(format!("the password of {} was not changed: {why}", s.label))),
+        _ => Ok(s.password_done >= number),
+    }
+}

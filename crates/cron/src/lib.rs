@@ -1,0 +1,11 @@
+//! The scheduler: ticks that look at rows and the time, and do what is due. tokio-cron-scheduler rings; a tick that rings
+//! twice, late, or in two processes changes nothing more.
+
+mod audit;
+mod digest;
+mod prune;
+mod ring;
+mod seal;
+
+pub use ring::{Scheduler, TICKS, Tick, run};
+pub use seal::verify_chain;

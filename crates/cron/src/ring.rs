@@ -1,0 +1,150 @@
+//! The list of ticks, and what rings them.
+
+use std::time::Duration;
+
+use leasehold_domain::Timestamp;
+use leasehold_store::{Result, Store, StoreError};
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+
+use crate::{audit, digest, prune, seal};
+
+/// When a tick is due again.
+#[derive(Clone, Copy, Debug)]
+pub enum Every {
+    /// After this long.
+    Seconds(u64),
+    /// At this hour UTC.
+    DailyAt(u64),
+}
+
+/// A tick: its name and its rhythm.
+#[derive(Clone, Copy, Debug)]
+pub struct Tick {
+    /// Its name.
+    pub name: &'static str,
+    /// Its rhythm.
+    pub every: Every,
+    /// What it is for.
+    pub purpose: &'static str,
+}
+
+/// Everything that the scheduler does, sorted.
+pub const TICKS: &[Tick] = &[
+    Tick { name: "audit", every: Every::DailyAt(3), purpose: "check the books and the records" },
+    Tick { name: "digest", every: Every::Seconds(60), purpose: "tell the operator what needs a person" },
+    Tick { name: "heartbeat", every: Every::Seconds(10), purpose: "forget processes that gave no sign of life for ten minutes" },
+    Tick { name: "prune", every: Every::DailyAt(4), purpose: "remove what nobody needs any more" },
+    Tick { name: "seal", every: Every::Seconds(10), purpose: "chain the activity log" },
+];
+
+const DAY: u64 = 86_400_000;
+
+impl Every {
+    fn next(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Seconds(s) => now + Duration::from_secs(s),
+            Self::DailyAt(hour) => {
+                let ms = now.as_millis().max(0) as u64;
+                let today = ms - ms % DAY + hour * 3_600_000;
+                Timestamp::from_millis((if today > ms { today } else { today + DAY }) as i64)
+            }
+        }
+    }
+}
+
+/// What the ticks need.
+#[derive(Clone, Debug)]
+pub struct Scheduler {
+    /// The database.
+    pub store: Store,
+    /// Where the digest goes; without it, nobody is mailed.
+    pub operator: Option<String>,
+}
+
+impl Scheduler {
+    /// Runs every tick that is due; answers their names.
+    pub async fn run_due(&self) -> Result<Vec<&'static str>> {
+        let mut tx = self.store.read().await?;
+        let (rows, now) = (tx.ticks().await?, tx.now);
+        drop(tx);
+        let mut ran = Vec::new();
+        for tick in TICKS {
+            let row = rows.iter().find(|r| r.name == tick.name);
+            if row.is_none_or(|r| !r.paused && r.next_at <= now) && self.tick(tick).await? {
+                ran.push(tick.name);
+            }
+        }
+        Ok(ran)
+    }
+
+    /// Runs one tick if it is due and nobody else took it. What goes wrong in it is written to its row.
+    async fn tick(&self, tick: &Tick) -> Result<bool> {
+        let mut tx = self.store.begin().await?;
+        tx.ensure_tick(tick.name).await?;
+        let next = tick.every.next(tx.now);
+        if !tx.take_tick(tick.name, next).await? {
+            return Ok(false);
+        }
+        tx.commit().await?;
+        let ran = self.work(tick.name).await;
+        if let Err(error) = &ran {
+            tracing::warn!(tick = tick.name, %error, "tick failed");
+        }
+        let error = ran.err().map(|e| e.to_string());
+        let mut tx = self.store.begin().await?;
+        tx.tick_ended(tick.name, error.as_deref()).await?;
+        let subject = format!("tick:{}", tick.name);
+        match &error {
+            Some(error) => tx.attend("tick_failed", &subject, &format!("the tick {} failed: {error}", tick.name)).await?,
+            None => tx.attended("tick_failed", &subject, "scheduler").await?,
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn work(&self, name: &str) -> Result<()> {
+        match name {
+            "audit" => audit::run(&self.store).await,
+            "digest" => digest::run(&self.store, self.operator.as_deref()).await,
+            "heartbeat" => prune::processes(&self.store).await,
+            "prune" => prune::run(&self.store).await,
+            "seal" => seal::run(&self.store).await,
+            other => Err(StoreError::not_found("tick", other)),
+        }
+    }
+}
+
+/// Rings every second until `stop` resolves.
+pub async fn run(scheduler: Scheduler, stop: impl Future<Output = ()>) -> std::result::Result<(), JobSchedulerError> {
+    let mut bell = JobScheduler::new().await?;
+    let ring = Job::new_async("* * * * * *", move |_, _| {
+        let scheduler = scheduler.clone();
+        Box::pin(async move {
+            if let Err(error) = scheduler.run_due().await {
+                tracing::warn!(%error, "the ticks could not be looked at; trying again");
+            }
+        })
+    })?;
+    bell.add(ring).await?;
+    bell.start().await?;
+    stop.await;
+    bell.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daily_ticks_come_at_their_hour() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let next = |now: &str| Every::DailyAt(3).next(at(now)).to_string();
+        assert_eq!(next("2026-03-31T02:59:59Z"), "2026-03-31T03:00:00.000Z");
+        assert_eq!(next("2026-03-31T03:00:00Z"), "2026-04-01T03:00:00.000Z");
+    }
+
+    #[test]
+    fn the_list_is_sorted() {
+        assert!(TICKS.is_sorted_by_key(|t| t.name));
+    }
+}

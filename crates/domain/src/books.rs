@@ -1,0 +1,144 @@
+//! The books of one account: its wallet, and what an order, its delivery and its failure do to wallet and lease.
+//!
+//! These are the rules; `store::Books` loads the rows under the account's lock, asks here, and writes what comes back.
+
+use crate::{
+    AccountId, Money, ServerId, Timestamp,
+    lease::{BadPeriod, Lease, LeaseState},
+    ledger::{Code, House, Refused, Transfer, TransferState, Wallet, wallet_account},
+};
+
+/// One charge: its identity is what it is for, so that nothing is charged twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// The number of the period, from 1.
+    pub period: i64,
+    /// Start of what is paid for.
+    pub from: Timestamp,
+    /// End of it (exclusive).
+    pub until: Timestamp,
+    /// How much; may be zero.
+    pub amount: Money,
+    /// The transfer that paid it; none for a charge of zero.
+    pub transfer: Option<String>,
+}
+
+/// The reference of the hold for one build of an order.
+pub fn order_reference(server: &ServerId, generation: i64) -> String {
+    format!("order:{server}:{generation}")
+}
+
+fn spend(wallet: &Wallet, reference: String, amount: Money, (credit, code, state): (House, Code, TransferState), at: Timestamp) -> Transfer {
+    let (debit, credit) = (wallet_account(&wallet.account), credit.account(amount.currency));
+    Transfer { reference, wallet: wallet.account.clone(), debit, credit, amount, code, state, at }
+}
+
+/// Sets the price of an order aside. An order that costs nothing needs no transfer.
+pub fn hold_order(wallet: &mut Wallet, reference: String, price: Money, now: Timestamp) -> Result<Option<Transfer>, Refused> {
+    if price.minor == 0 {
+        return Ok(None);
+    }
+    wallet.hold(price)?;
+    Ok(Some(spend(wallet, reference, price, (House::Revenue, Code::Order, TransferState::Pending), now)))
+}
+
+/// Money paid in.
+pub fn top_up(wallet: &mut Wallet, reference: String, amount: Money, now: Timestamp) -> Result<Transfer, Refused> {
+    wallet.credit(amount)?;
+    let (debit, credit) = (House::Clearing.account(amount.currency), wallet_account(&wallet.account));
+    Ok(Transfer { reference, wallet: wallet.account.clone(), debit, credit, amount, code: Code::TopUp, state: TransferState::Posted, at: now })
+}
+
+/// Money taken out by an operator.
+pub fn debit(wallet: &mut Wallet, reference: String, amount: Money, now: Timestamp) -> Result<Transfer, Refused> {
+    wallet.debit(amount)?;
+    Ok(spend(wallet, reference, amount, (House::Clearing, Code::Debit, TransferState::Posted), now))
+}
+
+/// The server runs for the first time: the hold is posted, the lease begins, period 1 is paid.
+pub fn deliver(wallet: &mut Wallet, lease: &mut Lease, hold: Option<&Transfer>, now: Timestamp) -> Result<Charge, BadDelivery> {
+    if lease.state != LeaseState::Pending {
+        return Err(BadDelivery::Lease(lease.state));
+    }
+    lease.activate(now)?;
+    if let Some(hold) = hold {
+        wallet.post(hold.amount)?;
+    }
+    Ok(Charge {
+        period: lease.period_no,
+        from: now,
+        until: lease.paid_until.unwrap_or(now),
+        amount: hold.map_or(Money::zero(wallet.posted.currency), |h| h.amount),
+        transfer: hold.map(|h| h.reference.clone()),
+    })
+}
+
+/// Why a delivery cannot be booked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadDelivery {
+    /// The lease is not waiting for one.
+    #[error("the lease is {0}, only a pending one begins")]
+    Lease(LeaseState),
+    /// Its first period cannot be computed.
+    #[error(transparent)]
+    Period(#[from] BadPeriod),
+    /// The wallet refuses.
+    #[error(transparent)]
+    Wallet(#[from] Refused),
+}
+
+/// The order failed or was ended before it ran: what was set aside is given back, the lease is over.
+pub fn give_back(wallet: &mut Wallet, lease: &mut Lease, hold: Option<&Transfer>) -> Result<(), Refused> {
+    lease.state = LeaseState::Ended;
+    hold.map_or(Ok(()), |hold| wallet.void(hold.amount))
+}
+
+/// An empty wallet.
+pub fn new_wallet(account: AccountId, currency: crate::Currency) -> Wallet {
+    Wallet { account, posted: Money::zero(currency), held: Money::zero(currency) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::Cycle;
+
+    fn eur(minor: i64) -> Money {
+        Money::new(minor, "EUR".parse().unwrap())
+    }
+
+    fn lease() -> Lease {
+        Lease {
+            id: "l".into(), account: "a".into(), server: "s".into(), state: LeaseState::Pending, cycle: Cycle::Month, price: eur(900),
+            zone: "UTC".into(), anchor_at: None, anchor_no: 1, period_no: 0, paid_until: None,
+        }
+    }
+
+    fn funded(minor: i64) -> Wallet {
+        let mut wallet = new_wallet("a".into(), "EUR".parse().unwrap());
+        wallet.credit(eur(minor)).unwrap();
+        wallet
+    }
+
+    #[test]
+    fn an_order_ends_delivered_or_with_the_money_back() {
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let (mut wallet, mut l) = (funded(1000), lease());
+        let hold = hold_order(&mut wallet, order_reference(&l.server, 1), eur(900), now).unwrap().unwrap();
+        assert_eq!(wallet.available(), eur(100));
+        let charge = deliver(&mut wallet, &mut l, Some(&hold), now).unwrap();
+        assert_eq!((wallet.available(), wallet.held, charge.amount, l.state), (eur(100), eur(0), eur(900), LeaseState::Active));
+        assert!(matches!(deliver(&mut wallet, &mut l, Some(&hold), now), Err(BadDelivery::Lease(LeaseState::Active))));
+
+        let (mut wallet, mut l) = (funded(1000), lease());
+        let hold = hold_order(&mut wallet, order_reference(&l.server, 1), eur(900), now).unwrap().unwrap();
+        give_back(&mut wallet, &mut l, Some(&hold)).unwrap();
+        assert_eq!((wallet.available(), l.state), (eur(1000), LeaseState::Ended));
+    }
+
+    #[test]
+    fn a_wallet_too_small_is_refused_with_both_amounts() {
+        let refused = hold_order(&mut funded(100), "r".into(), eur(900), Timestamp::default()).unwrap_err();
+        assert!(refused.to_string().starts_with("the wallet holds 1.00 EUR to spend, 9.00 EUR is needed"), "{refused}");
+    }
+}

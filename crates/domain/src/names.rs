@@ -1,0 +1,77 @@
+//! Names that customers choose, and the checks that keep them harmless in a shell, a DNS zone and a mail header.
+
+/// Why a name is refused: what, which, and the rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} '{text}' is not allowed: {rule}")]
+pub struct BadName {
+    what: &'static str,
+    text: String,
+    rule: &'static str,
+}
+
+fn check(ok: bool, what: &'static str, text: &str, rule: &'static str) -> Result<(), BadName> {
+    let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+    if ok { Ok(()) } else { Err(BadName { what, text: shown, rule }) }
+}
+
+/// A server's label: 1 to 64 characters, `^[a-zA-Z0-9][a-zA-Z0-9 _-]*$`.
+pub fn label(text: &str) -> Result<(), BadName> {
+    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || " _-".contains(c));
+    check(first && rest && text.len() <= 64, "label", text, "use 1 to 64 letters, digits, spaces, _ or -, starting with a letter or digit")
+}
+
+/// A hostname: DNS labels joined by points, 63 characters in all (RFC 1123 letters, digits and inner hyphens).
+pub fn hostname(text: &str) -> Result<(), BadName> {
+    let dns = |part: &str| {
+        !part.is_empty()
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+    };
+    check(text.len() <= 63 && text.split('.').all(dns), "hostname", text, "use up to 63 letters, digits, hyphens and points, like web-1.example.org")
+}
+
+/// An e-mail address, as far as one can be checked without sending: one `@`, a point in the domain, no spaces or controls.
+pub fn email(text: &str) -> Result<(), BadName> {
+    let plain = text.chars().all(|c| c.is_ascii_graphic() && !"<>(),;:\"[]\\".contains(c));
+    let shape = text.split_once('@').is_some_and(|(user, domain)| !user.is_empty() && hostname(domain).is_ok() && domain.contains('.'));
+    check(plain && shape && text.len() <= 254, "e-mail address", text, "write it like ada@example.org")
+}
+
+/// A person's or company's name: 1 to 80 characters, no control characters (they would break a mail header).
+pub fn person(text: &str) -> Result<(), BadName> {
+    let ok = !text.trim().is_empty() && text.chars().count() <= 80 && !text.chars().any(char::is_control);
+    check(ok, "name", text, "use 1 to 80 characters and no line breaks")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_and_hostnames_hold_their_shape() {
+        for ok in ["web", "Web 1", "a_b-c", "1"] {
+            assert!(label(ok).is_ok(), "{ok}");
+        }
+        for bad in ["", " web", "-x", "a/b", "naïve", "a\nb", &"x".repeat(65)] {
+            assert!(label(bad).is_err(), "{bad:?}");
+        }
+        for ok in ["web-1", "web.example.org", "1"] {
+            assert!(hostname(ok).is_ok(), "{ok}");
+        }
+        for bad in ["", "-web", "web-", "a..b", "a_b", "a b", "a.", &"x".repeat(64)] {
+            assert!(hostname(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_cannot_carry_a_header() {
+        assert!(email("ada@example.org").is_ok());
+        for bad in ["ada", "@example.org", "a@b", "a b@example.org", "a@example.org\r\nBcc: x@y.z", "<a@example.org>"] {
+            assert!(email(bad).is_err(), "{bad:?}");
+        }
+        assert!(person("Ada Lovelace").is_ok());
+        assert!(person("Ada\r\nBcc: x").is_err());
+    }
+}

@@ -1,0 +1,44 @@
+//! Notices: what is told to whom, and the key that keeps each from being told twice.
+
+use crate::names;
+
+names! {
+    /// Every mail that is ever written.
+    NoticeKind {
+        /// To the customer: the order was taken.
+        OrderConfirmation = "order_confirmation",
+        /// To the customer: the server runs.
+        ServerReady = "server_ready",
+        /// To the customer: the build failed, the money is back.
+        ProvisioningFailed = "provisioning_failed",
+        /// To the customer: the root password was changed.
+        PasswordChanged = "password_changed",
+        /// To the customer: the server is gone.
+        ServerTerminated = "server_terminated",
+        /// To the operator: what needs a person.
+        OperatorDigest = "operator_digest",
+    }
+}
+
+impl NoticeKind {
+    /// One mail a kind and subject: `confirmation:<server>`, `ready:<server>:<generation>`…
+    pub fn dedup_key(self, subject: &str) -> String {
+        format!("{self}:{subject}")
+    }
+}
+
+names! {
+    /// Where a mail stands.
+    MailState {
+        /// Not yet handed over.
+        Queued = "queued",
+        /// The mail server took it.
+        Sent = "sent",
+        /// The mail server's answer was lost: it may have been delivered; not sent again by itself.
+        Ambiguous = "ambiguous",
+        /// Refused for good.
+        Dead = "dead",
+        /// Its cause was gone before it was sent.
+        Superseded = "superseded",
+    }
+}

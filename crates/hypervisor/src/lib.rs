@@ -1,0 +1,70 @@
+//! What a hypervisor must be able to do, and the backends that do it.
+//!
+//! # The contract
+//! - Level-triggered: every `ensure_*` may be repeated with the same arguments and ends in the same state.
+//! - We choose identity (number, mark, network card); a foreign machine under our number is [`Error::Conflict`], never overwritten.
+//! - Every mutating call carries a [`Call`]: the mark, and the epoch of the claim it is made for. A backend refuses an epoch older
+//!   than the newest that it has seen for the machine ([`Error::Stale`]), since a fence in the database does not stop a late call.
+//! - An unreachable node is an error, never [`Observed::Absent`].
+//! - No call takes longer than ten seconds; longer work answers [`Progress::Started`] and is polled.
+
+mod error;
+pub mod simulated;
+mod types;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use leasehold_domain::{Timestamp, server::Power};
+use secrecy::SecretString;
+
+pub use error::Error;
+pub use types::*;
+
+/// The result of a call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// One node.
+#[async_trait]
+pub trait Hypervisor: Send + Sync {
+    /// How the node is.
+    async fn node_status(&self) -> Result<NodeStatus>;
+    /// Every machine there that carries a mark of ours.
+    async fn list_owned(&self) -> Result<Vec<Owned>>;
+    /// What is under this number.
+    async fn observe(&self, vmid: i64) -> Result<Observed>;
+    /// A disk made from an image, for this mark.
+    async fn ensure_disk(&self, call: &Call, vmid: i64, image: &str) -> Result<Progress>;
+    /// A machine with the disk of this mark; an older generation's disk is dropped.
+    async fn ensure_vm(&self, call: &Call, machine: &MachineSpec) -> Result<Progress>;
+    /// What the guest learns at its first boot.
+    async fn ensure_config(&self, call: &Call, vmid: i64, guest: &GuestConfig) -> Result<Progress>;
+    /// A disk of at least this size, GB.
+    async fn ensure_disk_size(&self, call: &Call, vmid: i64, disk_gb: i64) -> Result<Progress>;
+    /// On or off.
+    async fn ensure_power(&self, call: &Call, vmid: i64, power: Power) -> Result<Progress>;
+    /// The `seq`-th restart of this machine, once.
+    async fn reboot(&self, call: &Call, vmid: i64, seq: i64) -> Result<Progress>;
+    /// Whether the guest's agent answers and the guest has set itself up.
+    async fn agent_ready(&self, vmid: i64, now: Timestamp) -> Result<bool>;
+    /// A new password through the agent, without a restart.
+    async fn set_password(&self, call: &Call, vmid: i64, user: &str, password: &SecretString) -> Result<()>;
+    /// How work under way is doing.
+    async fn poll(&self, call: &Call, vmid: i64, handle: &str) -> Result<Progress>;
+    /// Nothing under this number: neither the machine nor any of its disks.
+    async fn ensure_absent(&self, call: &Call, vmid: i64) -> Result<Progress>;
+}
+
+/// Opens a node by its backend's name and settings (JSON, as the catalogue has them).
+pub fn connect(backend: &str, settings: &str) -> Result<Arc<dyn Hypervisor>> {
+    let bad = |e: serde_json::Error| Error::Permanent(format!("settings of the {backend} node: {e}"));
+    match backend {
+        "simulated" => Ok(Arc::new(simulated::Simulated::new(serde_json::from_str(settings).map_err(bad)?))),
+        other => Err(Error::Unsupported(format!("backend '{other}' (known: simulated)"))),
+    }
+}
+
+/// Checks a node's settings without opening it.
+pub fn check(backend: &str, settings: &str) -> Result<()> {
+    connect(backend, settings).map(|_| ())
+}

@@ -1,0 +1,150 @@
+//! The files of a simulated node.
+
+use std::{fs, path::PathBuf};
+
+use leasehold_domain::{Mark, Timestamp, server::Power};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{Call, Error, GuestConfig, MachineSpec, Progress, Result};
+
+/// Everything that is remembered under one number, also after the machine's end.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// The newest epoch that spoke to this number.
+    pub(super) epoch: i64,
+    /// Mutating calls so far.
+    pub(super) calls: u64,
+    /// Whose disks and machine these are.
+    pub(super) server: Option<Mark>,
+    /// The newest mark that was destroyed here.
+    pub(super) destroyed: Option<(Mark, Timestamp)>,
+    pub(super) disks: Vec<Disk>,
+    pub(super) machine: Option<SimMachine>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Disk {
+    pub(super) generation: i64,
+    pub(super) image: String,
+    pub(super) gb: i64,
+    pub(super) ready_at: Timestamp,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SimMachine {
+    pub(super) mark: Mark,
+    pub(super) spec: MachineSpec,
+    pub(super) config: Option<GuestConfig>,
+    pub(super) power: Power,
+    pub(super) boots: i64,
+    pub(super) reboots: i64,
+    pub(super) agent_at: Option<Timestamp>,
+    pub(super) password: Option<String>,
+}
+
+impl Entry {
+    /// The fence: an older epoch, a destroyed machine and another server's number are refused.
+    pub(super) fn admit(&mut self, call: &Call, name: &str) -> Result<()> {
+        if call.epoch < self.epoch {
+            return Err(Error::Stale(format!("epoch {} has spoken, this call is of epoch {}", self.epoch, call.epoch)));
+        }
+        if let Some((mark, _)) = self.destroyed.as_ref().filter(|_| name != "destroy") {
+            return Err(Error::Stale(format!("{mark} was destroyed")));
+        }
+        if let Some(owner) = self.owner().filter(|owner| owner.server != call.mark.server) {
+            return Err(Error::Conflict(format!("the number belongs to {owner}")));
+        }
+        self.epoch = call.epoch;
+        self.server.get_or_insert_with(|| call.mark.clone());
+        Ok(())
+    }
+
+    /// Whose this is, while anything of it exists.
+    pub(super) fn owner(&self) -> Option<Mark> {
+        let disk = || self.server.clone().filter(|_| !self.disks.is_empty());
+        self.machine.as_ref().map(|m| m.mark.clone()).or_else(disk)
+    }
+
+    pub(super) fn disk(&self, generation: i64) -> Option<&Disk> {
+        self.disks.iter().find(|d| d.generation == generation)
+    }
+
+    pub(super) fn machine(&mut self) -> Result<&mut SimMachine> {
+        self.machine.as_mut().ok_or_else(|| Error::Permanent("there is no such machine".into()))
+    }
+
+    pub(super) fn define(&mut self, mark: &Mark, spec: &MachineSpec) -> Result<Progress> {
+        if self.disk(mark.generation).is_none() {
+            return Err(Error::Permanent(format!("the disk of {mark} is missing")));
+        }
+        match &mut self.machine {
+            Some(machine) if machine.mark == *mark => {}
+            Some(machine) if machine.power == Power::On => return Err(Error::Transient("the machine is on; switch it off before its disk is swapped".into())),
+            Some(machine) => (machine.mark, machine.config) = (mark.clone(), None),
+            None => {
+                let (mark, spec) = (mark.clone(), spec.clone());
+                self.machine = Some(SimMachine { mark, spec, config: None, power: Power::Off, boots: 0, reboots: 0, agent_at: None, password: None });
+            }
+        }
+        self.disks.retain(|d| d.generation == mark.generation);
+        Ok(Progress::Done)
+    }
+
+    pub(super) fn destroy(&mut self, call: &Call) {
+        (self.machine, self.server) = (None, None);
+        self.disks.clear();
+        self.destroyed = Some((call.mark.clone(), call.now));
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    fn file(&self, vmid: i64) -> PathBuf {
+        self.0.join(format!("{vmid}.json"))
+    }
+
+    pub(super) fn read(&self, vmid: i64) -> Result<Entry> {
+        load(&self.file(vmid))
+    }
+
+    /// Changes one entry under the directory's lock. An error changes nothing.
+    pub(super) fn update<T>(&self, vmid: i64, change: impl FnOnce(&mut Entry) -> Result<T>) -> Result<T> {
+        fs::create_dir_all(&self.0).map_err(io)?;
+        let lock = fs::File::create(self.0.join("lock")).map_err(io)?;
+        lock.lock().map_err(io)?;
+        let mut entry: Entry = load(&self.file(vmid))?;
+        let done = change(&mut entry)?;
+        let text = serde_json::to_string_pretty(&entry).map_err(|e| Error::Permanent(e.to_string()))?;
+        let new = self.0.join(format!("{vmid}.new"));
+        fs::write(&new, text).map_err(io)?;
+        fs::rename(&new, self.file(vmid)).map_err(io)?;
+        Ok(done)
+    }
+
+    pub(super) fn list(&self) -> Result<Vec<(i64, Entry)>> {
+        let Ok(files) = fs::read_dir(&self.0) else { return Ok(Vec::new()) };
+        let number = |f: fs::DirEntry| f.file_name().to_str()?.strip_suffix(".json")?.parse().ok();
+        let mut vmids: Vec<i64> = files.flatten().filter_map(number).collect();
+        vmids.sort_unstable();
+        vmids.into_iter().map(|vmid| Ok((vmid, self.read(vmid)?))).collect()
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
+fn io(e: std::io::Error) -> Error {
+    Error::Transient(format!("the simulated node's directory: {e}"))
+}
+
+fn load<T: DeserializeOwned + Default>(path: &std::path::Path) -> Result<T> {
+    match fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text).map_err(|e| Error::Permanent(format!("{}: {e}", path.display()))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
+        Err(e) => Err(io(e)),
+    }
+}

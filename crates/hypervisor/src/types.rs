@@ -1,0 +1,107 @@
+//! What goes to a hypervisor and what comes back.
+
+use leasehold_domain::{Mark, ServerId, Timestamp, server::Power};
+use serde::{Deserialize, Serialize};
+
+/// In whose name a mutating call is made.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Which build of which server.
+    pub mark: Mark,
+    /// The epoch of the worker's claim.
+    pub epoch: i64,
+    /// The caller's time.
+    pub now: Timestamp,
+}
+
+/// How a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Changes when the host was restarted.
+    pub boot_id: String,
+    /// The backend's version, for people.
+    pub version: String,
+}
+
+/// A machine of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// Its number.
+    pub vmid: i64,
+    /// Whom it serves.
+    pub mark: Mark,
+    /// On or off.
+    pub power: Power,
+}
+
+/// What is under a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// Nothing.
+    Absent,
+    /// Something.
+    Present(Machine),
+}
+
+/// A machine as found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Whom it serves; none when it is not defined yet (only a disk is there).
+    pub mark: Option<Mark>,
+    /// On or off.
+    pub power: Power,
+    /// Size of its disk, GB.
+    pub disk_gb: i64,
+    /// Its network card.
+    pub mac: Option<String>,
+    /// Where its SSH can be reached, when the backend forwards a port.
+    pub ssh: Option<std::net::SocketAddr>,
+}
+
+/// How far a call got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It is so.
+    Done,
+    /// Under way; poll with this handle.
+    Started(String),
+}
+
+/// The hardware of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineSpec {
+    /// Its number at the node.
+    pub vmid: i64,
+    /// The server's id; becomes the machine's UUID.
+    pub server: ServerId,
+    /// Virtual processors.
+    pub vcpu: i64,
+    /// Memory, MiB.
+    pub ram_mb: i64,
+    /// Network card.
+    pub mac: String,
+}
+
+/// What a guest learns at its first boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestConfig {
+    /// Its name.
+    pub hostname: String,
+    /// Who signs in.
+    pub username: String,
+    /// OpenSSH lines.
+    pub ssh_keys: Vec<String>,
+    /// Its addresses, the primary first.
+    pub addresses: Vec<GuestAddress>,
+}
+
+/// An address of a guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestAddress {
+    /// The address.
+    pub address: String,
+    /// Bits of the network.
+    pub prefix: u8,
+    /// The way out.
+    pub gateway: String,
+}

@@ -1,0 +1,10 @@
+//! Notices: rendered from templates, handed to a mail server, a folder or the terminal.
+//!
+//! A notice is a row written with its cause; what is here only turns it into a message and says what came of sending it.
+
+mod outbox;
+mod render;
+mod smtp;
+
+pub use outbox::{BadTransport, Outbox, Parcel, Sender, Sent};
+pub use render::{RenderError, Rendered, Renderer};

@@ -1,0 +1,140 @@
+//! Templates: subject, text and HTML side by side, one folder a language; a host may override each file.
+
+use std::path::Path;
+
+use leasehold_domain::notice::NoticeKind;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, syntax::SyntaxConfig};
+
+/// A notice as it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// One line.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+    /// The same as HTML.
+    pub html: String,
+}
+
+/// A template that cannot be used, or data that does not fill it.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The template or its data.
+    #[error("template {name}: {source}")]
+    Template {
+        /// `en/server_ready.txt`.
+        name: String,
+        /// What minijinja said.
+        source: minijinja::Error,
+    },
+    /// An override that cannot be read.
+    #[error("template {name}: {source}")]
+    Read {
+        /// The file.
+        name: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The language that is always there.
+const FALLBACK: &str = "en";
+
+macro_rules! built_in {
+    ($($name:literal),+ $(,)?) => { &[$(($name, include_str!(concat!("../templates/", $name)))),+] };
+}
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "layout.html",
+    "en/operator_digest.html",
+    "en/operator_digest.subject",
+    "en/operator_digest.txt",
+    "en/order_confirmation.html",
+    "en/order_confirmation.subject",
+    "en/order_confirmation.txt",
+    "en/password_changed.html",
+    "en/password_changed.subject",
+    "en/password_changed.txt",
+    "en/provisioning_failed.html",
+    "en/provisioning_failed.subject",
+    "en/provisioning_failed.txt",
+    "en/server_ready.html",
+    "en/server_ready.subject",
+    "en/server_ready.txt",
+    "en/server_terminated.html",
+    "en/server_terminated.subject",
+    "en/server_terminated.txt",
+];
+
+/// The templates. A value that is missing is an error, never an empty place in a mail.
+#[derive(Debug)]
+pub struct Renderer {
+    env: Environment<'static>,
+}
+
+impl Renderer {
+    /// The built-in templates, each replaced by the file of the same name in `overrides` where there is one.
+    pub fn new(overrides: Option<&Path>) -> Result<Self, RenderError> {
+        let mut env = Environment::new();
+        env.set_undefined_behavior(UndefinedBehavior::Strict);
+        env.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+        env.set_syntax(SyntaxConfig::builder().trim_blocks(true).build().map_err(|source| RenderError::Template { name: "syntax".into(), source })?);
+        for (name, text) in BUILT_IN {
+            let file = overrides.map(|dir| dir.join(name)).filter(|file| file.is_file());
+            let text = match file {
+                Some(file) => std::fs::read_to_string(file).map_err(|source| RenderError::Read { name: (*name).into(), source })?,
+                None => (*text).to_owned(),
+            };
+            env.add_template_owned(*name, text).map_err(|source| RenderError::Template { name: (*name).into(), source })?;
+        }
+        Ok(Self { env })
+    }
+
+    /// Fills the three templates of a notice; a language without templates falls back to English.
+    pub fn render(&self, kind: NoticeKind, locale: &str, data: &serde_json::Value) -> Result<Rendered, RenderError> {
+        let part = |extension: &str| {
+            let own = format!("{locale}/{kind}.{extension}");
+            let name = if self.env.get_template(&own).is_ok() { own } else { format!("{FALLBACK}/{kind}.{extension}") };
+            let text = self.env.get_template(&name).and_then(|t| t.render(minijinja::value::Serde(data)));
+            text.map_err(|source| RenderError::Template { name, source })
+        };
+        let one_line = |s: String| s.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(Rendered { subject: one_line(part("subject")?), text: part("txt")?, html: part("html")? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// What every notice is shown with, here and in `leasehold mail preview`.
+    fn sample() -> Value {
+        json!({
+            "host": "Example Hosting", "name": "Ada", "label": "web", "hostname": "web-1", "server": "0198f0e2-0000-7000-8000-000000000001",
+            "product": "Small", "region": "Frankfurt", "os": "Debian 12", "price": "9.00 EUR", "cycle": "1m", "ip": "203.0.113.10", "port": 22,
+            "username": "root", "addresses": ["203.0.113.10", "2001:db8::10"], "ssh_keys": 1, "agent": "ok", "paid_until": "2026-12-22",
+            "reason": "the node refuses this disk", "reinstall": false,
+            "matters": [{"kind": "build_failed", "subject": "server:1", "detail": "web: the node refuses this disk"}], "open": 1,
+        })
+    }
+
+    #[test]
+    fn every_notice_reads_well() {
+        let renderer = Renderer::new(None).unwrap();
+        for kind in NoticeKind::ALL {
+            let r = renderer.render(*kind, "en", &sample()).unwrap();
+            insta::assert_snapshot!(kind.as_str(), format!("Subject: {}\n\n{}\n---\n{}", r.subject, r.text, r.html));
+        }
+    }
+
+    #[test]
+    fn a_missing_value_is_an_error_and_markup_stays_text() {
+        let renderer = Renderer::new(None).unwrap();
+        assert!(renderer.render(NoticeKind::ServerReady, "en", &json!({})).is_err());
+        let mut data = sample();
+        data["label"] = "<b>x</b>\r\nBcc: y".into();
+        let r = renderer.render(NoticeKind::ServerReady, "en", &data).unwrap();
+        assert!(r.html.contains("&lt;b&gt;x") && !r.html.contains("<b>x"));
+        assert!(!r.subject.contains('\n') && !r.subject.contains('\r'));
+    }
+}

@@ -1,0 +1,165 @@
+//! Accounts, the people behind them, and their SSH keys.
+
+use leasehold_domain::{AccountId, Currency, Timestamp, UserId, names};
+use serde::Serialize;
+use sqlx::FromRow;
+
+use crate::{Result, StoreError, Tx, args};
+
+names! {
+    /// Whether an account may order.
+    AccountState {
+        /// As usual.
+        Active = "active",
+        /// Nothing new is sold to it.
+        Frozen = "frozen",
+        /// Gone.
+        Closed = "closed",
+    }
+}
+
+/// Who pays.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct Account {
+    /// Its id.
+    #[sqlx(try_from = "String")]
+    pub id: AccountId,
+    /// Its number, for people; from 1001.
+    pub number: i64,
+    /// Where mail goes.
+    pub email: String,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+    /// Company, if it is one.
+    pub company: Option<String>,
+    /// The one currency of its wallet.
+    pub currency: String,
+    /// Language of its mails.
+    pub locale: String,
+    /// Whether it may order.
+    #[sqlx(try_from = "String")]
+    pub state: AccountState,
+    /// When it came.
+    #[sqlx(try_from = "i64")]
+    pub created_at: Timestamp,
+}
+
+impl Account {
+    /// The currency as a type.
+    pub fn currency(&self) -> Result<Currency> {
+        Ok(self.currency.parse()?)
+    }
+}
+
+/// What is needed for a new account.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Where mail goes; also the owner's sign-in.
+    pub email: String,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+    /// Company, if it is one.
+    pub company: Option<String>,
+    /// Its currency.
+    pub currency: Currency,
+    /// Language of its mails.
+    pub locale: String,
+}
+
+/// An SSH key that goes onto every new server of its account.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct SshKey {
+    /// Its id.
+    pub id: String,
+    /// Its number, for people.
+    pub number: i64,
+    /// Its name.
+    pub name: String,
+    /// `SHA256:…`.
+    pub fingerprint: String,
+    /// The OpenSSH line.
+    pub public_key: String,
+    /// When it was added.
+    #[sqlx(try_from = "i64")]
+    pub created_at: Timestamp,
+}
+
+const FIRST_NUMBER: i64 = 1001;
+
+impl Tx {
+    /// The next number of a series that people see.
+    pub async fn next_number(&mut self, series: &str, first: i64) -> Result<i64> {
+        let sql = "insert into counters (name, value) values ($1, $2) on conflict (name) do update set value = counters.value + 1 returning value";
+        self.int(sql, args![series, first]).await
+    }
+
+    /// Creates an account with its owner and its empty wallet.
+    pub async fn create_account(&mut self, new: &NewAccount) -> Result<Account> {
+        let (id, number, now) = (AccountId(self.new_id()), self.next_number("account", FIRST_NUMBER).await?, self.now);
+        let sql = "insert into accounts (id, number, email, first_name, last_name, company, currency, locale, state, created_at) \
+                   values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9)";
+        self.exec_one(sql, args![&id, number, &new.email, &new.first_name, &new.last_name, new.company.clone(), new.currency.code(), &new.locale, now]).await?;
+        let user = UserId(self.new_id());
+        let sql = "insert into users (id, email, first_name, last_name, created_at) values ($1, $2, $3, $4, $5) on conflict do nothing";
+        self.exec(sql, args![&user, &new.email, &new.first_name, &new.last_name, now]).await?;
+        let sql = "insert into members (account_id, user_id, role) select $1, id, 'owner' from users where email = $2";
+        self.exec_one(sql, args![&id, &new.email]).await?;
+        self.open_wallet(&id, new.currency).await?;
+        self.account(&id).await
+    }
+
+    /// One account.
+    pub async fn account(&mut self, id: &AccountId) -> Result<Account> {
+        self.optional("select * from accounts where id = $1", args![id]).await?.ok_or_else(|| StoreError::not_found("account", id))
+    }
+
+    /// One account by its id or its number.
+    pub async fn find_account(&mut self, id_or_number: &str) -> Result<Account> {
+        let number = id_or_number.parse::<i64>().unwrap_or(-1);
+        let sql = "select * from accounts where id = $1 or number = $2";
+        self.optional(sql, args![id_or_number, number]).await?.ok_or_else(|| StoreError::not_found("account", id_or_number))
+    }
+
+    /// Accounts by number.
+    pub async fn accounts(&mut self, limit: i64) -> Result<Vec<Account>> {
+        self.all("select * from accounts order by number limit $1", args![limit]).await
+    }
+
+    /// Opens or closes an account's purse for new orders.
+    pub async fn set_account_state(&mut self, id: &AccountId, state: AccountState) -> Result<()> {
+        self.exec_one("update accounts set state = $1 where id = $2", args![state.as_str(), id]).await
+    }
+
+    /// Adds an SSH key; its number.
+    pub async fn add_ssh_key(&mut self, account: &AccountId, name: &str, fingerprint: &str, public_key: &str) -> Result<i64> {
+        let (id, number, now) = (self.new_id(), self.next_number("ssh_key", 1).await?, self.now);
+        let sql = "insert into ssh_keys (id, number, account_id, name, fingerprint, public_key, created_at) values ($1, $2, $3, $4, $5, $6, $7)";
+        self.exec_one(sql, args![id, number, account, name, fingerprint, public_key, now]).await?;
+        Ok(number)
+    }
+
+    /// The answer to an earlier request with this key, and the request: nothing when there was none.
+    pub async fn answered(&mut self, account: &AccountId, key: &str) -> Result<Option<(String, String)>> {
+        self.optional("select request, answer from idempotency where account_id = $1 and key = $2", args![account, key]).await
+    }
+
+    /// Remembers the answer to a request.
+    pub async fn remember_answer(&mut self, account: &AccountId, key: &str, request: &str, answer: &str) -> Result<()> {
+        let now = self.now;
+        self.exec_one("insert into idempotency (account_id, key, request, answer, created_at) values ($1, $2, $3, $4, $5)", args![account, key, request, answer, now]).await
+    }
+
+    /// Forgets answers older than `before`.
+    pub async fn prune_answers(&mut self, before: Timestamp) -> Result<u64> {
+        self.exec("delete from idempotency where created_at < $1", args![before]).await
+    }
+
+    /// The SSH keys of an account.
+    pub async fn ssh_keys(&mut self, account: &AccountId) -> Result<Vec<SshKey>> {
+        self.all("select id, number, name, fingerprint, public_key, created_at from ssh_keys where account_id = $1 order by number", args![account]).await
+    }
+}

@@ -1,0 +1,266 @@
+//! The books of one account under its lock. Only what is here writes wallets, transfers, charges and leases.
+
+use leasehold_domain::{
+    AccountId, Currency, LeaseId, Money, ServerId, Timestamp,
+    books::{self, Charge, order_reference},
+    lease::{Cycle, Lease, LeaseState},
+    ledger::{Code, House, Transfer, TransferState, Wallet, wallet_account},
+    price::Price,
+};
+use serde::Serialize;
+use sqlx::FromRow;
+
+use crate::{Result, StoreError, Tx, When, args};
+
+/// The books of one account, locked until the transaction ends.
+pub struct Books<'a> {
+    tx: &'a mut Tx,
+    wallet: Wallet,
+}
+
+#[derive(FromRow)]
+struct LeaseRow {
+    id: String,
+    account_id: String,
+    server_id: String,
+    #[sqlx(try_from = "String")]
+    state: LeaseState,
+    #[sqlx(try_from = "String")]
+    cycle: Cycle,
+    price: i64,
+    currency: String,
+    zone: String,
+    anchor_at: Option<When>,
+    anchor_no: i64,
+    period_no: i64,
+    paid_until: Option<When>,
+}
+
+impl TryFrom<LeaseRow> for Lease {
+    type Error = StoreError;
+    fn try_from(r: LeaseRow) -> Result<Self> {
+        Ok(Self {
+            id: r.id.into(),
+            account: r.account_id.into(),
+            server: r.server_id.into(),
+            state: r.state,
+            cycle: r.cycle,
+            price: Money::new(r.price, r.currency.parse()?),
+            zone: r.zone,
+            anchor_at: r.anchor_at.map(|at| at.0),
+            anchor_no: r.anchor_no,
+            period_no: r.period_no,
+            paid_until: r.paid_until.map(|at| at.0),
+        })
+    }
+}
+
+/// A transfer as it is listed.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct TransferRow {
+    /// Unique for ever.
+    pub reference: String,
+    /// The ledger account that gives.
+    pub debit: String,
+    /// The ledger account that takes.
+    pub credit: String,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// What for.
+    pub code: String,
+    /// Where it stands.
+    #[sqlx(try_from = "String")]
+    pub state: TransferState,
+    /// Why, in an operator's words.
+    pub reason: Option<String>,
+    /// When.
+    #[sqlx(try_from = "i64")]
+    pub created_at: Timestamp,
+}
+
+/// What became of a movement with a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Booked {
+    /// It was written now.
+    New,
+    /// The same reference had moved the same money before; nothing changed.
+    Before,
+}
+
+impl Tx {
+    /// Takes the account's lock and loads its wallet.
+    pub async fn books(&mut self, account: &AccountId) -> Result<Books<'_>> {
+        let sql = "select currency, posted, held from wallets where account_id = $1 {lock}";
+        let row: Option<(String, i64, i64)> = self.optional(sql, args![account]).await?;
+        let (currency, posted, held) = row.ok_or_else(|| StoreError::not_found("account", account))?;
+        let currency: Currency = currency.parse()?;
+        let wallet = Wallet { account: account.clone(), posted: Money::new(posted, currency), held: Money::new(held, currency) };
+        Ok(Books { tx: self, wallet })
+    }
+
+    /// The wallet without its lock, for showing.
+    pub async fn wallet(&mut self, account: &AccountId) -> Result<Wallet> {
+        let sql = "select currency, posted, held from wallets where account_id = $1";
+        let row: Option<(String, i64, i64)> = self.optional(sql, args![account]).await?;
+        let (currency, posted, held) = row.ok_or_else(|| StoreError::not_found("account", account))?;
+        let currency: Currency = currency.parse()?;
+        Ok(Wallet { account: account.clone(), posted: Money::new(posted, currency), held: Money::new(held, currency) })
+    }
+
+    pub(crate) async fn open_wallet(&mut self, account: &AccountId, currency: Currency) -> Result<()> {
+        let sql = "insert into wallets (account_id, currency, posted, held) values ($1, $2, 0, 0)";
+        self.exec_one(sql, args![account, currency.code()]).await?;
+        let house = House::ALL.iter().map(|h| (h.account(currency), h.as_str()));
+        for (id, kind) in house.chain([(wallet_account(account), "wallet")]) {
+            self.exec("insert into ledger_accounts (id, kind, currency) values ($1, $2, $3) on conflict do nothing", args![id, kind, currency.code()]).await?;
+        }
+        Ok(())
+    }
+
+    /// The lease behind a server.
+    pub async fn lease_of(&mut self, server: &ServerId) -> Result<Option<Lease>> {
+        let sql = "select id, account_id, server_id, state, cycle, price, currency, zone, anchor_at, anchor_no, period_no, paid_until from leases where server_id = $1";
+        self.optional::<LeaseRow>(sql, args![server]).await?.map(TryInto::try_into).transpose()
+    }
+
+    /// The newest transfers of an account.
+    pub async fn transfers(&mut self, account: &AccountId, limit: i64) -> Result<Vec<TransferRow>> {
+        let sql = "select reference, debit, credit, amount, currency, code, state, reason, created_at from transfers where wallet = $1 order by id desc limit $2";
+        self.all(sql, args![account, limit]).await
+    }
+
+    async fn transfer(&mut self, reference: &str) -> Result<Option<TransferRow>> {
+        let sql = "select reference, debit, credit, amount, currency, code, state, reason, created_at from transfers where reference = $1";
+        self.optional(sql, args![reference]).await
+    }
+}
+
+impl Books<'_> {
+    /// What can be spent.
+    pub fn available(&self) -> Money {
+        self.wallet.available()
+    }
+
+    /// Pays money in. The same reference twice is one payment; with another amount it is refused.
+    pub async fn top_up(&mut self, reference: &str, amount: Money, reason: &str) -> Result<Booked> {
+        if let Some(before) = self.tx.transfer(reference).await? {
+            return same_movement(&before, amount, &wallet_account(&self.wallet.account), Code::TopUp);
+        }
+        let transfer = books::top_up(&mut self.wallet, reference.into(), amount, self.tx.now)?;
+        self.write_transfer(&transfer, Some(reason)).await
+    }
+
+    /// Takes money out.
+    pub async fn debit(&mut self, reference: &str, amount: Money, reason: &str) -> Result<Booked> {
+        if let Some(before) = self.tx.transfer(reference).await? {
+            return same_movement(&before, amount, &House::Clearing.account(amount.currency), Code::Debit);
+        }
+        let transfer = books::debit(&mut self.wallet, reference.into(), amount, self.tx.now)?;
+        self.write_transfer(&transfer, Some(reason)).await
+    }
+
+    /// Opens the lease of an order and sets its price aside.
+    pub async fn open_lease(&mut self, server: &ServerId, cycle: Cycle, price: &Price, zone: &str) -> Result<LeaseId> {
+        let (id, now) = (LeaseId(self.tx.new_id()), self.tx.now);
+        let currency = price.total.currency.code();
+        let sql = "insert into leases (id, account_id, server_id, state, cycle, price, currency, zone, anchor_no, period_no, auto_renew, created_at) \
+                   values ($1, $2, $3, 'pending', $4, $5, $6, $7, 1, 0, true, $8)";
+        self.tx.exec_one(sql, args![&id, &self.wallet.account, server, cycle.as_str(), price.total.minor, currency, zone, now]).await?;
+        for (no, line) in price.lines.iter().enumerate() {
+            let sql = "insert into lease_lines (lease_id, no, kind, description, amount, from_period) values ($1, $2, 'plan', $3, $4, 1)";
+            self.tx.exec_one(sql, args![&id, no as i64 + 1, &line.description, line.amount.minor]).await?;
+        }
+        self.hold(order_reference(server, 1), price.total).await?;
+        Ok(id)
+    }
+
+    /// Sets the price of another build of a failed order aside; its lease waits again.
+    pub async fn reopen_lease(&mut self, server: &ServerId, generation: i64) -> Result<()> {
+        let lease = self.lease(server).await?;
+        self.hold(order_reference(server, generation), lease.price).await?;
+        let sql = "update leases set state = 'pending', ended_at = null where id = $1 and state = 'ended' and period_no = 0";
+        self.tx.exec_one(sql, args![&lease.id]).await
+    }
+
+    /// The server runs for the first time: the hold is posted, the lease begins, period 1 is paid.
+    pub async fn deliver(&mut self, server: &ServerId, generation: i64) -> Result<Charge> {
+        let mut lease = self.lease(server).await?;
+        let hold = self.pending(&order_reference(server, generation)).await?;
+        let now = self.tx.now;
+        let charge = books::deliver(&mut self.wallet, &mut lease, hold.as_ref(), now)?;
+        self.resolve(hold.as_ref(), TransferState::Posted).await?;
+        let sql = "update leases set state = 'active', anchor_at = $1, anchor_no = $2, period_no = $3, paid_until = $4, decide_at = $4 where id = $5 and state = 'pending'";
+        self.tx.exec_one(sql, args![lease.anchor_at, lease.anchor_no, lease.period_no, lease.paid_until, &lease.id]).await?;
+        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, currency, state, transfer, created_at) values ($1, 'period', $2, $3, $4, $5, $6, 'paid', $7, $8)";
+        let amount = charge.amount;
+        self.tx.exec_one(sql, args![&lease.id, charge.period, charge.from, charge.until, amount.minor, amount.currency.code(), charge.transfer.clone(), now]).await?;
+        Ok(charge)
+    }
+
+    /// The lease ends: before the first run the money comes back, later nothing more is charged. Ending twice is ending once.
+    pub async fn end_lease(&mut self, server: &ServerId, generation: i64) -> Result<()> {
+        let mut lease = self.lease(server).await?;
+        let now = self.tx.now;
+        if lease.state == LeaseState::Ended {
+            return Ok(());
+        }
+        if lease.state == LeaseState::Pending {
+            let hold = self.pending(&order_reference(server, generation)).await?;
+            books::give_back(&mut self.wallet, &mut lease, hold.as_ref())?;
+            self.resolve(hold.as_ref(), TransferState::Voided).await?;
+        }
+        let sql = "update leases set state = 'ended', ended_at = $1, decide_at = null where id = $2 and state <> 'ended'";
+        self.tx.exec_one(sql, args![now, &lease.id]).await
+    }
+
+    async fn lease(&mut self, server: &ServerId) -> Result<Lease> {
+        let lease = self.tx.lease_of(server).await?;
+        lease.filter(|l| l.account == self.wallet.account).ok_or_else(|| StoreError::not_found("lease of server", server))
+    }
+
+    async fn hold(&mut self, reference: String, price: Money) -> Result<()> {
+        if let Some(transfer) = books::hold_order(&mut self.wallet, reference, price, self.tx.now)? {
+            self.write_transfer(&transfer, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn pending(&mut self, reference: &str) -> Result<Option<Transfer>> {
+        let Some(row) = self.tx.transfer(reference).await?.filter(|t| t.state == TransferState::Pending) else { return Ok(None) };
+        let amount = Money::new(row.amount, row.currency.parse()?);
+        Ok(Some(Transfer { reference: row.reference, wallet: self.wallet.account.clone(), debit: row.debit, credit: row.credit, amount, code: row.code.parse()?, state: row.state, at: row.created_at }))
+    }
+
+    async fn write_transfer(&mut self, t: &Transfer, reason: Option<&str>) -> Result<Booked> {
+        let id = self.tx.new_id();
+        let sql = "insert into transfers (reference, id, wallet, debit, credit, amount, currency, code, state, reason, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        let args = args![&t.reference, id, &t.wallet, &t.debit, &t.credit, t.amount.minor, t.amount.currency.code(), t.code.as_str(), t.state.as_str(), reason, t.at];
+        self.tx.exec_one(sql, args).await?;
+        self.write_wallet().await?;
+        Ok(Booked::New)
+    }
+
+    async fn resolve(&mut self, transfer: Option<&Transfer>, to: TransferState) -> Result<()> {
+        let Some(transfer) = transfer else { return Ok(()) };
+        let now = self.tx.now;
+        let sql = "update transfers set state = $1, resolved_at = $2 where reference = $3 and state = 'pending'";
+        self.tx.exec_one(sql, args![to.as_str(), now, &transfer.reference]).await?;
+        self.write_wallet().await
+    }
+
+    async fn write_wallet(&mut self) -> Result<()> {
+        let sql = "update wallets set posted = $1, held = $2 where account_id = $3";
+        self.tx.exec_one(sql, args![self.wallet.posted.minor, self.wallet.held.minor, &self.wallet.account]).await
+    }
+}
+
+fn same_movement(before: &TransferRow, amount: Money, credit: &str, code: Code) -> Result<Booked> {
+    let same = before.amount == amount.minor && before.currency == amount.currency.code() && before.credit == credit && before.code == code.as_str();
+    if same {
+        return Ok(Booked::Before);
+    }
+    let was = Money::new(before.amount, before.currency.parse()?);
+    Err(StoreError::Broken(format!("the reference '{}' was used on {} for another movement ({was}); nothing was booked, use a reference of its own", before.reference, before.created_at.day())))
+}

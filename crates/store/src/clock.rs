@@ -1,0 +1,99 @@
+//! The one clock: the database's time, so that hosts with skewed clocks cannot steal each other's claims.
+//!
+//! On PostgreSQL every process keeps its distance to the server's clock, on SQLite the host's clock is the database's.
+//! Simulated time is real time plus an offset that only grows; tests freeze the clock and move it by hand.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use leasehold_domain::Timestamp;
+
+/// The store's clock. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    frozen: bool,
+    /// Frozen: the instant itself. Else: database minus host, plus the simulation's offset.
+    ms: AtomicI64,
+}
+
+impl Clock {
+    /// Follows the host's clock.
+    pub fn system() -> Self {
+        Self(Arc::new(Inner { frozen: false, ms: AtomicI64::new(0) }))
+    }
+
+    /// Stands still at `at` until it is moved.
+    pub fn frozen(at: Timestamp) -> Self {
+        Self(Arc::new(Inner { frozen: true, ms: AtomicI64::new(at.as_millis()) }))
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        let ms = self.0.ms.load(SeqCst);
+        Timestamp::from_millis(if self.0.frozen { ms } else { host_now() + ms })
+    }
+
+    /// Whether it moves only by hand.
+    pub fn is_frozen(&self) -> bool {
+        self.0.frozen
+    }
+
+    /// Moves the clock forward (tests and simulation).
+    pub fn advance(&self, by: Duration) {
+        self.0.ms.fetch_add(by.as_millis() as i64, SeqCst);
+    }
+
+    /// Takes the database's clock as the truth.
+    pub(crate) fn follow(&self, database_now: i64, simulated_ahead: i64) {
+        if !self.0.frozen {
+            self.0.ms.store(database_now - host_now() + simulated_ahead, SeqCst);
+        }
+    }
+
+    /// The host's own clock, for the store's measuring only.
+    pub(crate) fn host() -> i64 {
+        host_now()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
+fn host_now() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
+impl crate::Store {
+    /// How far simulated time runs ahead of real time, ms; 0 without simulation.
+    pub(crate) async fn simulated_ahead(&self) -> crate::Result<i64> {
+        let row: Option<(i64,)> = self.read().await?.optional("select offset_ms from clock where id = 1", &[]).await?;
+        Ok(row.map_or(0, |(ms,)| ms))
+    }
+
+    /// Binds a new database to a clock mode, and refuses one that belongs to the other.
+    pub async fn bind_clock(&self, mode: &str) -> crate::Result<()> {
+        let mut tx = self.begin().await?;
+        let now = tx.now;
+        tx.exec("insert into clock (id, mode, offset_ms, highest) values (1, $1, 0, $2) on conflict do nothing", crate::args![mode, now]).await?;
+        let (made_for,): (String,) = tx.one("select mode from clock where id = 1", &[]).await?;
+        if made_for != mode {
+            return Err(crate::StoreError::ClockMode { made_for, asked: mode.to_owned() });
+        }
+        tx.commit().await
+    }
+
+    /// Moves simulated time forward by `by`.
+    pub async fn advance_clock(&self, by: Duration) -> crate::Result<Timestamp> {
+        let mut tx = self.begin().await?;
+        tx.exec_one("update clock set offset_ms = offset_ms + $1 where id = 1 and mode = 'simulated'", crate::args![by.as_millis() as i64]).await?;
+        tx.commit().await?;
+        self.sync_clock().await?;
+        Ok(self.clock().now())
+    }
+}

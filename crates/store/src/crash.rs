@@ -1,0 +1,118 @@
+//! Crash points: named places before and after every write and outside call, where a test can end the world.
+//!
+//! Without the feature `crash-points` every point is an empty future. With it, a simulation drops the current future at
+//! the n-th hit of a point (`Plan`), and the real program aborts there when `LEASEHOLD_CRASH_AT=name:n` says so.
+
+/// Every crash point, sorted. A simulation asserts that it visits each.
+pub const POINTS: &[&str] = &[
+    "command.before_commit",
+    "command.committed",
+    "mail.answered",
+    "mail.intent_committed",
+    "mail.before_intent",
+    "mail.outcome_committed",
+    "node.looked",
+    "node.outcome_committed",
+    "step.asked",
+    "step.before_ask",
+    "step.before_intent",
+    "step.before_outcome",
+    "step.intent_committed",
+    "step.outcome_committed",
+    "work.before_settle",
+    "work.claimed",
+    "work.settled",
+];
+
+#[cfg(feature = "crash-points")]
+mod armed {
+    use std::{
+        cell::RefCell,
+        collections::HashMap,
+        rc::Rc,
+        sync::atomic::{AtomicU64, Ordering::SeqCst},
+    };
+
+    /// Where and when to crash, and what was visited on the way.
+    #[derive(Clone, Default)]
+    pub struct Plan(Rc<RefCell<State>>);
+
+    #[derive(Default)]
+    struct State {
+        at: Option<(&'static str, u64)>,
+        hits: HashMap<&'static str, u64>,
+        crashed: bool,
+    }
+
+    tokio::task_local! { static PLAN: Plan; }
+
+    impl Plan {
+        /// Crash at the `hit`-th visit (from 1) of `point` from now on.
+        pub fn arm(&self, point: &'static str, hit: u64) {
+            let mut state = self.0.borrow_mut();
+            let seen = state.hits.get(point).copied().unwrap_or(0);
+            state.at = Some((point, seen + hit));
+        }
+
+        /// No crash any more.
+        pub fn disarm(&self) {
+            self.0.borrow_mut().at = None;
+        }
+
+        /// How often each point was visited.
+        pub fn hits(&self) -> HashMap<&'static str, u64> {
+            self.0.borrow().hits.clone()
+        }
+
+        /// Runs `future`; `None` when it crashed: dropped where it stood, nothing after that point happened.
+        pub async fn run<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+            let mut future = Box::pin(PLAN.scope(self.clone(), future));
+            std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+                std::task::Poll::Ready(value) => std::task::Poll::Ready(Some(value)),
+                std::task::Poll::Pending if std::mem::take(&mut self.0.borrow_mut().crashed) => std::task::Poll::Ready(None),
+                std::task::Poll::Pending => std::task::Poll::Pending,
+            })
+            .await
+        }
+
+        fn hit(&self, point: &'static str) -> bool {
+            let mut state = self.0.borrow_mut();
+            let hits = state.hits.entry(point).or_default();
+            *hits += 1;
+            let now = (point, *hits);
+            let crash = state.at == Some(now);
+            if crash {
+                (state.at, state.crashed) = (None, true);
+            }
+            crash
+        }
+    }
+
+    static SEEN: AtomicU64 = AtomicU64::new(0);
+
+    /// Abort of the real program: `LEASEHOLD_CRASH_AT=step.asked:3`.
+    fn abort_if_told(point: &str) {
+        let Ok(told) = std::env::var("LEASEHOLD_CRASH_AT") else { return };
+        let (name, hit) = told.split_once(':').unwrap_or((&told, "1"));
+        if name == point && SEEN.fetch_add(1, SeqCst) + 1 == hit.parse().unwrap_or(1) {
+            std::process::abort();
+        }
+    }
+
+    /// One named point.
+    pub async fn point(name: &'static str) {
+        debug_assert!(super::POINTS.contains(&name), "crash point {name} is not listed");
+        abort_if_told(name);
+        if PLAN.try_with(|plan| plan.hit(name)).unwrap_or(false) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(feature = "crash-points")]
+pub use armed::{Plan, point};
+
+/// One named point; empty in a program built without the feature.
+#[cfg(not(feature = "crash-points"))]
+#[expect(clippy::unused_async, reason = "the same signature as with the feature")]
+pub async fn point(_name: &'static str) {}

@@ -1,0 +1,55 @@
+//! The differences between the two databases, as words in braces that are filled in once a statement.
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, RwLock},
+};
+
+/// Which database a statement is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The database's own clock in epoch milliseconds.
+pub(crate) const POSTGRES_NOW: &str = "select (extract(epoch from clock_timestamp()) * 1000)::bigint";
+
+type Key = (&'static str, Dialect, &'static str, &'static str);
+static TEXTS: LazyLock<RwLock<HashMap<Key, &'static str>>> = LazyLock::new(RwLock::default);
+
+impl Dialect {
+    /// The statement for this database; `table` fills `{table}`, `columns`, a list like `id:t n:i`, fills `{rows}`.
+    ///
+    /// Each text is made once and kept for ever, so that the drivers' statement caches always hit.
+    pub(crate) fn text(self, sql: &'static str, table: &'static str, columns: &'static str) -> &'static str {
+        if !sql.contains('{') {
+            return sql;
+        }
+        let key = (sql, self, table, columns);
+        if let Some(text) = TEXTS.read().ok().and_then(|texts| texts.get(&key).copied()) {
+            return text;
+        }
+        let (lock, skip) = match self {
+            Self::Sqlite => ("", ""),
+            Self::Postgres => ("for no key update", "for no key update skip locked"),
+        };
+        let text = sql.replace("{lock}", lock).replace("{skip}", skip).replace("{table}", table);
+        let text = if text.contains("{rows}") { text.replace("{rows}", &row_list(columns)) } else { text };
+        let text: &'static str = Box::leak(text.into_boxed_str());
+        if let Ok(mut texts) = TEXTS.write() {
+            texts.insert(key, text);
+        }
+        text
+    }
+}
+
+/// `select … from jsonb_each($1)`: many rows in one bind, the same text for both databases. `:t` is text, `:i` a whole number.
+fn row_list(columns: &str) -> String {
+    let cast = |(i, column): (usize, &str)| {
+        let kind = if column.ends_with(":t") { "text" } else { "bigint" };
+        format!("cast(value->>{i} as {kind})")
+    };
+    let columns: Vec<String> = columns.split(' ').enumerate().map(cast).collect();
+    format!("select {} from jsonb_each($1)", columns.join(", "))
+}

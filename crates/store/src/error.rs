@@ -1,0 +1,110 @@
+//! What can go wrong below the rules.
+
+use leasehold_domain::{
+    UnknownName,
+    books::BadDelivery,
+    ledger::Refused,
+    money::MoneyError,
+    server::IllegalTransition,
+};
+
+/// The store's result.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Why a statement or a rule on rows failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database could not be reached at all.
+    #[error("the database {url} cannot be reached: {source}; check [database] url and that the server is up")]
+    Unreachable {
+        /// The address, without a password.
+        url: String,
+        /// What the driver said.
+        source: sqlx::Error,
+    },
+    /// The database refused or lost a statement.
+    #[error("database: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// A migration could not be applied.
+    #[error("migration: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The schema is older than this program.
+    #[error("the database needs {0} migration(s); run: leasehold migrate")]
+    SchemaOld(usize),
+    /// The schema was made by a later program that says this one must not use it.
+    #[error("the database was migrated by a newer leasehold (it wants at least {0}); install that version")]
+    SchemaNew(i64),
+    /// Another daemon holds the SQLite file.
+    #[error("another leasehold daemon is running on {0}; stop it first, or use PostgreSQL for several daemons")]
+    Locked(String),
+    /// A simulation database opened with the system clock, or the other way round.
+    #[error("this database belongs to clock.mode = \"{made_for}\", the configuration says \"{asked}\"; simulation and real time are never mixed")]
+    ClockMode {
+        /// What the database was made for.
+        made_for: String,
+        /// What the configuration asks.
+        asked: String,
+    },
+    /// No such row.
+    #[error("no {what} '{id}'")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// Under which id.
+        id: String,
+    },
+    /// The claim ran out and another worker holds the row: touch nothing more.
+    #[error("the claim on {id} (epoch {epoch}) is lost")]
+    Lost {
+        /// The row.
+        id: String,
+        /// The epoch that was held.
+        epoch: i64,
+    },
+    /// A row holds a text that is in no list of ours.
+    #[error(transparent)]
+    Unknown(#[from] UnknownName),
+    /// A status does not allow what happened.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+    /// The ledger refuses.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The lease refuses.
+    #[error(transparent)]
+    Delivery(#[from] BadDelivery),
+    /// An amount is not one.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// A secret could not be sealed or opened.
+    #[error("{0}")]
+    Sealed(String),
+    /// Data that should be there is not, or does not fit.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl StoreError {
+    /// A missing row.
+    pub fn not_found(what: &'static str, id: impl ToString) -> Self {
+        Self::NotFound { what, id: id.to_string() }
+    }
+
+    /// Whether a unique key stood in the way.
+    pub fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Sql(sqlx::Error::Database(e)) if e.is_unique_violation())
+    }
+
+    /// Whether the database itself is the trouble, so that asking again later may help.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Sql(e) => match e {
+                sqlx::Error::Database(e) => e.code().is_some_and(|c| matches!(c.as_ref(), "40001" | "40P01" | "57P01" | "57P02" | "57P03" | "53300" | "55P03" | "5" | "517")),
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! All SQL, for SQLite and PostgreSQL, written once.
+//!
+//! # House rules
+//! - `$1` placeholders, lower case, next to the function that runs it; differences between the databases are words in
+//!   braces (`{skip}`, `{lock}`, `{rows}`) that `dialect.rs` fills in.
+//! - Ids are text, instants epoch milliseconds, money minor units and a currency, whole numbers always `i64`
+//!   (PostgreSQL keeps the types of a cached statement's first run).
+//! - SQL never asks what time it is: [`Tx::now`] is read once a transaction, from the store's [`Clock`].
+//! - Locks are taken in one order: wallet, leases, transfers, charges, mails, servers, addresses.
+//! - `update t as s set …` names no alias left of `=`, `returning` names no alias, the columns of a row list start with `v_`:
+//!   what both databases accept.
+//! - Every claim repeats its predicate, every fenced update names its epoch and checks that one row changed.
+
+pub mod accounts;
+pub mod activity;
+pub mod addresses;
+pub mod attention;
+pub mod audit;
+pub mod books;
+pub mod catalog;
+pub mod clock;
+pub mod crash;
+mod dialect;
+mod error;
+pub mod keys;
+pub mod mails;
+mod migrate;
+pub mod nodes;
+pub mod notices;
+pub mod placing;
+pub mod pool;
+pub mod processes;
+mod rows;
+pub mod runs;
+pub mod sealed;
+pub mod servers;
+pub mod steps;
+pub mod ticks;
+mod tx;
+mod wake;
+pub mod work;
+
+pub use clock::Clock;
+pub use error::{Result, StoreError};
+pub use migrate::Pending;
+pub use pool::{Options, Store};
+pub use rows::{Rows, Text, When};
+pub use sealed::KeyRing;
+pub use tx::{Arg, Record, Tx};
+pub use wake::Wakes;
+pub use work::Queue;

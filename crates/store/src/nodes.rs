@@ -1,0 +1,193 @@
+//! Hypervisor nodes: what they are, what they hold, what was seen there that should not be.
+
+use leasehold_domain::{Mark, NodeId, RegionId, ServerId, Timestamp, names};
+use serde::Serialize;
+use sqlx::FromRow;
+
+use crate::{Queue, Result, StoreError, Tx, When, args};
+
+names! {
+    /// Whether a node takes new servers.
+    NodeState {
+        /// It does.
+        Active = "active",
+        /// It keeps what it has and takes nothing new.
+        Drain = "drain",
+        /// It is not asked for anything.
+        Offline = "offline",
+    }
+}
+
+/// A node.
+#[derive(Clone, Debug, FromRow)]
+pub struct Node {
+    /// Its slug.
+    #[sqlx(try_from = "String")]
+    pub id: NodeId,
+    /// Where it stands.
+    #[sqlx(try_from = "String")]
+    pub region_id: RegionId,
+    /// `simulated`, `qemu`.
+    pub backend: String,
+    /// What the backend needs to know, JSON.
+    pub settings: String,
+    /// Virtual processors to sell, overcommit counted in.
+    pub vcpu: i64,
+    /// Memory to sell, MiB.
+    pub ram_mb: i64,
+    /// Disk to sell, GB.
+    pub disk_gb: i64,
+    /// Builds at once.
+    pub builds: i64,
+    /// Whether it takes new servers.
+    #[sqlx(try_from = "String")]
+    pub state: NodeState,
+    /// Gone from the catalogue.
+    pub hidden: bool,
+    /// The host's boot id, as last seen.
+    pub boot_id: Option<String>,
+    /// When it last answered.
+    pub seen_at: Option<When>,
+    /// Since when it does not answer.
+    pub failing_since: Option<When>,
+    /// Failed looks in a row.
+    pub attempt: i64,
+    /// The fence.
+    pub epoch: i64,
+    /// Requests so far.
+    pub wants: i64,
+}
+
+/// What a node has given away.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct NodeUse {
+    /// The node.
+    pub node_id: String,
+    /// Servers there.
+    pub servers: i64,
+    /// Virtual processors.
+    pub vcpu: i64,
+    /// Memory, MiB.
+    pub ram_mb: i64,
+    /// Disk, GB.
+    pub disk_gb: i64,
+}
+
+/// Something at a node that does not fit the records.
+#[derive(Clone, Debug, FromRow)]
+pub struct Drift {
+    /// The node.
+    pub node_id: String,
+    /// The machine (its vmid) or the server.
+    pub subject: String,
+    /// `orphan` (a machine of no server), `gone` (a server without its machine).
+    pub kind: String,
+    /// The machine's mark.
+    pub mark: Option<String>,
+    /// First seen.
+    #[sqlx(try_from = "i64")]
+    pub first_seen_at: Timestamp,
+    /// Last seen.
+    #[sqlx(try_from = "i64")]
+    pub seen_at: Timestamp,
+}
+
+/// A server's place, for comparing with what the node says.
+#[derive(Clone, Debug, FromRow)]
+pub struct Placed {
+    /// The server.
+    #[sqlx(try_from = "String")]
+    pub id: ServerId,
+    /// Its status.
+    #[sqlx(try_from = "String")]
+    pub status: leasehold_domain::server::Status,
+    /// Its generation.
+    pub generation: i64,
+    /// Its machine.
+    pub vmid: i64,
+    /// Whether that machine was ever switched on.
+    pub booted: bool,
+}
+
+impl Tx {
+    /// One node.
+    pub async fn node(&mut self, id: &NodeId) -> Result<Node> {
+        self.optional("select * from nodes where id = $1", args![id]).await?.ok_or_else(|| StoreError::not_found("node", id))
+    }
+
+    /// All nodes.
+    pub async fn nodes(&mut self) -> Result<Vec<Node>> {
+        self.all("select * from nodes order by id", &[]).await
+    }
+
+    /// Writes a node of the catalogue and has it looked at.
+    pub async fn put_node(&mut self, n: &Node) -> Result<()> {
+        let now = self.now;
+        let sql = "insert into nodes (id, region_id, backend, settings, vcpu, ram_mb, disk_gb, builds, state, hidden, next_vmid, next_at) \
+                   values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, 100, $10) \
+                   on conflict (id) do update set region_id = excluded.region_id, backend = excluded.backend, settings = excluded.settings, \
+                   vcpu = excluded.vcpu, ram_mb = excluded.ram_mb, disk_gb = excluded.disk_gb, builds = excluded.builds, hidden = excluded.hidden";
+        self.exec_one(sql, args![&n.id, &n.region_id, &n.backend, &n.settings, n.vcpu, n.ram_mb, n.disk_gb, n.builds, n.hidden, now]).await?;
+        self.want(Queue::Nodes, n.id.as_str()).await
+    }
+
+    /// Opens a node for new servers or closes it.
+    pub async fn set_node_state(&mut self, id: &NodeId, state: NodeState) -> Result<()> {
+        match self.exec("update nodes set state = $1 where id = $2", args![state.as_str(), id]).await? {
+            0 => Err(StoreError::not_found("node", id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What every node has given away.
+    pub async fn node_use(&mut self) -> Result<Vec<NodeUse>> {
+        let sql = "select node_id, count(*) as servers, cast(sum(vcpu) as bigint) as vcpu, cast(sum(ram_mb) as bigint) as ram_mb, cast(sum(disk_gb) as bigint) as disk_gb \
+                   from reservations group by node_id order by node_id";
+        self.all(sql, &[]).await
+    }
+
+    /// The worker's word on a node that answered.
+    pub async fn node_seen(&mut self, node: &Node, boot_id: &str) -> Result<()> {
+        let now = self.now;
+        let sql = "update nodes set seen_at = $1, boot_id = $2, failing_since = null, attempt = 0, last_error = null where id = $3 and epoch = $4";
+        self.fenced(sql, args![now, boot_id, &node.id, node.epoch], node.id.as_str(), node.epoch).await
+    }
+
+    /// The worker's word on a node that did not answer.
+    pub async fn node_failing(&mut self, node: &Node, error: &str) -> Result<()> {
+        let now = self.now;
+        let sql = "update nodes set failing_since = coalesce(failing_since, $1), attempt = attempt + 1, last_error = $2 where id = $3 and epoch = $4";
+        self.fenced(sql, args![now, error, &node.id, node.epoch], node.id.as_str(), node.epoch).await
+    }
+
+    /// The servers that have a place on a node.
+    pub async fn placed_on(&mut self, node: &NodeId) -> Result<Vec<Placed>> {
+        self.all("select id, status, generation, vmid, booted from servers where node_id = $1 and vmid is not null order by id", args![node]).await
+    }
+
+    /// Whether the records know this mark as over: its server terminated, failed, at a later generation, or gone from here.
+    pub async fn mark_is_over(&mut self, mark: &Mark, node: &NodeId) -> Result<bool> {
+        let sql = "select count(*) from servers where id = $1 and generation >= $2 and (node_id is null or node_id <> $3 or coalesce(installed, generation) > $2)";
+        Ok(self.int(sql, args![&mark.server, mark.generation, node]).await? == 1)
+    }
+
+    /// Notes something that does not fit; answers since when it is seen.
+    pub async fn drift_seen(&mut self, node: &NodeId, subject: &str, kind: &str, mark: Option<&str>) -> Result<Timestamp> {
+        let now = self.now;
+        let sql = "insert into drift (node_id, subject, kind, mark, first_seen_at, seen_at) values ($1, $2, $3, $4, $5, $5) \
+                   on conflict (node_id, subject, kind) do update set seen_at = excluded.seen_at, mark = excluded.mark returning first_seen_at";
+        self.int(sql, args![node, subject, kind, mark, now]).await.map(Timestamp::from_millis)
+    }
+
+    /// Forgets what was not seen at this look.
+    pub async fn drift_settled(&mut self, node: &NodeId) -> Result<()> {
+        let now = self.now;
+        self.exec("delete from drift where node_id = $1 and seen_at < $2", args![node, now]).await?;
+        Ok(())
+    }
+
+    /// Everything that does not fit.
+    pub async fn drift(&mut self) -> Result<Vec<Drift>> {
+        self.all("select * from drift order by node_id, subject, kind", &[]).await
+    }
+}

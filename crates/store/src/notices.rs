@@ -1,0 +1,66 @@
+//! What the notices about a server tell: gathered once, for every kind.
+
+use leasehold_domain::{Money, server::BuildKind};
+use serde_json::{Value, json};
+
+use crate::{Result, Tx, addresses::Address, args, servers::Server};
+
+/// Where a customer signs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    /// Who.
+    pub username: String,
+    /// The host: the first address, or where the node forwards to it.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Tx {
+    /// Where a server's owner signs in.
+    pub async fn sign_in(&mut self, server: &Server) -> Result<SignIn> {
+        let template = self.template(&server.template_id).await?;
+        let endpoint = server.endpoint.as_deref().and_then(|e| e.rsplit_once(':')).and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+        let (host, port) = match endpoint {
+            Some(endpoint) => endpoint,
+            None => (self.addresses(&server.id).await?.first().map_or_else(String::new, |a| a.address.clone()), 22),
+        };
+        Ok(SignIn { username: template.username, host, port })
+    }
+
+    /// The data of every notice about a server.
+    pub async fn notice_data(&mut self, server: &Server) -> Result<Value> {
+        let account = self.account(&server.account_id).await?;
+        let sign_in = self.sign_in(server).await?;
+        let addresses: Vec<String> = self.addresses(&server.id).await?.into_iter().map(|a: Address| a.address).collect();
+        let keys = self.ssh_keys(&server.account_id).await?.len();
+        let lease = self.lease_of(&server.id).await?;
+        let (product,): (String,) = self.one("select name from products where id = $1", args![&server.product_id]).await?;
+        let (region,): (String,) = self.one("select name from regions where id = $1", args![&server.region_id]).await?;
+        let template = self.template(&server.build_template_id).await?;
+        let price = match &lease {
+            Some(lease) => lease.price,
+            None => Money::zero(account.currency()?),
+        };
+        Ok(json!({
+            "name": account.first_name,
+            "server": server.id,
+            "label": server.label,
+            "hostname": server.hostname,
+            "product": product,
+            "region": region,
+            "os": template.label,
+            "price": price.to_string(),
+            "cycle": lease.as_ref().map(|l| l.cycle),
+            "paid_until": lease.and_then(|l| l.paid_until).map(leasehold_domain::Timestamp::day),
+            "username": sign_in.username,
+            "ip": sign_in.host,
+            "port": sign_in.port,
+            "addresses": addresses,
+            "ssh_keys": keys,
+            "agent": server.agent.map(|a| a.0),
+            "reason": server.status_reason,
+            "reinstall": server.build == BuildKind::Reinstall,
+        }))
+    }
+}

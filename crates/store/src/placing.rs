@@ -1,0 +1,71 @@
+//! Placement as rows: candidates, the reservation of room, and its end.
+
+use leasehold_domain::{
+    NodeId, RegionId,
+    placement::{Candidate, Size},
+};
+use sqlx::FromRow;
+
+use crate::{Result, Tx, args, servers::Server};
+
+#[derive(FromRow)]
+struct CandidateRow {
+    id: String,
+    vcpu: i64,
+    ram_mb: i64,
+    disk_gb: i64,
+    builds_limit: i64,
+    builds: i64,
+    neighbours: i64,
+}
+
+impl Tx {
+    /// Open nodes of a region with what is left of them. Locks the region's nodes, so that two placements cannot take the same room.
+    pub async fn candidates(&mut self, region: &RegionId, account: &str, excluded: &[NodeId]) -> Result<Vec<Candidate>> {
+        self.all::<(String,)>("select id from nodes where region_id = $1 order by id {lock}", args![region]).await?;
+        let sql = "select n.id, n.builds as builds_limit, \
+            n.vcpu - coalesce((select cast(sum(r.vcpu) as bigint) from reservations r where r.node_id = n.id), 0) as vcpu, \
+            n.ram_mb - coalesce((select cast(sum(r.ram_mb) as bigint) from reservations r where r.node_id = n.id), 0) as ram_mb, \
+            n.disk_gb - coalesce((select cast(sum(r.disk_gb) as bigint) from reservations r where r.node_id = n.id), 0) as disk_gb, \
+            (select count(*) from servers s where s.node_id = n.id and s.status = 'building') as builds, \
+            (select count(*) from servers s where s.node_id = n.id and s.account_id = $2) as neighbours \
+            from nodes n where n.region_id = $1 and n.state = 'active' and not n.hidden and n.failing_since is null order by n.id";
+        let rows: Vec<CandidateRow> = self.all(sql, args![region, account]).await?;
+        let candidate = |r: CandidateRow| Candidate {
+            node: NodeId(r.id),
+            free: Size { vcpu: r.vcpu, ram_mb: r.ram_mb, disk_gb: r.disk_gb },
+            builds: r.builds,
+            builds_limit: r.builds_limit,
+            neighbours: r.neighbours,
+        };
+        Ok(rows.into_iter().map(candidate).filter(|c| !excluded.contains(&c.node)).collect())
+    }
+
+    /// Whether any open node of a region could take a server of this size now, as far as one can tell without locks.
+    pub async fn has_room(&mut self, region: &RegionId, want: Size) -> Result<bool> {
+        let sql = "select count(*) from nodes n left join (select node_id, cast(sum(vcpu) as bigint) as vcpu, cast(sum(ram_mb) as bigint) as ram_mb, \
+                   cast(sum(disk_gb) as bigint) as disk_gb from reservations group by node_id) r on r.node_id = n.id \
+                   where n.region_id = $1 and n.state = 'active' and not n.hidden and n.vcpu - coalesce(r.vcpu, 0) >= $2 \
+                   and n.ram_mb - coalesce(r.ram_mb, 0) >= $3 and n.disk_gb - coalesce(r.disk_gb, 0) >= $4";
+        Ok(self.int(sql, args![region, want.vcpu, want.ram_mb, want.disk_gb]).await? > 0)
+    }
+
+    /// Reserves room on a node and answers the number of the new machine there.
+    pub async fn reserve(&mut self, server: &Server, node: &NodeId) -> Result<i64> {
+        let vmid = self.int("update nodes set next_vmid = next_vmid + 1 where id = $1 returning next_vmid - 1", args![node]).await?;
+        let sql = "insert into reservations (server_id, node_id, vmid, vcpu, ram_mb, disk_gb) values ($1, $2, $3, $4, $5, $6)";
+        self.exec_one(sql, args![&server.id, node, vmid, server.vcpu, server.ram_mb, server.disk_gb]).await?;
+        Ok(vmid)
+    }
+
+    /// Gives a server's room back.
+    pub async fn unreserve(&mut self, server: &Server) -> Result<()> {
+        self.exec("delete from reservations where server_id = $1", args![&server.id]).await?;
+        Ok(())
+    }
+
+    /// How many servers of an account are being built.
+    pub async fn builds_of(&mut self, account: &str) -> Result<i64> {
+        self.int("select count(*) from servers where account_id = $1 and status = 'building'", args![account]).await
+    }
+}

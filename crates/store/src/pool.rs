@@ -1,0 +1,213 @@
+//! Connections to either database, and the store that hands out transactions.
+
+use std::{fs::File, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+
+use leasehold_domain::Dice;
+use sqlx::{
+    PgPool, SqlitePool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::{
+    Clock, KeyRing, Result, StoreError, Wakes,
+    dialect::POSTGRES_NOW,
+    tx::{Conn, Tx},
+};
+
+/// SQLite: one writer, so that writes queue fairly instead of running into each other's locks; readers beside it.
+#[derive(Debug)]
+pub(crate) enum Pool {
+    Sqlite { write: SqlitePool, read: SqlitePool, path: PathBuf },
+    Postgres(PgPool),
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `sqlite:PATH` or `postgres://…`.
+    pub url: String,
+    /// For `LISTEN` and migrations where `url` is a pooler.
+    pub direct_url: Option<String>,
+    /// Connections at most (readers, on SQLite).
+    pub connections: u32,
+    /// The clock that this process follows.
+    pub clock: Clock,
+    /// Ids and chance.
+    pub dice: Dice,
+    /// What secrets are sealed with; without it, sealing is an error.
+    pub keys: Option<KeyRing>,
+}
+
+impl Options {
+    /// The usual: system clock, chance from the operating system, no keys.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), direct_url: None, connections: 10, clock: Clock::system(), dice: Dice::from_os(), keys: None }
+    }
+}
+
+/// The database. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pool: Pool,
+    options: Options,
+    wakes: Wakes,
+}
+
+/// Held by the one daemon on a SQLite file; released when dropped or when the process ends.
+#[derive(Debug)]
+pub struct DaemonLock {
+    _file: Option<File>,
+}
+
+const SQLITE_BUSY: Duration = Duration::from_secs(10);
+
+fn sqlite_options(path: &str) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(SQLITE_BUSY)
+        .foreign_keys(true)
+        .statement_cache_capacity(256)
+}
+
+/// The address without its password, for messages.
+fn without_password(url: &str) -> String {
+    let Some((head, tail)) = url.split_once("://") else { return url.to_owned() };
+    let Some((login, host)) = tail.split_once('@') else { return url.to_owned() };
+    format!("{head}://{}@{host}", login.split(':').next().unwrap_or_default())
+}
+
+impl Store {
+    /// Connects. SQLite is brought up to date here, PostgreSQL only by [`Store::migrate`].
+    pub async fn open(options: Options) -> Result<Self> {
+        let unreachable = |source| StoreError::Unreachable { url: without_password(&options.url), source };
+        let (pool, wakes) = if let Some(path) = options.url.strip_prefix("sqlite:") {
+            let connect = sqlite_options(path);
+            let pool = |n| SqlitePoolOptions::new().max_connections(n).test_before_acquire(false).idle_timeout(None).max_lifetime(None);
+            let write = pool(1).connect_with(connect.clone()).await.map_err(unreachable)?;
+            let read = pool(options.connections.clamp(1, 8)).connect_lazy_with(connect.pragma("query_only", "1"));
+            let path = PathBuf::from(path);
+            let wakes = Wakes::poking(socket_beside(&path));
+            (Pool::Sqlite { write, read, path }, wakes)
+        } else {
+            let connect = PgConnectOptions::from_str(&options.url).map_err(unreachable)?.application_name("leasehold");
+            let pool = PgPoolOptions::new().max_connections(options.connections).acquire_timeout(Duration::from_secs(10));
+            (Pool::Postgres(pool.connect_with(connect).await.map_err(unreachable)?), Wakes::default())
+        };
+        let store = Self(Arc::new(Inner { pool, options, wakes }));
+        if store.is_sqlite() {
+            store.migrate().await?;
+        }
+        store.sync_clock().await?;
+        Ok(store)
+    }
+
+    /// Opens a transaction for writing. On SQLite it waits for its turn first.
+    pub async fn begin(&self) -> Result<Tx> {
+        let conn = match &self.0.pool {
+            Pool::Sqlite { write, .. } => Conn::Sqlite(write.begin_with("begin immediate").await?),
+            Pool::Postgres(pool) => Conn::Postgres(pool.begin().await?),
+        };
+        Ok(Tx::new(conn, self.clock().now(), self.clone()))
+    }
+
+    /// Opens a transaction for reading.
+    pub async fn read(&self) -> Result<Tx> {
+        let conn = match &self.0.pool {
+            Pool::Sqlite { read, .. } => Conn::Sqlite(read.begin().await?),
+            Pool::Postgres(pool) => Conn::Postgres(pool.begin().await?),
+        };
+        Ok(Tx::new(conn, self.clock().now(), self.clone()))
+    }
+
+    /// Measures the distance between this host's clock and the database's.
+    pub async fn sync_clock(&self) -> Result<()> {
+        let before = Clock::host();
+        let database = match &self.0.pool {
+            Pool::Sqlite { .. } => Clock::host(),
+            Pool::Postgres(pool) => sqlx::query_scalar(POSTGRES_NOW).fetch_one(pool).await?,
+        };
+        // The answer was true somewhere between asking and receiving it.
+        let halfway = (Clock::host() - before) / 2;
+        let ahead = self.simulated_ahead().await.unwrap_or(0);
+        self.clock().follow(database + halfway, ahead);
+        Ok(())
+    }
+
+    /// Takes the place of the one daemon on a SQLite file; several daemons share a PostgreSQL database freely.
+    pub fn lock_daemon(&self) -> Result<DaemonLock> {
+        let Pool::Sqlite { path, .. } = &self.0.pool else { return Ok(DaemonLock { _file: None }) };
+        let lock = path.with_added_extension("lock");
+        let io = |e: std::io::Error| StoreError::Broken(format!("lock file {}: {e}", lock.display()));
+        let file = File::options().create(true).append(true).open(&lock).map_err(io)?;
+        file.try_lock().map_err(|_| StoreError::Locked(path.display().to_string()))?;
+        Ok(DaemonLock { _file: Some(file) })
+    }
+
+    /// Writes a consistent copy of a SQLite database to `target`, which must not exist.
+    pub async fn backup_to(&self, target: &str) -> Result<()> {
+        let Pool::Sqlite { write, .. } = &self.0.pool else { return Err(StoreError::Broken("only a SQLite database is copied this way".into())) };
+        sqlx::query("vacuum into $1").bind(target).execute(write).await?;
+        Ok(())
+    }
+
+    /// Whether this is the embedded database.
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self.0.pool, Pool::Sqlite { .. })
+    }
+
+    /// The clock that this store follows.
+    pub fn clock(&self) -> &Clock {
+        &self.0.options.clock
+    }
+
+    /// Ids and chance.
+    pub fn dice(&self) -> &Dice {
+        &self.0.options.dice
+    }
+
+    /// The alarms of the queues.
+    pub fn wakes(&self) -> &Wakes {
+        &self.0.wakes
+    }
+
+    pub(crate) fn keys(&self) -> Option<&KeyRing> {
+        self.0.options.keys.as_ref()
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
+    pub(crate) fn listen_url(&self) -> Option<&str> {
+        (!self.is_sqlite()).then(|| self.0.options.direct_url.as_deref().unwrap_or(&self.0.options.url))
+    }
+
+    pub(crate) fn socket_path(&self) -> Option<PathBuf> {
+        match &self.0.pool {
+            Pool::Sqlite { path, .. } => Some(socket_beside(path)),
+            Pool::Postgres(_) => None,
+        }
+    }
+
+    /// Closes every connection; what is in flight ends first.
+    pub async fn close(&self) {
+        match &self.0.pool {
+            Pool::Sqlite { write, read, .. } => {
+                read.close().await;
+                write.close().await;
+            }
+            Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+fn socket_beside(database: &std::path::Path) -> PathBuf {
+    database.with_added_extension("wake")
+}

@@ -1,0 +1,54 @@
+//! Who is alive: one row a process, kept fresh by its heartbeat.
+
+use leasehold_domain::Timestamp;
+use serde::Serialize;
+use sqlx::FromRow;
+
+use crate::{Result, Tx, args};
+
+/// A running leasehold process.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct Process {
+    /// Host, role and boot id: fresh at every start.
+    pub name: String,
+    /// `serve`, `worker`, `scheduler`.
+    pub role: String,
+    /// The host.
+    pub host: String,
+    /// Its version.
+    pub version: String,
+    /// Its queues, separated by commas.
+    pub queues: String,
+    /// Since when.
+    #[sqlx(try_from = "i64")]
+    pub started_at: Timestamp,
+    /// The last sign of life.
+    #[sqlx(try_from = "i64")]
+    pub seen_at: Timestamp,
+}
+
+impl Tx {
+    /// Gives a sign of life.
+    pub async fn heartbeat(&mut self, p: &Process) -> Result<()> {
+        let now = self.now;
+        let sql = "insert into processes (name, role, host, version, queues, started_at, seen_at) values ($1, $2, $3, $4, $5, $6, $6) \
+                   on conflict (name) do update set seen_at = excluded.seen_at";
+        self.exec_one(sql, args![&p.name, &p.role, &p.host, &p.version, &p.queues, now]).await
+    }
+
+    /// Says goodbye.
+    pub async fn farewell(&mut self, name: &str) -> Result<()> {
+        self.exec("delete from processes where name = $1", args![name]).await?;
+        Ok(())
+    }
+
+    /// Everyone, the freshest first.
+    pub async fn processes(&mut self) -> Result<Vec<Process>> {
+        self.all("select * from processes order by seen_at desc, name", &[]).await
+    }
+
+    /// Forgets processes without a sign of life since `before`.
+    pub async fn prune_processes(&mut self, before: Timestamp) -> Result<u64> {
+        self.exec("delete from processes where seen_at < $1", args![before]).await
+    }
+}

@@ -1,0 +1,84 @@
+//! Values on their way in and out of rows.
+
+use std::{fmt::Display, str::FromStr};
+
+use leasehold_domain::Timestamp;
+use sqlx::{Database, Decode, Type, database::HasStatementCache, error::BoxDynError};
+
+/// A member of a closed set of names in a nullable column. An unknown text is a decoding error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text<T>(pub T);
+
+impl<T, D: Database> Type<D> for Text<T>
+where
+    String: Type<D>,
+{
+    fn type_info() -> D::TypeInfo {
+        String::type_info()
+    }
+    fn compatible(ty: &D::TypeInfo) -> bool {
+        String::compatible(ty)
+    }
+}
+
+impl<'r, T: FromStr<Err: Display>, D: Database + HasStatementCache> Decode<'r, D> for Text<T>
+where
+    &'r str: Decode<'r, D>,
+{
+    fn decode(value: D::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        <&str as Decode<D>>::decode(value)?.parse().map(Self).map_err(|e: T::Err| e.to_string().into())
+    }
+}
+
+/// An instant in a nullable column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct When(pub Timestamp);
+
+impl<D: Database> Type<D> for When
+where
+    i64: Type<D>,
+{
+    fn type_info() -> D::TypeInfo {
+        i64::type_info()
+    }
+    fn compatible(ty: &D::TypeInfo) -> bool {
+        i64::compatible(ty)
+    }
+}
+
+impl<'r, D: Database> Decode<'r, D> for When
+where
+    i64: Decode<'r, D>,
+{
+    fn decode(value: D::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        i64::decode(value).map(|ms| Self(Timestamp::from_millis(ms)))
+    }
+}
+
+/// Many rows for one statement, sent as one JSON object.
+#[derive(Debug)]
+pub struct Rows {
+    pub(crate) columns: &'static str,
+    json: String,
+    /// How many.
+    pub count: u64,
+}
+
+impl Rows {
+    /// Rows of `columns`, written `"id:t epoch:i"`: `t` for text, `i` for whole numbers.
+    pub fn new(columns: &'static str) -> Self {
+        Self { columns, json: "{".to_owned(), count: 0 }
+    }
+
+    /// Adds one row; the values in the order of the columns.
+    pub fn push(&mut self, values: &[serde_json::Value]) {
+        let separator = if self.count == 0 { "" } else { "," };
+        let row = serde_json::Value::from(values);
+        self.json += &format!("{separator}\"{}\":{row}", self.count);
+        self.count += 1;
+    }
+
+    pub(crate) fn into_json(self) -> String {
+        self.json + "}"
+    }
+}

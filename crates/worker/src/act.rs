@@ -1,0 +1,236 @@
+//! Asking a hypervisor for one step. No database write happens here, and nothing here is remembered but in the answer.
+
+use std::time::Duration;
+
+use leasehold_domain::{
+    Mark, Timestamp,
+    server::{Agent, Outcome, Power, Step},
+};
+use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, Observed, Progress};
+use leasehold_store::{Result, StoreError, addresses::Address, nodes::NodeState, servers::Server};
+use tokio::time::timeout;
+
+use crate::{CALL, Worker, provision::Task};
+
+/// What came of asking.
+#[derive(Debug)]
+pub(crate) struct Acted {
+    pub(crate) outcome: Outcome,
+    /// For the step log.
+    pub(crate) note: Option<String>,
+    /// Work under way at the node.
+    pub(crate) handle: Option<String>,
+    /// The node had no room; what was begun there is gone.
+    pub(crate) no_room: bool,
+    /// A look showed that an earlier try had done it.
+    pub(crate) found_done: bool,
+    /// What is known of the agent now.
+    pub(crate) agent: Option<Agent>,
+    /// Where SSH is forwarded.
+    pub(crate) endpoint: Option<String>,
+}
+
+impl Acted {
+    pub(crate) fn new(outcome: Outcome) -> Self {
+        Self { outcome, note: None, handle: None, no_room: false, found_done: false, agent: None, endpoint: None }
+    }
+
+    fn done() -> Self {
+        Self::new(Outcome::Done)
+    }
+}
+
+/// How often work under way and a booting guest are looked at.
+const POLL: Duration = Duration::from_secs(2);
+
+type Asked = std::result::Result<Acted, Error>;
+
+pub(crate) async fn act(w: &Worker, task: &Task) -> Result<Acted> {
+    let s = &task.server;
+    let Some((node_id, vmid)) = s.place() else { return Ok(Acted::done()) };
+    let node = w.store.read().await?.node(&node_id).await?;
+    if node.state == NodeState::Offline {
+        return Ok(Acted::new(Outcome::Retry(format!("node {node_id} is offline"))));
+    }
+    let context = Context { w, task, vmid, call: Call { mark: mark_of(task), epoch: s.epoch, now: w.store.clock().now() } };
+    let asked = match w.fleet.node(&node) {
+        Ok(hypervisor) => match timeout(CALL, context.ask(hypervisor.as_ref())).await {
+            Ok(asked) => asked?,
+            Err(_) => Err(Error::Unknown(format!("node {node_id} did not answer within {} s", CALL.as_secs()))),
+        },
+        Err(error) => Err(error),
+    };
+    match asked {
+        Ok(acted) => Ok(acted),
+        Err(Error::Stale(_)) => Err(StoreError::Lost { id: s.id.to_string(), epoch: s.epoch }),
+        Err(Error::Transient(why)) => Ok(Acted::new(Outcome::Retry(why))),
+        Err(error @ Error::Unknown(_)) => Ok(Acted::new(Outcome::Unknown(error.to_string()))),
+        Err(error) => Ok(Acted::new(Outcome::Failed(error.to_string()))),
+    }
+}
+
+/// Steps of a build speak for the build's generation; others for the machine that stands.
+fn mark_of(task: &Task) -> Mark {
+    let s = &task.server;
+    let generation = if task.step.in_build(s.build) && s.facts().cursor.is_some() { s.generation } else { s.installed.unwrap_or(s.generation) };
+    Mark { server: s.id.clone(), generation }
+}
+
+struct Context<'a> {
+    w: &'a Worker,
+    task: &'a Task,
+    vmid: i64,
+    call: Call,
+}
+
+impl Context<'_> {
+    fn server(&self) -> &Server {
+        &self.task.server
+    }
+
+    async fn ask(&self, hv: &dyn Hypervisor) -> Result<Asked> {
+        if self.task.opened.unsure {
+            match self.already(hv).await {
+                Ok(true) => return Ok(Ok(Acted { found_done: true, note: Some("an earlier try had done it".into()), ..Acted::done() })),
+                Ok(false) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(match self.task.step {
+            Step::Configure => {
+                let guest = self.guest().await?;
+                self.progress(hv.ensure_config(&self.call, self.vmid, &guest).await)
+            }
+            step => self.ask_node(hv, step).await,
+        })
+    }
+
+    async fn ask_node(&self, hv: &dyn Hypervisor, step: Step) -> Asked {
+        let (call, vmid, s) = (&self.call, self.vmid, self.server());
+        match step {
+            Step::Place | Step::Configure => Ok(Acted::done()),
+            Step::CreateDisk => self.create_disk(hv).await,
+            Step::Define | Step::SwapDisk => self.progress(hv.ensure_vm(call, &self.spec()).await),
+            Step::ResizeDisk => self.progress(hv.ensure_disk_size(call, vmid, s.disk_gb).await),
+            Step::Boot | Step::PowerOn => self.progress(hv.ensure_power(call, vmid, Power::On).await),
+            Step::PowerOff => self.progress(hv.ensure_power(call, vmid, Power::Off).await),
+            Step::Reboot => self.progress(hv.reboot(call, vmid, s.reboot_asked).await),
+            Step::AwaitAgent => self.await_agent(hv).await,
+            Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Missing) => Ok(Acted { note: Some("skipped: the agent does not answer".into()), ..Acted::done() }),
+            Step::SetCredentials | Step::ResetPassword => self.set_password(hv).await,
+            Step::Verify => self.verify(hv).await,
+            Step::Destroy => self.progress(hv.ensure_absent(call, vmid).await),
+            Step::Release => self.release(hv).await,
+        }
+    }
+
+    fn progress(&self, asked: std::result::Result<Progress, Error>) -> Asked {
+        Ok(match asked? {
+            Progress::Done => Acted::done(),
+            Progress::Started(handle) => Acted { handle: Some(handle), ..Acted::new(Outcome::Wait(self.call.now + POLL)) },
+        })
+    }
+
+    /// Whether a try whose answer is not known did what it should.
+    async fn already(&self, hv: &dyn Hypervisor) -> std::result::Result<bool, Error> {
+        let observed = hv.observe(self.vmid).await?;
+        let present = |check: &dyn Fn(&Machine) -> bool| matches!(&observed, Observed::Present(m) if check(m));
+        let ours = |m: &Machine| m.mark.as_ref() == Some(&self.call.mark);
+        Ok(match self.task.step {
+            Step::Define | Step::SwapDisk => present(&ours),
+            Step::ResizeDisk => present(&|m| ours(m) && m.disk_gb >= self.server().disk_gb),
+            Step::Boot | Step::PowerOn => present(&|m| ours(m) && m.power == Power::On),
+            Step::PowerOff => present(&|m| m.power == Power::Off && m.mark.is_some()),
+            Step::Destroy => observed == Observed::Absent,
+            _ => false,
+        })
+    }
+
+    async fn create_disk(&self, hv: &dyn Hypervisor) -> Asked {
+        let s = self.server();
+        let asked = match &s.handle {
+            Some(handle) => hv.poll(&self.call, self.vmid, handle).await,
+            None => match self.image().await {
+                Ok(image) => hv.ensure_disk(&self.call, self.vmid, &image).await,
+                Err(error) => return Ok(Acted::new(Outcome::Retry(error.to_string()))),
+            },
+        };
+        match asked {
+            Err(Error::Capacity(why)) => {
+                hv.ensure_absent(&self.call, self.vmid).await?;
+                Ok(Acted { no_room: true, ..Acted::new(Outcome::Failed(why)) })
+            }
+            other => self.progress(other),
+        }
+    }
+
+    async fn image(&self) -> Result<String> {
+        Ok(self.w.store.read().await?.template(&self.server().build_template_id).await?.image)
+    }
+
+    fn spec(&self) -> MachineSpec {
+        let s = self.server();
+        MachineSpec { vmid: self.vmid, server: s.id.clone(), vcpu: s.vcpu, ram_mb: s.ram_mb, mac: s.mac.clone().unwrap_or_default() }
+    }
+
+    async fn guest(&self) -> Result<GuestConfig> {
+        let s = self.server();
+        let mut tx = self.w.store.read().await?;
+        let username = tx.template(&s.build_template_id).await?.username;
+        let ssh_keys = tx.ssh_keys(&s.account_id).await?.into_iter().map(|k| k.public_key).collect();
+        let address = |a: Address| GuestAddress { prefix: a.cidr.rsplit_once('/').and_then(|(_, p)| p.parse().ok()).unwrap_or(32), address: a.address, gateway: a.gateway };
+        let addresses = tx.addresses(&s.id).await?.into_iter().map(address).collect();
+        Ok(GuestConfig { hostname: s.hostname.clone(), username, ssh_keys, addresses })
+    }
+
+    /// A slow agent is not a missing agent; past its time the server is delivered without it.
+    async fn await_agent(&self, hv: &dyn Hypervisor) -> Asked {
+        if hv.agent_ready(self.vmid, self.call.now).await? {
+            return Ok(Acted { agent: Some(Agent::Ok), ..Acted::done() });
+        }
+        let since: Timestamp = self.server().step_since.map_or(self.call.now, |at| at.0);
+        if self.call.now.since(since) < self.w.limits.agent_wait {
+            return Ok(Acted { note: Some("the guest is starting".into()), ..Acted::new(Outcome::Wait(self.call.now + POLL)) });
+        }
+        Ok(Acted { agent: Some(Agent::Missing), note: Some("the agent never answered; going on without it".into()), ..Acted::done() })
+    }
+
+    async fn set_password(&self, hv: &dyn Hypervisor) -> Asked {
+        let Some(password) = &self.task.password else { return Ok(Acted::new(Outcome::Failed("no password was proposed".into()))) };
+        hv.set_password(&self.call, self.vmid, "root", password).await?;
+        Ok(Acted::done())
+    }
+
+    async fn verify(&self, hv: &dyn Hypervisor) -> Asked {
+        let Observed::Present(m) = hv.observe(self.vmid).await? else { return Ok(Acted::new(Outcome::Failed("the machine is gone".into()))) };
+        let s = self.server();
+        let wrong = if m.mark.as_ref() != Some(&self.call.mark) {
+            Some("it carries another mark")
+        } else if m.power != Power::On {
+            Some("it is off")
+        } else if m.disk_gb < s.disk_gb {
+            Some("its disk is too small")
+        } else if m.mac != s.mac {
+            Some("its network card is another")
+        } else {
+            None
+        };
+        Ok(match wrong {
+            Some(wrong) => Acted::new(Outcome::Retry(format!("the machine is not as it should be: {wrong}"))),
+            None => Acted { endpoint: m.ssh.map(|at| at.to_string()), ..Acted::done() },
+        })
+    }
+
+    /// The second sighting: absent still, and long enough after the first.
+    async fn release(&self, hv: &dyn Hypervisor) -> Asked {
+        let s = self.server();
+        let due = s.absent_at.map_or(self.call.now, |at| at.0 + crate::ABSENT_TWICE);
+        if s.booted && self.call.now < due {
+            return Ok(Acted { note: Some("looking once more before the addresses are given back".into()), ..Acted::new(Outcome::Wait(due)) });
+        }
+        match hv.observe(self.vmid).await? {
+            Observed::Absent => Ok(Acted::done()),
+            Observed::Present(_) => Ok(Acted::new(Outcome::Failed("the machine came back".into()))),
+        }
+    }
+}

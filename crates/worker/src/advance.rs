@@ -1,0 +1,239 @@
+//! What an outcome means for the rows: found facts, books, mails, attention, in the transaction that records it.
+
+use leasehold_domain::{
+    NodeId, ServerId, Timestamp,
+    notice::NoticeKind,
+    placement::{Size, choose},
+    server::{Agent, BuildKind, Event, Goal, Outcome, Power, Status, Step, event_of, transition},
+};
+use leasehold_store::{Result, StoreError, Text, Tx, When, activity::Actor, mails::NewMail, sealed::Place, servers::Server};
+use secrecy::SecretString;
+
+use crate::{Worker, act::Acted, provision::Task};
+
+/// Nodes that may refuse one build before it is given up.
+const NODES_TRIED: usize = 3;
+/// No look-alikes (0 O, 1 l I), so that a password can be read out.
+const PASSWORD_ALPHABET: &str = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+const PASSWORD_LEN: usize = 24;
+
+/// An order that no worker has begun in time.
+pub(crate) fn never_begun(w: &Worker, s: &Server, now: Timestamp) -> bool {
+    s.status == Status::Pending && s.goal != Goal::Terminated && s.deadline_at.is_none() && now.since(s.ordered_at) >= w.limits.start_within
+}
+
+fn password<'a>(server: &'a ServerId, column: &'a str) -> Place<'a> {
+    Place { table: "servers", column, id: server.as_str() }
+}
+
+/// The password that a step will set: written with its intent, so that every try sets the same one.
+pub(crate) async fn proposed_password(tx: &mut Tx, server: &ServerId) -> Result<SecretString> {
+    if let Some(proposed) = tx.secret(password(server, "password_next")).await? {
+        return Ok(proposed);
+    }
+    let new: SecretString = tx.dice().text(PASSWORD_ALPHABET, PASSWORD_LEN).into();
+    tx.put_secret(password(server, "password_next"), &new).await?;
+    Ok(new)
+}
+
+/// Steps that live in the records only are done here; others pass through. A node without room sends the build elsewhere.
+pub(crate) async fn in_records(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, acted: &Acted) -> Result<Outcome> {
+    if acted.no_room {
+        return no_room(tx, s, acted.outcome.clone()).await;
+    }
+    match (task.step, &acted.outcome) {
+        (Step::Place, Outcome::Done) if s.goal != Goal::Terminated => place(w, tx, s).await,
+        (Step::Release, Outcome::Failed(_)) => {
+            s.absent_at = None;
+            Ok(Outcome::Done)
+        }
+        (_, outcome) => Ok(outcome.clone()),
+    }
+}
+
+async fn no_room(tx: &mut Tx, s: &mut Server, why: Outcome) -> Result<Outcome> {
+    let mut excluded: Vec<NodeId> = serde_json::from_str(&s.excluded).unwrap_or_default();
+    excluded.extend(s.node_id.clone().map(NodeId));
+    if s.build == BuildKind::Reinstall || excluded.len() >= NODES_TRIED {
+        return Ok(why);
+    }
+    s.excluded = serde_json::to_string(&excluded).map_err(|e| StoreError::Broken(e.to_string()))?;
+    forget_place(tx, s, tx.now).await?;
+    s.cursor = Some(Text(Step::Place));
+    Ok(Outcome::Done)
+}
+
+/// Room, identity and addresses, in one transaction.
+async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
+    if tx.builds_of(s.account_id.as_str()).await? >= w.limits.builds_per_account + i64::from(s.status == Status::Building) {
+        return Ok(Outcome::Wait(tx.now + w.limits.backoff.min));
+    }
+    let excluded: Vec<NodeId> = serde_json::from_str(&s.excluded).unwrap_or_default();
+    let candidates = tx.candidates(&s.region_id, s.account_id.as_str(), &excluded).await?;
+    let node = match choose(&candidates, Size { vcpu: s.vcpu, ram_mb: s.ram_mb, disk_gb: s.disk_gb }) {
+        Ok(node) => node,
+        Err(leasehold_domain::placement::NoRoom::Busy) => return Ok(Outcome::Wait(tx.now + w.limits.backoff.min)),
+        Err(none) => return Ok(Outcome::Retry(none.to_string())),
+    };
+    for family in [4, 6] {
+        let free = tx.free_addresses(&s.region_id, family).await?;
+        if free.is_some() && tx.take_address(&s.id, &s.region_id, family).await?.is_none() {
+            tx.release_addresses(&s.id, tx.now).await?;
+            return Ok(Outcome::Retry(format!("no IPv{family} address is free in region {}", s.region_id)));
+        }
+    }
+    let vmid = tx.reserve(s, node).await?;
+    let [a, b, c] = tx.dice().bytes();
+    (s.node_id, s.vmid, s.mac) = (Some(node.0.clone()), Some(vmid), Some(format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")));
+    (s.booted, s.absent_at, s.installed, s.power, s.agent, s.endpoint) = (false, None, None, None, None, None);
+    Ok(Outcome::Done)
+}
+
+async fn forget_place(tx: &mut Tx, s: &mut Server, addresses_free_at: Timestamp) -> Result<()> {
+    tx.release_addresses(&s.id, addresses_free_at).await?;
+    tx.unreserve(s).await?;
+    (s.node_id, s.vmid, s.mac, s.installed, s.power, s.absent_at, s.endpoint) = (None, None, None, None, None, None, None);
+    Ok(())
+}
+
+/// A step is done: facts, the event that it means, and what follows from that event.
+pub(crate) async fn advance(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, acted: Acted) -> Result<()> {
+    let step = task.step;
+    let excused = acted.no_room || (step == Step::Release && s.absent_at.is_none());
+    found(w, tx, s, task, &acted).await?;
+    (s.attempt, s.last_error, s.step_since, s.handle) = (0, None, None, None);
+    tx.attended("step_stuck", &format!("server:{}", s.id), "worker").await?;
+    // What was asked for meanwhile wins: nothing is delivered to a server that shall end.
+    let overtaken = s.goal == Goal::Terminated && !matches!(step, Step::Destroy | Step::Release);
+    if excused || overtaken {
+        return Ok(());
+    }
+    if step.in_build(s.build) && s.facts().cursor.or(Some(Step::Place)) == Some(step) {
+        s.cursor = s.build.after(step).map(Text);
+    }
+    match event_of(step, &s.facts()) {
+        Some(event) => happened(w, tx, s, event).await,
+        None => Ok(()),
+    }
+}
+
+/// What a finished step tells of the machine.
+async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, acted: &Acted) -> Result<()> {
+    match task.step {
+        Step::Define | Step::SwapDisk => {
+            (s.installed, s.template_id) = (Some(s.generation), s.build_template_id.clone());
+        }
+        Step::Boot | Step::PowerOn => (s.power, s.booted) = (Some(Text(Power::On)), true),
+        Step::PowerOff => s.power = Some(Text(Power::Off)),
+        Step::Reboot => s.reboot_done = task.server.reboot_asked,
+        Step::AwaitAgent => s.agent = acted.agent.map(Text),
+        Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Ok) => {
+            tx.move_secret(password(&s.id, "password_next"), "password").await?;
+        }
+        Step::ResetPassword => {
+            tx.move_secret(password(&s.id, "password_next"), "password").await?;
+            (s.password_done, s.password_error) = (task.server.password_asked, None);
+            tell(tx, s, NoticeKind::PasswordChanged, &format!("{}:{}", s.id, s.password_done)).await?;
+        }
+        Step::Verify => s.endpoint = acted.endpoint.clone(),
+        Step::Destroy => s.absent_at = Some(When(tx.now)),
+        Step::Release if s.absent_at.is_some() => {
+            let rest = if s.booted { w.limits.ip_quarantine } else { std::time::Duration::ZERO };
+            forget_place(tx, s, tx.now + rest).await?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// An event: the status changes, and with it books, mails and the log.
+async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Result<()> {
+    let now = tx.now;
+    s.status = transition(s.status, event)?;
+    match event {
+        Event::BuildFinished => {
+            s.deadline_at = None;
+            if s.running_at.is_none() {
+                tx.books(&s.account_id).await?.deliver(&s.id, s.generation).await?;
+                s.running_at = Some(When(now));
+            }
+            if s.agent.map(|a| a.0) == Some(Agent::Missing) {
+                let detail = format!("{} was delivered without its guest agent: no password could be set; look into the guest", s.label);
+                tx.attend("agent_missing", &format!("server:{}", s.id), &detail).await?;
+            }
+            tx.attended("build_failed", &format!("server:{}", s.id), "worker").await?;
+            tell(tx, s, NoticeKind::ServerReady, &format!("{}:{}", s.id, s.generation)).await?;
+        }
+        Event::Destroyed => {
+            (s.ended_at, s.cursor, s.power) = (Some(When(now)), None, None);
+            tx.drop_secrets("servers", s.id.as_str(), None).await?;
+            tx.attended("build_failed", &format!("server:{}", s.id), "worker").await?;
+            tell(tx, s, NoticeKind::ServerTerminated, s.id.as_str()).await?;
+        }
+        _ => {}
+    }
+    let actor = Actor { name: "worker".into(), origin: w.name.to_string() };
+    tx.log(&actor, &format!("server.{event}"), Some(&s.account_id), Some(&s.id), s.status.as_str()).await
+}
+
+/// A step will not work. True: it is tried on, slowly, until somebody mends it; false: the build was given up.
+pub(crate) async fn give_up(w: &Worker, tx: &mut Tx, s: &mut Server, step: Step, why: &str) -> Result<bool> {
+    let build = matches!(s.status, Status::Pending | Status::Building) && step.in_build(s.build);
+    if build && s.goal != Goal::Terminated {
+        if s.build.keeps_machine_at(step) {
+            keep_machine(w, tx, s, why).await?;
+        } else {
+            give_up_build(w, tx, s, &format!("{step}: {why}")).await?;
+        }
+        return Ok(false);
+    }
+    if step == Step::ResetPassword {
+        (s.password_done, s.password_error) = (s.password_asked, Some(why.to_owned()));
+        s.attempt = 0;
+        tx.drop_secrets("servers", s.id.as_str(), Some("password_next")).await?;
+        return Ok(false);
+    }
+    s.attempt += 1;
+    s.last_error = Some(why.to_owned());
+    let detail = format!("{}: {step} does not work: {why}; it is tried on, mend the node {}", s.label, s.node_id.as_deref().unwrap_or("-"));
+    tx.attend("step_stuck", &format!("server:{}", s.id), &detail).await?;
+    Ok(true)
+}
+
+/// A reinstall failed before the old disk was touched: the server is what it was.
+async fn keep_machine(w: &Worker, tx: &mut Tx, s: &mut Server, why: &str) -> Result<()> {
+    if s.status == Status::Pending {
+        // The retry of a reinstall that had failed later: there is nothing to go back to.
+        return give_up_build(w, tx, s, why).await;
+    }
+    let event = if s.goal == Goal::Stopped { Event::KeptStopped } else { Event::KeptRunning };
+    (s.cursor, s.deadline_at, s.attempt, s.handle) = (None, None, 0, None);
+    s.last_error = Some(why.to_owned());
+    let detail = format!("{}: the reinstall was given up, the old system is untouched: {why}", s.label);
+    tx.attend("reinstall_failed", &format!("server:{}", s.id), &detail).await?;
+    happened(w, tx, s, event).await
+}
+
+/// A build is given up: the money comes back, the operator knows, the customer is told. What is half built is removed next.
+pub(crate) async fn give_up_build(w: &Worker, tx: &mut Tx, s: &mut Server, why: &str) -> Result<()> {
+    if s.build == BuildKind::First {
+        tx.books(&s.account_id).await?.end_lease(&s.id, s.generation).await?;
+    }
+    s.status_reason = Some(why.to_owned());
+    s.last_error = Some(why.to_owned());
+    (s.cursor, s.deadline_at, s.held_at, s.attempt, s.handle, s.step_since) = (None, None, None, 0, None, None);
+    tx.drop_secrets("servers", s.id.as_str(), Some("password_next")).await?;
+    let detail = format!("{} could not be built: {why}; after mending the cause: leasehold server retry {}", s.label, s.id);
+    tx.attend("build_failed", &format!("server:{}", s.id), &detail).await?;
+    tell(tx, s, NoticeKind::ProvisioningFailed, &format!("{}:{}", s.id, s.generation)).await?;
+    happened(w, tx, s, Event::BuildFailed).await
+}
+
+/// Writes a notice to the server's owner.
+async fn tell(tx: &mut Tx, s: &Server, kind: NoticeKind, subject: &str) -> Result<()> {
+    let account = tx.account(&s.account_id).await?;
+    let data = tx.notice_data(s).await?;
+    let mail = NewMail { kind, subject, account: Some(&s.account_id), server: Some(&s.id), recipient: &account.email, locale: &account.locale, data };
+    tx.notify(mail).await?;
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! One look at a node: does it answer, and is what it holds what the records say?
+
+use std::time::Duration;
+
+use leasehold_domain::{NodeId, server::Status};
+use leasehold_hypervisor::{Call, Error, NodeStatus, Owned};
+use leasehold_store::{
+    Result, StoreError, Tx, crash,
+    nodes::{Node, NodeState, Placed},
+    work::Claim,
+};
+use tokio::time::timeout;
+
+use crate::{CALL, Worker, run::Rest};
+
+/// An orphan is removed when it was seen at two looks at least this far apart.
+const ORPHAN_AGE: Duration = Duration::from_mins(10);
+/// Failed looks in a row before an operator is told.
+const TELL_AFTER: i64 = 3;
+
+pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
+    let id = NodeId(claim.id.clone());
+    let node = w.store.read().await?.node(&id).await?;
+    if node.epoch != claim.epoch {
+        return Err(StoreError::Lost { id: claim.id.clone(), epoch: claim.epoch });
+    }
+    if node.hidden || node.state == NodeState::Offline {
+        return Ok(Rest::until(None, node.wants));
+    }
+    let seen = look(w, &node).await;
+    crash::point("node.looked").await;
+    let mut tx = w.store.begin().await?;
+    let next_at = tx.now + w.limits.look_every;
+    let rest = match seen {
+        Ok((status, owned)) => {
+            tx.node_seen(&node, &status.boot_id).await?;
+            tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;
+            let orphans = compare(w, &mut tx, &node, &owned).await?;
+            tx.commit().await?;
+            remove(w, &node, orphans).await;
+            Rest::until(Some(next_at), node.wants)
+        }
+        Err(error) => {
+            tx.node_failing(&node, &error.to_string()).await?;
+            if node.attempt + 1 >= TELL_AFTER {
+                let detail = format!("node {id} does not answer: {error}; nothing new is placed there until it does");
+                tx.attend("node_unreachable", &format!("node:{id}"), &detail).await?;
+            }
+            let soon = tx.now + w.limits.backoff.wait(node.attempt + 1, tx.dice());
+            tx.commit().await?;
+            Rest { next_at: Some(soon.min(next_at)), seen: node.wants, error: Some(error.to_string()) }
+        }
+    };
+    crash::point("node.outcome_committed").await;
+    Ok(rest)
+}
+
+async fn look(w: &Worker, node: &Node) -> std::result::Result<(NodeStatus, Vec<Owned>), Error> {
+    let hypervisor = w.fleet.node(node)?;
+    let look = async { Ok((hypervisor.node_status().await?, hypervisor.list_owned().await?)) };
+    timeout(CALL, look).await.unwrap_or_else(|_| Err(Error::Transient(format!("no answer within {} s", CALL.as_secs()))))
+}
+
+/// Notes what does not fit; answers the machines that may be removed: the records know them as over, seen twice.
+async fn compare(w: &Worker, tx: &mut Tx, node: &Node, owned: &[Owned]) -> Result<Vec<(Owned, i64)>> {
+    let placed = tx.placed_on(&node.id).await?;
+    let mut removable = Vec::new();
+    for machine in owned {
+        if placed.iter().any(|p| p.vmid == machine.vmid && p.id == machine.mark.server) {
+            continue;
+        }
+        let (subject, mark) = (format!("machine {}", machine.vmid), machine.mark.to_string());
+        let first_seen = tx.drift_seen(&node.id, &subject, "orphan", Some(&mark)).await?;
+        let over = tx.mark_is_over(&machine.mark, &node.id).await?;
+        if over && tx.now.since(first_seen) >= ORPHAN_AGE.min(w.limits.look_every) {
+            let epoch = tx.server(&machine.mark.server).await?.epoch;
+            removable.push((machine.clone(), epoch));
+        } else if !over {
+            let detail = format!("machine {} on {} carries the mark {mark} of no server that belongs there; look at it, then remove it by hand", machine.vmid, node.id);
+            tx.attend("orphan", &format!("node:{}:{}", node.id, machine.vmid), &detail).await?;
+        }
+    }
+    let there = |p: &Placed| owned.iter().any(|m| m.vmid == p.vmid && m.mark.server == p.id);
+    for gone in placed.iter().filter(|p| p.booted && matches!(p.status, Status::Running | Status::Stopped | Status::Suspended) && !there(p)) {
+        tx.drift_seen(&node.id, gone.id.as_str(), "gone", None).await?;
+        let detail = format!("the machine {} of this server is not on node {} any more; find it or retry the server", gone.vmid, node.id);
+        tx.attend("machine_gone", &format!("server:{}", gone.id), &detail).await?;
+    }
+    tx.drift_settled(&node.id).await?;
+    Ok(removable)
+}
+
+async fn remove(w: &Worker, node: &Node, orphans: Vec<(Owned, i64)>) {
+    let Ok(hypervisor) = w.fleet.node(node) else { return };
+    for (machine, epoch) in orphans {
+        let call = Call { mark: machine.mark.clone(), epoch, now: w.store.clock().now() };
+        let removed = hypervisor.ensure_absent(&call, machine.vmid).await;
+        tracing::warn!(node = %node.id, vmid = machine.vmid, mark = %machine.mark, ?removed, "removing a machine whose server is over");
+    }
+}

@@ -1,0 +1,156 @@
+//! The life of a server, carried out: load, decide, write the intent, ask the hypervisor, write the outcome, and again.
+//!
+//! The outcome of a step and the intent of the next are one commit. Between two commits nothing but one call to a hypervisor
+//! happens, so whatever dies, the next worker finds either an outcome or an open intent, and knows where to look.
+
+use std::time::Instant;
+
+use leasehold_domain::{
+    ServerId, Timestamp,
+    server::{Outcome, Status, Step, Verdict, judge, next_step},
+};
+use leasehold_store::{Result, Tx, When, crash, servers::Server, steps::Opened, work::Claim};
+use secrecy::SecretString;
+
+use crate::{
+    TASK, Worker,
+    act::{Acted, act},
+    advance,
+    run::{Rest, Stop},
+};
+
+/// A step whose intent is committed.
+pub(crate) struct Task {
+    pub(crate) server: Server,
+    pub(crate) step: Step,
+    pub(crate) opened: Opened,
+    /// The password to set, for the steps that set one.
+    pub(crate) password: Option<SecretString>,
+}
+
+enum Next {
+    Do(Box<Task>),
+    Rest(Rest),
+}
+
+pub(crate) async fn run(w: &Worker, claim: &Claim, stop: &Stop) -> Result<Rest> {
+    let began = Instant::now();
+    let mut next = begin(w, &claim.id.as_str().into(), claim.epoch).await?;
+    loop {
+        let task = match next {
+            Next::Rest(rest) => return Ok(rest),
+            Next::Do(task) => task,
+        };
+        crash::point("step.before_ask").await;
+        let acted = act(w, &task).await?;
+        crash::point("step.asked").await;
+        let go_on = !stop.is_cancelled() && began.elapsed() < TASK;
+        next = record(w, *task, acted, go_on).await?;
+        crash::point("step.outcome_committed").await;
+    }
+}
+
+/// The first look of a run: decide, and commit the first intent.
+async fn begin(w: &Worker, id: &ServerId, epoch: i64) -> Result<Next> {
+    crash::point("step.before_intent").await;
+    let mut tx = w.store.begin().await?;
+    let account = tx.server(id).await?.account_id;
+    tx.books(&account).await?;
+    let mut s = tx.claimed_server(id, epoch).await?;
+    let from = s.status;
+    if advance::never_begun(w, &s, tx.now) {
+        advance::give_up_build(w, &mut tx, &mut s, "no worker could begin it in time").await?;
+    }
+    let next = decide(w, &mut tx, &mut s, true).await?;
+    tx.save_found(&s, from).await?;
+    tx.commit().await?;
+    crash::point("step.intent_committed").await;
+    Ok(next)
+}
+
+/// What is to be done now; writes the intent when it is a step.
+async fn decide(w: &Worker, tx: &mut Tx, s: &mut Server, go_on: bool) -> Result<Next> {
+    hold_the_deadline(w, s, tx.now);
+    let Some(step) = next_step(&s.facts()) else { return Ok(Next::Rest(Rest::until(None, s.wants))) };
+    if !go_on {
+        return Ok(Next::Rest(Rest::until(Some(tx.now), s.wants)));
+    }
+    let opened = tx.open_step(s, step, &w.name).await?;
+    if opened.fresh {
+        (s.attempt, s.step_since, s.handle) = (0, None, None);
+    }
+    let password = match step {
+        Step::SetCredentials | Step::ResetPassword => Some(advance::proposed_password(tx, &s.id).await?),
+        _ => None,
+    };
+    Ok(Next::Do(Box::new(Task { server: s.clone(), step, opened, password })))
+}
+
+/// The deadline runs from the first claim of a build and stands still while a hold stops it.
+fn hold_the_deadline(w: &Worker, s: &mut Server, now: Timestamp) {
+    let building = matches!(s.status, Status::Pending | Status::Building);
+    if building && s.deadline_at.is_none() {
+        s.deadline_at = Some(When(now + w.limits.deadline));
+    }
+    match (s.held && building, s.held_at) {
+        (true, None) => s.held_at = Some(When(now)),
+        (false, Some(since)) => {
+            s.deadline_at = s.deadline_at.map(|at| When(at.0 + now.since(since.0)));
+            s.held_at = None;
+        }
+        _ => {}
+    }
+}
+
+/// Writes what came of a step, and the intent of the next.
+async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Next> {
+    crash::point("step.before_outcome").await;
+    let mut tx = w.store.begin().await?;
+    tx.books(&task.server.account_id).await?;
+    let mut s = tx.claimed_server(&task.server.id, task.server.epoch).await?;
+    let (from, now) = (s.status, tx.now);
+    let outcome = advance::in_records(w, &mut tx, &mut s, &task, &acted).await?;
+    let word = word_of(&outcome, &acted);
+    let building = matches!(s.status, Status::Pending | Status::Building) && task.step.in_build(s.build);
+    let limits = leasehold_domain::server::Limits { attempt: s.attempt + 1, attempts: w.limits.backoff.attempts, deadline: s.deadline_at.map(|at| at.0).filter(|_| building) };
+    let wait = w.limits.backoff.wait(limits.attempt, tx.dice());
+    let rest = match judge(outcome, limits, now) {
+        Verdict::Advance => {
+            tx.close_step(&s.id, task.opened.no, word, acted.note.as_deref()).await?;
+            advance::advance(w, &mut tx, &mut s, &task, acted).await?;
+            None
+        }
+        Verdict::Snooze(until) => {
+            tx.close_step(&s.id, task.opened.no, "waiting", acted.note.as_deref()).await?;
+            (s.step_since, s.handle) = (s.step_since.or(Some(When(now))), acted.handle);
+            Some(Rest::until(Some(until), s.wants))
+        }
+        Verdict::Again(why) => {
+            tx.close_step(&s.id, task.opened.no, word, Some(&why)).await?;
+            (s.attempt, s.last_error, s.handle) = (limits.attempt, Some(why.clone()), None);
+            Some(Rest { next_at: Some(now + wait), seen: s.wants, error: Some(why) })
+        }
+        Verdict::GiveUp(why) => {
+            tx.close_step(&s.id, task.opened.no, "failed", Some(&why)).await?;
+            advance::give_up(w, &mut tx, &mut s, task.step, &why).await?.then(|| Rest { next_at: Some(now + wait), seen: s.wants, error: Some(why) })
+        }
+    };
+    let next = match rest {
+        Some(rest) => Next::Rest(rest),
+        None => decide(w, &mut tx, &mut s, go_on).await?,
+    };
+    tx.save_found(&s, from).await?;
+    tx.commit().await?;
+    Ok(next)
+}
+
+fn word_of(outcome: &Outcome, acted: &Acted) -> &'static str {
+    match outcome {
+        Outcome::Done if acted.found_done => "found done",
+        Outcome::Done => "done",
+        Outcome::Wait(_) => "waiting",
+        Outcome::Retry(_) => "retry",
+        Outcome::Unknown(_) => "unknown",
+        Outcome::Failed(_) => "failed",
+    }
+}

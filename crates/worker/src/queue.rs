@@ -1,0 +1,304 @@
+//! An apalis `Backend` over a work table.
+//!
+//! Three small tasks a queue: the *claimer* takes only what there are free slots for, so nothing waits in a buffer while its
+//! claim runs; the *keeper* extends all claims in one statement and tells a run when its claim is lost, also when the database
+//! is away for longer than a claim can last; the *settler* writes outcomes in groups, each only under its epoch, and keeps
+//! trying while the database is away. The database being away is never an error of the backend: a worker outlives it.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use apalis_core::{
+    backend::{Backend, BackendConfig, finalize::Ephemeral},
+    error::BoxDynError,
+    task::{Task, builder::TaskBuilder, task_id::TaskId},
+    worker::context::WorkerContext,
+};
+use futures::{FutureExt, future::BoxFuture};
+use leasehold_store::{
+    Queue,
+    work::{Claim, Settled},
+};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::{Worker, run::Stop};
+
+/// How a queue is worked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) queue: Queue,
+    /// Runs at once.
+    pub(crate) concurrency: usize,
+    /// The wait behind all wakes.
+    pub(crate) poll: Duration,
+}
+
+/// Claims and outcomes in one statement at most.
+const GROUP: usize = 100;
+/// The wait before a failed statement is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+type Outcome = (Settled, oneshot::Sender<bool>);
+
+struct Shared {
+    worker: Worker,
+    settings: Settings,
+    held: Mutex<HashMap<String, (i64, Stop)>>,
+    freed: Notify,
+    /// Fires at the stop of the process; every run's own token is its child.
+    stopping: Stop,
+}
+
+impl Shared {
+    fn held(&self) -> MutexGuard<'_, HashMap<String, (i64, Stop)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn claim_for_ever(self: Arc<Self>, tasks: mpsc::Sender<Claim>) {
+        while !self.stopping.is_cancelled() {
+            let nap = self.claim_some(&tasks).await;
+            tokio::select! {
+                () = self.worker.store.wakes().rung(self.settings.queue) => {}
+                () = self.freed.notified() => {}
+                () = self.stopping.cancelled() => {}
+                () = tokio::time::sleep(nap) => {}
+            }
+        }
+    }
+
+    /// Fills the free slots; answers how long to nap when nothing wakes us.
+    async fn claim_some(&self, tasks: &mpsc::Sender<Claim>) -> Duration {
+        let (w, queue) = (&self.worker, self.settings.queue);
+        loop {
+            let free = self.settings.concurrency.saturating_sub(self.held().len()).min(GROUP);
+            if free == 0 || self.stopping.is_cancelled() {
+                return self.settings.poll;
+            }
+            let claims = match w.store.claim(queue, &w.name, free as i64, w.limits.claim).await {
+                Ok(claims) => claims,
+                Err(error) => {
+                    tracing::warn!(%queue, %error, "claiming failed; trying again");
+                    return AGAIN;
+                }
+            };
+            let full = claims.len() == free;
+            for claim in claims {
+                self.held().insert(claim.id.clone(), (claim.epoch, self.stopping.child_token()));
+                if tasks.send(claim).await.is_err() {
+                    return self.settings.poll;
+                }
+            }
+            if !full {
+                return self.until_next_due().await;
+            }
+        }
+    }
+
+    async fn until_next_due(&self) -> Duration {
+        let store = &self.worker.store;
+        match store.next_due(self.settings.queue).await {
+            Ok(Some(at)) => at.since(store.clock().now()).max(Duration::from_millis(1)).min(self.settings.poll),
+            _ => self.settings.poll,
+        }
+    }
+
+    async fn keep_for_ever(self: Arc<Self>) {
+        let claim = self.worker.limits.claim;
+        let mut kept = Instant::now();
+        loop {
+            tokio::time::sleep(claim / 3).await;
+            let held: Vec<(String, i64)> = self.held().iter().map(|(id, (epoch, _))| (id.clone(), *epoch)).collect();
+            if held.is_empty() {
+                kept = Instant::now();
+                continue;
+            }
+            match self.worker.store.keep(self.settings.queue, &held, claim).await {
+                Ok(still) => {
+                    kept = Instant::now();
+                    let lost = |(id, epoch): &(String, i64)| !still.contains(id) && self.held().get(id).is_some_and(|(e, _)| e == epoch);
+                    held.iter().filter(|h| lost(h)).for_each(|(id, _)| self.stop(id));
+                }
+                Err(error) => {
+                    tracing::warn!(queue = %self.settings.queue, %error, "claims could not be extended");
+                    if kept.elapsed() > claim * 2 / 3 {
+                        held.iter().for_each(|(id, _)| self.stop(id));
+                    }
+                }
+            }
+        }
+    }
+
+    fn stop(&self, id: &str) {
+        if let Some((epoch, stop)) = self.held().get(id).filter(|(_, stop)| !stop.is_cancelled()) {
+            tracing::warn!(queue = %self.settings.queue, id, epoch, "the claim is lost or may be; starting nothing more for it");
+            stop.cancel();
+        }
+    }
+
+    async fn settle_for_ever(self: Arc<Self>, mut outcomes: mpsc::Receiver<Outcome>) {
+        let (w, queue) = (&self.worker, self.settings.queue);
+        let mut group = Vec::new();
+        while outcomes.recv_many(&mut group, GROUP).await > 0 {
+            let settled: Vec<Settled> = group.iter().map(|(s, _)| s.clone()).collect();
+            let done = loop {
+                match w.store.settle(queue, &w.name, &settled).await {
+                    Ok(done) => break done,
+                    Err(error) => {
+                        tracing::warn!(%queue, %error, "settling failed; trying again");
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                }
+            };
+            for (s, told) in group.drain(..) {
+                self.held().remove(&s.id);
+                // The run may be gone already; then nobody waits for the answer.
+                let _ = told.send(done.contains(&s.id));
+            }
+            self.freed.notify_one();
+        }
+    }
+}
+
+/// The queue as apalis sees it.
+pub(crate) struct WorkBackend {
+    shared: Arc<Shared>,
+    tasks: mpsc::Receiver<Claim>,
+    outcomes: mpsc::Sender<Outcome>,
+    start: Option<(mpsc::Sender<Claim>, mpsc::Receiver<Outcome>)>,
+    closing: Option<BoxFuture<'static, ()>>,
+}
+
+impl WorkBackend {
+    pub(crate) fn new(worker: Worker, settings: Settings, stopping: Stop) -> Self {
+        let (task, tasks) = mpsc::channel(settings.concurrency.max(1));
+        let (outcomes, outcome) = mpsc::channel(settings.concurrency.max(GROUP));
+        let shared = Shared { worker, settings, held: Mutex::default(), freed: Notify::new(), stopping };
+        Self { shared: Arc::new(shared), tasks, outcomes, start: Some((task, outcome)), closing: None }
+    }
+
+    /// Gives claimed rows that no run has begun straight back.
+    async fn give_back(shared: Arc<Shared>, claims: Vec<Claim>) {
+        let now = shared.worker.store.clock().now();
+        let back = |c: Claim| Settled { id: c.id, epoch: c.epoch, seen: c.wants, next_at: Some(now), parked: false, started_at: now, outcome: "given_back", error: None };
+        let settled: Vec<Settled> = claims.into_iter().map(back).collect();
+        if !settled.is_empty() && let Err(error) = shared.worker.store.settle(shared.settings.queue, &shared.worker.name, &settled).await {
+            tracing::warn!(%error, "claims could not be given back; they run out by themselves");
+        }
+    }
+}
+
+impl Backend for WorkBackend {
+    type Task = Task<Claim>;
+    type Error = Infallible;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        if let Some((task, outcome)) = self.start.take() {
+            tokio::spawn(Arc::clone(&self.shared).claim_for_ever(task));
+            tokio::spawn(Arc::clone(&self.shared).keep_for_ever());
+            tokio::spawn(Arc::clone(&self.shared).settle_for_ever(outcome));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Task<Claim>, Infallible>>> {
+        self.tasks.poll_recv(cx).map(|next| {
+            next.map(|claim| {
+                let stop = self.shared.held().get(&claim.id).map(|(_, stop)| stop.clone()).unwrap_or_default();
+                let id = TaskId::from_string(claim.id.clone());
+                Ok(TaskBuilder::new(claim).task_id(id).data(stop).build())
+            })
+        })
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        let closing = self.closing.get_or_insert_with(|| {
+            self.shared.stopping.cancel();
+            self.tasks.close();
+            let unstarted: Vec<Claim> = std::iter::from_fn(|| self.tasks.try_recv().ok()).collect();
+            Self::give_back(Arc::clone(&self.shared), unstarted).boxed()
+        });
+        closing.poll_unpin(cx).map(Ok)
+    }
+}
+
+impl BackendConfig for WorkBackend {
+    type Args = Claim;
+    type Id = String;
+    type Kind = Ephemeral;
+    type Config = Settings;
+    type Layer = SettleLayer;
+
+    fn config(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> SettleLayer {
+        SettleLayer { shared: Arc::clone(&self.shared), outcomes: self.outcomes.clone() }
+    }
+}
+
+/// The outermost layer: what a run answers becomes the settled row, also when it panicked.
+#[derive(Clone)]
+pub(crate) struct SettleLayer {
+    shared: Arc<Shared>,
+    outcomes: mpsc::Sender<Outcome>,
+}
+
+impl<S> tower::Layer<S> for SettleLayer {
+    type Service = SettleService<S>;
+
+    fn layer(&self, inner: S) -> SettleService<S> {
+        SettleService { inner, layer: self.clone() }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct SettleService<S> {
+    inner: S,
+    layer: SettleLayer,
+}
+
+/// How long a row waits whose run panicked.
+const AFTER_PANIC: Duration = Duration::from_mins(1);
+
+impl<S> tower::Service<Task<Claim>> for SettleService<S>
+where
+    S: tower::Service<Task<Claim>, Response = Settled>,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxDynError>,
+{
+    type Response = ();
+    type Error = BoxDynError;
+    type Future = BoxFuture<'static, Result<(), BoxDynError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, task: Task<Claim>) -> Self::Future {
+        let (claim, layer) = (task.args.clone(), self.layer.clone());
+        let run = self.inner.call(task);
+        async move {
+            let store = &layer.shared.worker.store;
+            let started_at = store.clock().now();
+            let settled = run.await.unwrap_or_else(|error| {
+                let error = error.into().to_string();
+                tracing::error!(id = claim.id, epoch = claim.epoch, error, "a run panicked");
+                let next_at = Some(store.clock().now() + AFTER_PANIC);
+                Settled { id: claim.id, epoch: claim.epoch, seen: claim.wants, next_at, parked: false, started_at, outcome: "panic", error: Some(error) }
+            });
+            let (told, answer) = oneshot::channel();
+            layer.outcomes.send((settled, told)).await?;
+            answer.await?;
+            Ok(())
+        }
+        .boxed()
+    }
+}

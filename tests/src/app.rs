@@ -1,0 +1,298 @@
+//! A whole Leasehold in one process: store, worker and scheduler, on a clock that moves by hand.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use leasehold_commands::{accounts, catalog, order, servers};
+use leasehold_cron::Scheduler;
+use leasehold_domain::{Dice, ServerId, Timestamp, lease::Cycle, server::Status};
+use leasehold_notifier::{Outbox, Renderer, Sender};
+use leasehold_store::{
+    Clock, KeyRing, Options, Queue, Store,
+    accounts::NewAccount,
+    activity::Actor,
+    servers::Server,
+};
+use leasehold_worker::{Fleet, Limits, Post, Ran, Worker};
+use tempfile::TempDir;
+
+use crate::database::{Kind, fresh};
+
+/// The application under test.
+pub struct App {
+    /// The database.
+    pub store: Store,
+    /// A worker.
+    pub worker: Worker,
+    /// The scheduler.
+    pub scheduler: Scheduler,
+    /// Its first account's number.
+    pub account: String,
+    /// How the store was opened.
+    pub options: Options,
+    dir: TempDir,
+}
+
+/// An afternoon in March, before the clocks change.
+pub const START: &str = "2026-03-10T14:00:00Z";
+
+/// Unlike every other name of this run, so that tests share a cluster.
+fn unique_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, SeqCst))
+}
+
+/// Runs a story on a fresh application and audits what it leaves.
+pub async fn tell(kind: Kind, story: impl AsyncFnOnce(&mut App)) {
+    let mut app = App::new(kind).await;
+    story(&mut app).await;
+    app.audit().await;
+}
+
+impl App {
+    /// A fresh application with the sample catalogue of one simulated region, and an account with 100.00 EUR.
+    pub async fn new(kind: Kind) -> Self {
+        Self::seeded(kind, 1, "").await
+    }
+
+    /// As [`App::new`], with a seed for ids and faults, and settings for the simulated nodes (`faults = { … }`).
+    pub async fn seeded(kind: Kind, seed: u64, node: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = fresh(kind, dir.path(), &unique_name()).await;
+        let dice = Dice::seeded(seed);
+        let keys = KeyRing::generate(&dice);
+        let clock = Clock::frozen(START.parse().unwrap());
+        let options = Options { clock, dice, keys: Some(keys), connections: 20, ..Options::new(url) };
+        let store = Store::open(options.clone()).await.unwrap();
+        let worker = worker(&store, "worker-1", dir.path());
+        let scheduler = Scheduler { store: store.clone(), operator: Some("ops@example.org".into()) };
+        let mut app = Self { store, worker, scheduler, account: String::new(), options, dir };
+        app.import(node).await;
+        app.account = app.new_account("ada@example.org", "100.00").await;
+        app
+    }
+
+    /// The operator who acts in stories.
+    pub fn operator() -> Actor {
+        Actor::operator("test")
+    }
+
+    /// A folder of this application.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Imports the catalogue with these settings for its nodes.
+    pub async fn import(&self, node: &str) {
+        let text = catalog_text(self.dir.path(), node);
+        let catalog = catalog::Catalog::parse(&text).unwrap();
+        catalog::import(&self.store, &Self::operator(), &catalog, |_, _| Ok(()), false).await.unwrap();
+    }
+
+    /// A second worker over the same database.
+    pub fn another_worker(&self, name: &str) -> Worker {
+        worker(&self.store, name, self.dir.path())
+    }
+
+    /// A new account with money.
+    pub async fn new_account(&self, email: &str, funds: &str) -> String {
+        let new = NewAccount {
+            email: email.into(), first_name: "Ada".into(), last_name: "Lovelace".into(), company: None, currency: "EUR".parse().unwrap(), locale: "en".into(),
+        };
+        let number = accounts::create(&self.store, &Self::operator(), &new).await.unwrap().number.to_string();
+        self.top_up(&number, funds).await;
+        number
+    }
+
+    /// Pays money in.
+    pub async fn top_up(&self, account: &str, amount: &str) {
+        let movement = accounts::Movement { account, amount, reason: "test", reference: None };
+        accounts::credit(&self.store, &Self::operator(), &movement).await.unwrap();
+    }
+
+    /// What an order of this label looks like.
+    pub fn an_order(&self, label: &str) -> order::Order {
+        order::Order {
+            account: self.account.clone(), product: "small".into(), template: "debian-12".into(), region: None, label: Some(label.into()), hostname: Some(label.into()),
+            cycle: Cycle::Month, key: None,
+        }
+    }
+
+    /// Orders a small server.
+    pub async fn order(&self, label: &str) -> Server {
+        order::order(&self.store, &Self::operator(), &self.an_order(label)).await.unwrap()
+    }
+
+    /// Works until nothing is due at this instant.
+    pub async fn drain(&self) {
+        for _ in 0..10_000 {
+            let mut idle = true;
+            for queue in Queue::ALL {
+                idle &= self.worker.run_one(*queue).await.unwrap() == Ran::Idle;
+            }
+            if idle {
+                return;
+            }
+        }
+        panic!("the queues do not come to rest");
+    }
+
+    /// When a server or a mail is due next; nodes are looked at for ever.
+    pub async fn next_due(&self) -> Option<Timestamp> {
+        let servers = self.store.next_due(Queue::Servers).await.unwrap();
+        let mails = self.store.next_due(Queue::Mails).await.unwrap();
+        servers.into_iter().chain(mails).min()
+    }
+
+    /// Works, moving the clock from event to event, until servers and mails are at rest.
+    pub async fn until_quiet(&self) {
+        for _ in 0..10_000 {
+            self.drain().await;
+            let Some(next) = self.next_due().await else { return };
+            self.advance(next.since(self.now()).max(Duration::from_millis(1)));
+        }
+        panic!("the servers do not come to rest");
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, by: Duration) {
+        self.store.clock().advance(by);
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.store.clock().now()
+    }
+
+    /// A server as it is now.
+    pub async fn server(&self, id: &ServerId) -> Server {
+        self.store.read().await.unwrap().server(id).await.unwrap()
+    }
+
+    /// What the first account can spend, `"91.00"`.
+    pub async fn balance(&self) -> String {
+        let mut tx = self.store.read().await.unwrap();
+        let account = tx.find_account(&self.account).await.unwrap();
+        tx.wallet(&account.id).await.unwrap().available().decimal()
+    }
+
+    /// Marks of all machines on the simulated nodes, sorted.
+    pub fn machines(&self) -> Vec<String> {
+        let nodes = ["node-a", "node-b"].map(|n| self.path(n));
+        let mut marks: Vec<String> = nodes.iter().flat_map(|n| leasehold_hypervisor::simulated::marks(n).unwrap()).map(|m| m.to_string()).collect();
+        marks.sort();
+        marks
+    }
+
+    /// Subjects of the mails that were delivered, sorted.
+    pub fn delivered(&self) -> Vec<String> {
+        let Ok(files) = std::fs::read_dir(self.path("mails")) else { return Vec::new() };
+        let subject = |f: std::fs::DirEntry| {
+            let text = std::fs::read_to_string(f.path()).unwrap();
+            text.lines().find_map(|l| l.strip_prefix("Subject: ")).unwrap_or_default().to_owned()
+        };
+        let mut subjects: Vec<String> = files.flatten().map(subject).collect();
+        subjects.sort();
+        subjects
+    }
+
+    /// What is open on the attention list: `kind subject`.
+    pub async fn attention(&self) -> Vec<String> {
+        let mut open: Vec<String> = self.store.read().await.unwrap().attention(false, 100).await.unwrap().into_iter().map(|a| format!("{} {}", a.kind, a.subject)).collect();
+        open.sort();
+        open
+    }
+
+    /// The audit finds nothing, and machines by mark are the servers that should have one.
+    pub async fn audit(&self) {
+        let findings = self.store.audit().await.unwrap();
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+
+    /// Each machine belongs to a placed server, and each server that runs has its machine.
+    pub async fn machines_match(&self) {
+        let servers = self.store.read().await.unwrap().servers(None, None, 10_000).await.unwrap();
+        let mut expected: Vec<String> = servers.iter().filter(|s| has_machine(s)).map(|s| format!("{}:{}", s.id, s.installed.unwrap_or(s.generation))).collect();
+        expected.sort();
+        assert_eq!(self.machines(), expected, "machines by mark are the servers that should have one");
+    }
+
+    /// Terminates a server.
+    pub async fn terminate(&self, server: &ServerId) {
+        servers::terminate(&self.store, &Self::operator(), server.as_str()).await.unwrap();
+    }
+}
+
+fn has_machine(s: &Server) -> bool {
+    matches!(s.status, Status::Running | Status::Stopped | Status::Suspended) || (s.installed.is_some() && s.node_id.is_some() && s.absent_at.is_none())
+}
+
+fn worker(store: &Store, name: &str, dir: &Path) -> Worker {
+    let outbox = Outbox::open(&format!("file:{}", dir.join("mails").display()), None, Sender { from: "Test Host <hello@example.org>".into(), reply_to: None }).unwrap();
+    let post = Post { renderer: Renderer::new(None).unwrap(), outbox, host: "Test Host".into(), operator: Some("ops@example.org".into()) };
+    Worker { store: store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), limits: Limits::default() }
+}
+
+/// Two simulated nodes in one region, two plans, addresses of both families.
+fn catalog_text(dir: &Path, node: &str) -> String {
+    let node = |name: &str, seed: u64| format!("[[node]]\nid = \"{name}\"\nregion = \"fra\"\nbackend = \"simulated\"\nendpoint = \"{}\"\ncapacity = {{ vcpu = 64, ram_mb = 65536, disk_gb = 2000 }}\nbuilds = 50\nseed = {seed}\n{node}\n", dir.join(name).display());
+    format!(
+        r#"
+[[region]]
+id = "fra"
+name = "Frankfurt"
+{}{}
+[[template]]
+id = "debian-12"
+family = "debian"
+label = "Debian 12"
+image = "debian-12"
+min_disk_gb = 2
+[[template]]
+id = "ubuntu-24.04"
+family = "ubuntu"
+label = "Ubuntu 24.04"
+image = "ubuntu-24.04"
+[[pool]]
+id = "fra-v4"
+region = "fra"
+family = 4
+cidr = "203.0.113.0/24"
+gateway = "203.0.113.1"
+range = "203.0.113.1-203.0.113.250"
+[[pool]]
+id = "fra-v6"
+region = "fra"
+family = 6
+cidr = "2001:db8::/64"
+gateway = "2001:db8::1"
+range = "2001:db8::100-2001:db8::2ff"
+[[product]]
+key = "small"
+name = "Small"
+vcpu = 1
+ram_mb = 1024
+disk_gb = 10
+bandwidth_gb = 1000
+regions = ["fra"]
+prices = {{ EUR = {{ 1m = "9.00", 12m = "90.00" }} }}
+[[product]]
+key = "tiny-disk"
+name = "Tiny"
+vcpu = 1
+ram_mb = 512
+disk_gb = 1
+bandwidth_gb = 100
+regions = ["fra"]
+prices = {{ EUR = {{ 1m = "1.00" }} }}
+"#,
+        node("node-a", 1),
+        node("node-b", 2)
+    )
+}

@@ -1,0 +1,254 @@
+//! Stories from a paid order to a running server, and everything that can come between.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::time::Duration;
+
+use leasehold_commands::{order, servers};
+use leasehold_domain::server::{Goal, HoldKind, Status};
+use leasehold_store::Queue;
+use leasehold_tests::{App, on_both};
+
+on_both!(an_order_runs_and_the_customer_is_told(app) {
+    let server = app.order("web").await;
+    assert_eq!((server.status, app.balance().await.as_str()), (Status::Pending, "91.00"));
+    app.until_quiet().await;
+    let server = app.server(&server.id).await;
+    assert_eq!((server.status, server.goal), (Status::Running, Goal::Running));
+    assert_eq!(app.machines(), [format!("{}:1", server.id)]);
+    assert_eq!(app.delivered(), ["Server Ready: web", "We received your order: web"]);
+    let mut tx = app.store.read().await.unwrap();
+    let addresses: Vec<String> = tx.addresses(&server.id).await.unwrap().into_iter().map(|a| a.address).collect();
+    assert_eq!(addresses, ["203.0.113.2", "2001:db8::100"], "the gateway is not given away");
+    let steps: Vec<String> = tx.steps(&server.id).await.unwrap().iter().map(|s| format!("{} {}", s.step, s.outcome.clone().unwrap_or_default())).collect();
+    assert_eq!(steps, ["place done", "create_disk done", "define done", "configure done", "resize_disk done", "boot done", "await_agent done", "set_credentials done", "verify done"]);
+    drop(tx);
+    let (sign_in, password) = servers::credentials(&app.store, &App::operator(), "web").await.unwrap();
+    assert_eq!((sign_in.username.as_str(), sign_in.host.as_str(), sign_in.port, password.is_some()), ("root", "203.0.113.2", 22, true));
+    app.machines_match().await;
+});
+
+on_both!(a_failed_build_gives_the_money_back_and_is_retried(app) {
+    app.import("faults = { refused = 1.0 }").await;
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let failed = app.server(&server.id).await;
+    assert_eq!((failed.status, app.balance().await.as_str()), (Status::Failed, "100.00"));
+    assert_eq!(failed.status_reason.as_deref(), Some("create_disk: the node refuses this disk (simulated)"));
+    assert_eq!(app.attention().await, [format!("build_failed server:{}", server.id)]);
+    assert!(app.machines().is_empty());
+
+    app.import("").await;
+    servers::retry(&app.store, &App::operator(), "web").await.unwrap();
+    assert_eq!(app.balance().await, "91.00");
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+    assert_eq!(app.machines(), [format!("{}:2", server.id)]);
+    assert_eq!(app.delivered(), ["Server Ready: web", "We received your order: web", "Your server web could not be built"]);
+    assert!(app.attention().await.is_empty());
+    app.machines_match().await;
+});
+
+on_both!(a_retry_needs_the_money_again(app) {
+    app.import("faults = { refused = 1.0 }").await;
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let debit = leasehold_commands::accounts::Movement { account: &app.account, amount: "95.00", reason: "test", reference: None };
+    leasehold_commands::accounts::debit(&app.store, &App::operator(), &debit).await.unwrap();
+    let refused = servers::retry(&app.store, &App::operator(), "web").await.unwrap_err();
+    assert!(refused.to_string().starts_with("the wallet holds 5.00 EUR to spend, 9.00 EUR is needed"), "{refused}");
+    assert_eq!(app.server(&server.id).await.status, Status::Failed);
+});
+
+on_both!(a_lost_answer_is_looked_up_before_it_is_asked_again(app) {
+    app.import("faults = { reply_lost = 0.4 }").await;
+    for n in 0..6 {
+        app.order(&format!("web-{n}")).await;
+    }
+    app.until_quiet().await;
+    let mut tx = app.store.read().await.unwrap();
+    let servers = tx.servers(None, None, 100).await.unwrap();
+    assert!(servers.iter().all(|s| s.status == Status::Running));
+    let mut found = 0;
+    for server in &servers {
+        found += tx.steps(&server.id).await.unwrap().iter().filter(|s| s.outcome.as_deref() == Some("found done")).count();
+    }
+    assert!(found > 0, "no lost answer was looked up");
+    drop(tx);
+    app.machines_match().await;
+});
+
+on_both!(a_node_without_room_sends_the_build_elsewhere(app) {
+    app.import("faults = { capacity = 0.5 }").await;
+    for n in 0..5 {
+        app.order(&format!("web-{n}")).await;
+    }
+    app.until_quiet().await;
+    let all = app.store.read().await.unwrap().servers(None, None, 100).await.unwrap();
+    assert!(all.iter().any(|s| s.status == Status::Running && s.excluded != "[]"), "no build went elsewhere");
+    app.machines_match().await;
+});
+
+on_both!(terminated_while_building_ends_clean_with_the_money_back(app) {
+    app.import("boot_time = \"60s\"").await;
+    let server = app.order("web").await;
+    app.drain().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Building);
+    app.terminate(&server.id).await;
+    assert_eq!(app.balance().await, "100.00");
+    app.until_quiet().await;
+    let gone = app.server(&server.id).await;
+    assert_eq!((gone.status, gone.node_id), (Status::Terminated, None));
+    assert!(app.machines().is_empty());
+    assert!(!app.delivered().iter().any(|s| s.starts_with("Server Ready")));
+});
+
+on_both!(addresses_rest_before_they_are_given_to_others(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    app.terminate(&server.id).await;
+    app.drain().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Terminated);
+    assert!(app.server(&server.id).await.node_id.is_some(), "absence was seen only once");
+    app.until_quiet().await;
+    assert!(app.server(&server.id).await.node_id.is_none());
+    let mut tx = app.store.read().await.unwrap();
+    let free = tx.free_addresses(&server.region_id, 4).await.unwrap();
+    assert_eq!(free, Some(248), "one of 249 rests");
+    drop(tx);
+    app.advance(Duration::from_hours(24));
+    assert_eq!(app.store.read().await.unwrap().free_addresses(&server.region_id, 4).await.unwrap(), Some(249));
+});
+
+on_both!(a_hold_stops_a_build_before_boot_and_its_end_goes_on(app) {
+    let server = app.order("web").await;
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    app.until_quiet().await;
+    let held = app.server(&server.id).await;
+    assert_eq!((held.status, held.booted), (Status::Building, false));
+    app.advance(Duration::from_hours(5));
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running, "the deadline stood still");
+});
+
+on_both!(power_reboot_suspend_and_password_follow_what_is_asked(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let (store, me) = (&app.store, App::operator());
+    servers::stop(store, &me, "web").await.unwrap();
+    app.drain().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Stopped);
+    servers::suspend(store, &me, "web", HoldKind::Admin, "check").await.unwrap();
+    app.drain().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Suspended);
+    assert!(servers::start(store, &me, "web").await.unwrap_err().to_string().contains("is suspended"));
+    servers::unsuspend(store, &me, "web", HoldKind::Admin).await.unwrap();
+    app.drain().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Stopped, "it was stopped before");
+    servers::start(store, &me, "web").await.unwrap();
+    app.drain().await;
+    servers::reboot(store, &me, "web").await.unwrap();
+    let (s, number) = servers::password_reset(store, &me, "web").await.unwrap();
+    app.drain().await;
+    assert!(servers::password_reset_answer(store, &s, number).await.unwrap());
+    let s = app.server(&server.id).await;
+    assert_eq!((s.status, s.reboot_done), (Status::Running, 1));
+    assert!(app.delivered().contains(&"The password of web was changed".to_owned()));
+});
+
+on_both!(a_reinstall_keeps_the_server_and_swaps_the_system(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let before = app.store.read().await.unwrap().addresses(&server.id).await.unwrap();
+    servers::reinstall(&app.store, &App::operator(), "web", Some("ubuntu-2404")).await.unwrap();
+    app.until_quiet().await;
+    let s = app.server(&server.id).await;
+    assert_eq!((s.status, s.template_id.as_str(), s.generation), (Status::Running, "ubuntu-24.04", 2));
+    assert_eq!(app.store.read().await.unwrap().addresses(&server.id).await.unwrap(), before);
+    assert_eq!(app.machines(), [format!("{}:2", server.id)]);
+    assert_eq!(app.balance().await, "91.00", "nothing is charged for it");
+});
+
+on_both!(a_reinstall_that_fails_before_the_swap_changes_nothing(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    app.import("faults = { refused = 1.0 }").await;
+    servers::reinstall(&app.store, &App::operator(), "web", None).await.unwrap();
+    app.until_quiet().await;
+    let s = app.server(&server.id).await;
+    assert_eq!((s.status, s.installed), (Status::Running, Some(1)));
+    assert_eq!(app.attention().await, [format!("reinstall_failed server:{}", server.id)]);
+    app.machines_match().await;
+});
+
+on_both!(a_silent_agent_does_not_keep_a_server_from_its_owner(app) {
+    app.import("faults = { agent_never = 1.0 }").await;
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+    assert_eq!(app.attention().await, [format!("agent_missing server:{}", server.id)]);
+});
+
+on_both!(an_order_that_nobody_begins_fails_after_a_day(app) {
+    let server = app.order("web").await;
+    app.advance(Duration::from_hours(24));
+    app.until_quiet().await;
+    assert_eq!((app.server(&server.id).await.status, app.balance().await.as_str()), (Status::Failed, "100.00"));
+});
+
+on_both!(a_build_past_its_deadline_is_given_up(app) {
+    app.import("faults = { busy = 1.0 }").await;
+    let server = app.order("web").await;
+    for _ in 0..200 {
+        app.drain().await;
+        app.advance(Duration::from_secs(30));
+    }
+    let failed = app.server(&server.id).await;
+    assert_eq!(failed.status, Status::Failed);
+    assert!(app.attention().await.contains(&format!("step_stuck server:{}", server.id)), "what is half built cannot be removed, and somebody is told");
+    app.import("").await;
+    app.until_quiet().await;
+    assert!(app.machines().is_empty());
+    let reason = failed.status_reason.unwrap();
+    assert!(reason.contains("past the build's deadline") || reason.contains("8 attempts"), "{reason}");
+});
+
+on_both!(the_same_key_is_the_same_order(app) {
+    let ordered = order::Order { key: Some("cart-1".into()), ..app.an_order("web") };
+    let first = order::order(&app.store, &App::operator(), &ordered).await.unwrap();
+    let again = order::order(&app.store, &App::operator(), &ordered).await.unwrap();
+    assert_eq!((first.id, app.balance().await.as_str()), (again.id, "91.00"));
+    let other = order::Order { label: Some("other".into()), ..ordered };
+    assert!(order::order(&app.store, &App::operator(), &other).await.unwrap_err().to_string().contains("used for another order"));
+});
+
+on_both!(a_late_call_of_a_lost_claim_is_refused_by_the_node(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    servers::stop(&app.store, &App::operator(), "web").await.unwrap();
+    app.drain().await;
+    // A worker of an older epoch wakes up and replays its start.
+    let s = app.server(&server.id).await;
+    let node = app.store.read().await.unwrap().node(&s.node_id.clone().unwrap().into()).await.unwrap();
+    let late = leasehold_hypervisor::Call { mark: leasehold_domain::Mark { server: s.id.clone(), generation: 1 }, epoch: s.epoch - 1, now: app.now() };
+    let hypervisor = leasehold_hypervisor::connect(&node.backend, &node.settings).unwrap();
+    let answer = hypervisor.ensure_power(&late, s.vmid.unwrap(), leasehold_domain::server::Power::On).await;
+    assert!(matches!(answer, Err(leasehold_hypervisor::Error::Stale(_))), "{answer:?}");
+});
+
+on_both!(a_row_that_cannot_be_read_is_parked_and_stops_nobody(app) {
+    let bad = app.order("bad").await;
+    let good = app.order("good").await;
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("update servers set cursor = 'dance' where id = $1", leasehold_store::args![&bad.id]).await.unwrap();
+    tx.commit().await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.server(&good.id).await.status, Status::Running);
+    assert_eq!(app.attention().await, [format!("parked server:{}", bad.id)]);
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("update servers set cursor = null where id = $1", leasehold_store::args![&bad.id]).await.unwrap();
+    tx.want(Queue::Servers, bad.id.as_str()).await.unwrap();
+    tx.commit().await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.server(&bad.id).await.status, Status::Running);
+});
