@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod database;
+pub mod sim;
 
 pub use app::App;
 pub use database::Kind;

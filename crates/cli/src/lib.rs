@@ -1,1 +1,21 @@
-//! The program.
+//! The command line: one file a subcommand, the configuration, and the wiring of the roles.
+
+pub mod app;
+mod args;
+mod commands;
+pub mod config;
+mod exit;
+mod output;
+
+pub use args::{Cli, Command};
+pub use exit::Failure;
+
+/// Runs one invocation; what it prints goes to stdout, logs and progress to stderr.
+pub async fn run(cli: Cli) -> Result<(), Failure> {
+    commands::run(cli).await
+}
+
+/// Sets the logs up as the configuration and `-v`/`-q` say.
+pub fn init_logs(cli: &Cli) {
+    output::init_logs(cli);
+}

@@ -1,15 +1,16 @@
 //! Crash points: named places before and after every write and outside call, where a test can end the world.
 //!
-//! Without the feature `crash-points` every point is an empty future. With it, a simulation drops the current future at
-//! the n-th hit of a point (`Plan`), and the real program aborts there when `LEASEHOLD_CRASH_AT=name:n` says so.
+//! Without the feature `crash-points` every point is an empty future. With it, a simulation stops the current future at
+//! the n-th hit of a point (`Plan`) and drops it there (a crash) or goes on with it much later (a stall), and the real
+//! program aborts there when `LEASEHOLD_CRASH_AT=name:n` says so.
 
 /// Every crash point, sorted. A simulation asserts that it visits each.
 pub const POINTS: &[&str] = &[
     "command.before_commit",
     "command.committed",
     "mail.answered",
-    "mail.intent_committed",
     "mail.before_intent",
+    "mail.intent_committed",
     "mail.outcome_committed",
     "node.looked",
     "node.outcome_committed",
@@ -28,51 +29,56 @@ pub const POINTS: &[&str] = &[
 mod armed {
     use std::{
         cell::RefCell,
-        collections::HashMap,
+        collections::BTreeMap,
+        pin::Pin,
         rc::Rc,
         sync::atomic::{AtomicU64, Ordering::SeqCst},
+        task::Poll,
     };
 
-    /// Where and when to crash, and what was visited on the way.
+    /// Where a future is to be stopped, and what was visited on the way.
     #[derive(Clone, Default)]
     pub struct Plan(Rc<RefCell<State>>);
 
     #[derive(Default)]
     struct State {
         at: Option<(&'static str, u64)>,
-        hits: HashMap<&'static str, u64>,
-        crashed: bool,
+        hits: BTreeMap<&'static str, u64>,
+        stopped: bool,
     }
+
+    /// A future that was stopped at a point: dropped, it crashed there; resumed, it only stalled.
+    pub type Stalled<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
     tokio::task_local! { static PLAN: Plan; }
 
     impl Plan {
-        /// Crash at the `hit`-th visit (from 1) of `point` from now on.
+        /// Stop at the `hit`-th visit (from 1) of `point` from now on.
         pub fn arm(&self, point: &'static str, hit: u64) {
             let mut state = self.0.borrow_mut();
             let seen = state.hits.get(point).copied().unwrap_or(0);
             state.at = Some((point, seen + hit));
         }
 
-        /// No crash any more.
+        /// Stop nowhere.
         pub fn disarm(&self) {
             self.0.borrow_mut().at = None;
         }
 
         /// How often each point was visited.
-        pub fn hits(&self) -> HashMap<&'static str, u64> {
+        pub fn hits(&self) -> BTreeMap<&'static str, u64> {
             self.0.borrow().hits.clone()
         }
 
-        /// Runs `future`; `None` when it crashed: dropped where it stood, nothing after that point happened.
-        pub async fn run<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-            let mut future = Box::pin(PLAN.scope(self.clone(), future));
-            std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-                std::task::Poll::Ready(value) => std::task::Poll::Ready(Some(value)),
-                std::task::Poll::Pending if std::mem::take(&mut self.0.borrow_mut().crashed) => std::task::Poll::Ready(None),
-                std::task::Poll::Pending => std::task::Poll::Pending,
-            })
-            .await
+        /// Runs `future` to its end, or to the point where it is to be stopped: then the rest of it is the error.
+        pub async fn run<'a, T: 'a>(&self, future: impl Future<Output = T> + 'a) -> Result<T, Stalled<'a, T>> {
+            let mut future: Stalled<'a, T> = Box::pin(PLAN.scope(self.clone(), future));
+            let ended = std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+                Poll::Ready(value) => Poll::Ready(Some(value)),
+                Poll::Pending if std::mem::take(&mut self.0.borrow_mut().stopped) => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            });
+            ended.await.ok_or(future)
         }
 
         fn hit(&self, point: &'static str) -> bool {
@@ -80,11 +86,11 @@ mod armed {
             let hits = state.hits.entry(point).or_default();
             *hits += 1;
             let now = (point, *hits);
-            let crash = state.at == Some(now);
-            if crash {
-                (state.at, state.crashed) = (None, true);
+            let stop = state.at == Some(now);
+            if stop {
+                (state.at, state.stopped) = (None, true);
             }
-            crash
+            stop
         }
     }
 
@@ -104,13 +110,15 @@ mod armed {
         debug_assert!(super::POINTS.contains(&name), "crash point {name} is not listed");
         abort_if_told(name);
         if PLAN.try_with(|plan| plan.hit(name)).unwrap_or(false) {
-            std::future::pending::<()>().await;
+            // Pending once: a crash drops the future here, a stall polls it again later.
+            let mut stopped = false;
+            std::future::poll_fn(|_| if std::mem::replace(&mut stopped, true) { Poll::Ready(()) } else { Poll::Pending }).await;
         }
     }
 }
 
 #[cfg(feature = "crash-points")]
-pub use armed::{Plan, point};
+pub use armed::{Plan, Stalled, point};
 
 /// One named point; empty in a program built without the feature.
 #[cfg(not(feature = "crash-points"))]

@@ -1,0 +1,162 @@
+//! The roles, wired from the configuration: store, worker, scheduler, heartbeat, and their stop.
+
+use std::{sync::Arc, time::Duration};
+
+use leasehold_cron::Scheduler;
+use leasehold_domain::{Dice, retry::Backoff};
+use leasehold_notifier::{Outbox, Renderer, Sender};
+use leasehold_store::{Clock, KeyRing, Options, Queue, Store, activity::Actor, processes::Process};
+use leasehold_worker::{Fleet, Limits, Post, Roles, Worker, run_queues};
+use secrecy::SecretString;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{self, Config},
+    exit::Failure,
+};
+
+/// A process that is configured and connected.
+pub struct App {
+    /// What it was told.
+    pub config: Config,
+    /// The database.
+    pub store: Store,
+    /// Who acts.
+    pub actor: Actor,
+}
+
+/// How often a process gives a sign of life and measures the database's clock.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+impl App {
+    /// Connects; secrets can be opened when the key file is there and safe.
+    pub async fn open(config: Config) -> Result<Self, Failure> {
+        let keys = if config.secrets.key_file.exists() { Some(KeyRing::read(&config.secrets.key_file)?) } else { None };
+        Self::connect(config, keys).await
+    }
+
+    /// As [`App::open`], for roles and commands that must open secrets.
+    pub async fn open_with_keys(config: Config) -> Result<Self, Failure> {
+        let keys = KeyRing::read(&config.secrets.key_file)?;
+        Self::connect(config, Some(keys)).await
+    }
+
+    async fn connect(config: Config, keys: Option<KeyRing>) -> Result<Self, Failure> {
+        let url = config.database.url.clone();
+        let options = Options { direct_url: config.database.direct_url.clone(), connections: config.database.connections, clock: Clock::system(), dice: Dice::from_os(), keys, url };
+        let store = Store::open(options).await?;
+        let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".into());
+        Ok(Self { config, store, actor: Actor::operator(&user) })
+    }
+
+    /// Refuses a database that this program must not use, and binds a new one to the clock's mode.
+    pub async fn check(&self) -> Result<(), Failure> {
+        self.store.check_schema().await?;
+        Ok(self.store.bind_clock(&self.config.clock.mode).await?)
+    }
+
+    /// A worker with a fresh name.
+    pub fn worker(&self) -> Result<Worker, Failure> {
+        let c = &self.config;
+        let password = c.mail.password_file.as_ref().map(|f| config::read_secret("mail.password_file", f)).transpose()?.map(SecretString::from);
+        let usage = |e: &dyn std::fmt::Display| Failure::Usage(format!("configuration: {e}"));
+        let sender = Sender { from: c.mail.from.clone(), reply_to: c.mail.reply_to.clone() };
+        let outbox = Outbox::open(&c.mail.transport, password, sender).map_err(|e| usage(&e))?;
+        let renderer = Renderer::new(c.mail.templates.as_deref()).map_err(|e| usage(&e))?;
+        let host = c.mail.from.split('<').next().unwrap_or_default().trim().to_owned();
+        let post = Post { renderer, outbox, host, operator: c.mail.operator.clone() };
+        let p = &c.provision;
+        let limits = Limits {
+            claim: c.worker.claim,
+            backoff: Backoff { attempts: p.attempts, min: p.backoff_min, max: p.backoff_max },
+            deadline: p.deadline,
+            agent_wait: p.agent_wait,
+            ip_quarantine: p.ip_quarantine,
+            builds_per_account: p.builds_per_account,
+            ..Limits::default()
+        };
+        let name = self.process_name("worker");
+        Ok(Worker { store: self.store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), limits })
+    }
+
+    /// The scheduler.
+    pub fn scheduler(&self) -> Scheduler {
+        Scheduler { store: self.store.clone(), operator: self.config.mail.operator.clone() }
+    }
+
+    fn process_name(&self, role: &str) -> String {
+        let boot = self.store.dice().text("0123456789abcdef", 8);
+        let label = &self.config.worker.label;
+        format!("{}{}{role}-{boot}", host(), if label.is_empty() { "-".to_owned() } else { format!("-{label}-") })
+    }
+
+    /// Runs a role until SIGTERM or SIGINT: queues, if any, ticks, if wanted, and the heartbeat.
+    pub async fn run(&self, role: &str, queues: Vec<Queue>, concurrency: usize, ticks: bool) -> Result<(), Failure> {
+        let stop = CancellationToken::new();
+        let worker = self.worker()?;
+        let w = &self.config.worker;
+        let roles = Roles { queues: queues.clone(), concurrency, poll: w.poll, grace: w.shutdown_grace };
+        let process = self.process(role, &worker.name, &queues);
+        self.beat(&process).await?;
+        tracing::info!(role, name = process.name, version = process.version, "started");
+        let listening = self.store.clone();
+        let listener = tokio::spawn(async move { listening.keep_listening().await });
+        let heart = self.heart(&process, stop.clone());
+        let bell = async {
+            if ticks { leasehold_cron::run(self.scheduler(), stop.clone().cancelled_owned()).await.map_err(|e| Failure::Failed(e.to_string())) } else { Ok(()) }
+        };
+        let hands = async {
+            if queues.is_empty() { Ok(stop.cancelled().await) } else { run_queues(&worker, &roles, stop.clone().cancelled_owned()).await.map_err(Failure::from) }
+        };
+        let told = async {
+            wait_for_signal().await?;
+            tracing::info!("stopping: ending what runs at the next step");
+            stop.cancel();
+            Ok(())
+        };
+        let ended = tokio::try_join!(told, hands, bell, heart);
+        listener.abort();
+        let mut tx = self.store.begin().await?;
+        tx.farewell(&process.name).await?;
+        tx.commit().await?;
+        self.store.close().await;
+        tracing::info!("stopped");
+        ended.map(|_| ())
+    }
+
+    async fn heart(&self, process: &Process, stop: CancellationToken) -> Result<(), Failure> {
+        while tokio::time::timeout(HEARTBEAT, stop.cancelled()).await.is_err() {
+            if let Err(error) = self.beat(process).await {
+                tracing::warn!(%error, "no heartbeat: the database does not answer; trying again");
+            }
+        }
+        Ok(())
+    }
+
+    async fn beat(&self, process: &Process) -> Result<(), Failure> {
+        self.store.sync_clock().await?;
+        let mut tx = self.store.begin().await?;
+        tx.heartbeat(process).await?;
+        Ok(tx.commit().await?)
+    }
+
+    fn process(&self, role: &str, name: &str, queues: &[Queue]) -> Process {
+        let now = self.store.clock().now();
+        let queues = queues.iter().map(|q| q.as_str()).collect::<Vec<_>>().join(",");
+        Process { name: name.into(), role: role.into(), host: host(), version: env!("CARGO_PKG_VERSION").into(), queues, started_at: now, seen_at: now }
+    }
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/etc/hostname").ok().map(|h| h.trim().to_owned()).filter(|h| !h.is_empty()).unwrap_or_else(|| "localhost".into())
+}
+
+async fn wait_for_signal() -> Result<(), Failure> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}

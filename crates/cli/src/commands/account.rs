@@ -1,0 +1,119 @@
+//! `leasehold account …`
+
+use leasehold_commands::accounts;
+use leasehold_domain::Money;
+use leasehold_store::{
+    accounts::{AccountState, NewAccount},
+    books::Booked,
+};
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    args::{Account, Movement},
+    exit::Failure,
+    output::{show, table},
+};
+
+pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
+    match command {
+        Account::Create { email, first_name, last_name, company, currency } => {
+            let currency = currency.parse().map_err(|e| Failure::Usage(format!("{e}")))?;
+            create(c, NewAccount { email, first_name, last_name, company, currency, locale: "en".into() }).await
+        }
+        Account::Credit(m) => book(c, &m, true).await,
+        Account::Debit(m) => book(c, &m, false).await,
+        Account::Freeze { account } => state(c, &account, AccountState::Frozen).await,
+        Account::Resume { account } => state(c, &account, AccountState::Active).await,
+        Account::List => list(c).await,
+        Account::Show { account } => one(c, &account).await,
+        Account::SshKey { account, file, name } => ssh_key(c, &account, &file, name).await,
+        Account::Statement { account, limit } => statement(c, &account, limit).await,
+    }
+}
+
+async fn create(c: &Context, new: NewAccount) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let account = accounts::create(&app.store, &app.actor, &new).await?;
+    show(c.json(), &json!(account), || println!("account {} created; pay money in with: leasehold account credit {0} AMOUNT --reason …", account.number));
+    Ok(())
+}
+
+async fn book(c: &Context, m: &Movement, credit: bool) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let movement = accounts::Movement { account: &m.account, amount: &m.amount, reason: &m.reason, reference: m.reference.as_deref() };
+    let booked = if credit { accounts::credit(&app.store, &app.actor, &movement).await } else { accounts::debit(&app.store, &app.actor, &movement).await };
+    let (balance, booked) = booked?;
+    let value = json!({ "balance": balance.decimal(), "currency": balance.currency, "bookedBefore": booked == Booked::Before });
+    show(c.json(), &value, || match booked {
+        Booked::New => println!("booked; {balance} can be spent"),
+        Booked::Before => println!("this reference was booked before, nothing was moved; {balance} can be spent"),
+    });
+    Ok(())
+}
+
+async fn state(c: &Context, account: &str, state: AccountState) -> Result<(), Failure> {
+    let app = c.app().await?;
+    accounts::set_state(&app.store, &app.actor, account, state).await?;
+    show(c.json(), &json!({ "account": account, "state": state }), || println!("account {account} is {state}"));
+    Ok(())
+}
+
+async fn list(c: &Context) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let mut tx = app.store.read().await?;
+    let accounts = tx.accounts(1000).await?;
+    let mut rows = Vec::new();
+    let mut values = Vec::new();
+    for a in &accounts {
+        let balance = tx.wallet(&a.id).await?.available();
+        rows.push(vec![a.number.to_string(), format!("{} {}", a.first_name, a.last_name), a.email.clone(), balance.to_string(), a.state.to_string()]);
+        values.push(json!({ "id": a.id, "number": a.number, "email": a.email, "balance": balance.decimal(), "currency": a.currency, "state": a.state }));
+    }
+    show(c.json(), &json!(values), || table(&["NUMBER", "NAME", "E-MAIL", "BALANCE", "STATE"], rows));
+    Ok(())
+}
+
+async fn one(c: &Context, account: &str) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let mut tx = app.store.read().await?;
+    let a = tx.find_account(account).await?;
+    let wallet = tx.wallet(&a.id).await?;
+    let servers = tx.servers(None, Some(&a.id), 1000).await?;
+    let keys = tx.ssh_keys(&a.id).await?;
+    let live: Vec<String> = servers.iter().map(|s| format!("{} ({})", s.label, s.status)).collect();
+    let value = json!({
+        "account": a, "balance": wallet.available().decimal(), "held": wallet.held.decimal(), "sshKeys": keys,
+        "servers": servers.iter().map(|s| json!({ "id": s.id, "label": s.label, "status": s.status })).collect::<Vec<_>>(),
+    });
+    show(c.json(), &value, || {
+        println!("account {} ({})\n{} {} <{}>", a.number, a.state, a.first_name, a.last_name, a.email);
+        println!("balance  {} to spend, {} set aside for orders", wallet.available(), wallet.held);
+        println!("ssh keys {}\nservers  {}", keys.iter().map(|k| k.name.as_str()).collect::<Vec<_>>().join(", "), live.join(", "));
+    });
+    Ok(())
+}
+
+async fn ssh_key(c: &Context, account: &str, file: &std::path::Path, name: Option<String>) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(file).map_err(|e| Failure::Usage(format!("{}: {e}", file.display())))?;
+    let name = name.or_else(|| file.file_stem().map(|s| s.to_string_lossy().into_owned())).unwrap_or_else(|| "key".into());
+    let app = c.app().await?;
+    let number = accounts::add_ssh_key(&app.store, &app.actor, account, &name, &text).await?;
+    show(c.json(), &json!({ "number": number, "name": name }), || println!("key {number} added; it goes onto every server built from now on"));
+    Ok(())
+}
+
+async fn statement(c: &Context, account: &str, limit: i64) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let mut tx = app.store.read().await?;
+    let a = tx.find_account(account).await?;
+    let transfers = tx.transfers(&a.id, limit).await?;
+    let own = leasehold_domain::ledger::wallet_account(&a.id);
+    let mut rows = Vec::new();
+    for t in &transfers {
+        let amount = Money::new(if t.credit == own { t.amount } else { -t.amount }, t.currency.parse().map_err(|e| Failure::Failed(format!("{e}")))?);
+        rows.push(vec![t.created_at.human(), t.code.clone(), amount.to_string(), t.state.to_string(), t.reason.clone().unwrap_or_default(), t.reference.clone()]);
+    }
+    show(c.json(), &json!(transfers), || table(&["WHEN", "WHAT", "AMOUNT", "STATE", "REASON", "REFERENCE"], rows));
+    Ok(())
+}

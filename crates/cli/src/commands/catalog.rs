@@ -1,0 +1,60 @@
+//! `leasehold catalog …`
+
+use leasehold_commands::{
+    CommandError,
+    catalog::{self, Catalog as File, Change},
+};
+use leasehold_domain::Money;
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    args::Catalog,
+    exit::Failure,
+    output::{show, table},
+};
+
+/// Whether a backend accepts its settings.
+pub(crate) fn check_node(backend: &str, settings: &str) -> Result<(), CommandError> {
+    leasehold_hypervisor::check(backend, settings).map_err(|e| CommandError::Invalid(e.to_string()))
+}
+
+pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
+    let app = c.app().await?;
+    match command {
+        Catalog::Import { file, dry_run } => {
+            let text = std::fs::read_to_string(&file).map_err(|e| Failure::Usage(format!("{}: {e}", file.display())))?;
+            let changes = catalog::import(&app.store, &app.actor, &File::parse(&text)?, check_node, dry_run).await?;
+            show(c.json(), &json!({ "changes": changes.iter().map(Change::to_string).collect::<Vec<_>>(), "dryRun": dry_run }), || {
+                changes.iter().for_each(|change| println!("{change}"));
+                println!("{}", if changes.is_empty() { "nothing to change" } else if dry_run { "not written (--dry-run)" } else { "done" });
+            });
+            Ok(())
+        }
+        Catalog::Show => offered(c, &app).await,
+    }
+}
+
+async fn offered(c: &Context, app: &crate::app::App) -> Result<(), Failure> {
+    let mut tx = app.store.read().await?;
+    let (products, prices, offers) = (tx.products().await?, tx.prices().await?, tx.product_regions().await?);
+    let (regions, templates, pools) = (tx.regions().await?, tx.templates().await?, tx.pools().await?);
+    let mut rows = Vec::new();
+    for p in products.iter().filter(|p| !p.hidden) {
+        let mut list = Vec::new();
+        for price in prices.iter().filter(|x| x.product_id == p.id.as_str()) {
+            let currency = price.currency.parse().map_err(|e| Failure::Failed(format!("{e}")))?;
+            list.push(format!("{} {}", Money::new(price.amount, currency), price.cycle));
+        }
+        let at: Vec<&str> = offers.iter().filter(|(id, _)| id == p.id.as_str()).map(|(_, r)| r.as_str()).collect();
+        rows.push(vec![p.key.clone(), p.name.clone(), format!("{} vCPU, {} MiB, {} GB", p.vcpu, p.ram_mb, p.disk_gb), at.join(" "), list.join(", ")]);
+    }
+    let value = json!({ "products": products, "prices": prices, "regions": regions, "templates": templates, "pools": pools });
+    show(c.json(), &value, || {
+        table(&["PRODUCT", "NAME", "SIZE", "REGIONS", "PRICES"], rows);
+        table(&["TEMPLATE", "NAME"], templates.iter().filter(|t| !t.hidden).map(|t| vec![t.id.to_string(), t.label.clone()]));
+        table(&["REGION", "NAME"], regions.iter().filter(|r| !r.hidden).map(|r| vec![r.id.to_string(), r.name.clone()]));
+        table(&["POOL", "REGION", "NETWORK", "GATEWAY"], pools.iter().filter(|p| !p.hidden).map(|p| vec![p.id.clone(), p.region_id.clone(), p.cidr.clone(), p.gateway.clone()]));
+    });
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! `leasehold clock …`
+
+use leasehold_domain::time::parse_duration;
+use serde_json::json;
+
+use super::Context;
+use crate::{args::ClockCommand, exit::Failure, output::show};
+
+pub(super) async fn run(c: &Context, command: ClockCommand) -> Result<(), Failure> {
+    let app = c.app().await?;
+    match command {
+        ClockCommand::Show => {
+            let now = app.store.clock().now();
+            let mode = &app.config.clock.mode;
+            show(c.json(), &json!({ "now": now, "mode": mode }), || println!("{} ({mode} clock)", now.human()));
+        }
+        ClockCommand::Advance { by } => {
+            if app.config.clock.mode != "simulated" {
+                return Err(Failure::Refused("only a simulated clock is moved by hand; set clock.mode = \"simulated\" with a database of its own".into()));
+            }
+            let by = parse_duration(&by).map_err(|e| Failure::Usage(e.to_string()))?;
+            app.check().await?;
+            let now = app.store.advance_clock(by).await?;
+            show(c.json(), &json!({ "now": now }), || println!("{}", now.human()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! `leasehold config …`
+
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    args::ConfigCommand,
+    config::{self, DEFAULT},
+    exit::Failure,
+    output::{show, table},
+};
+
+pub(super) fn run(c: &Context, command: &ConfigCommand) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Default => print!("{DEFAULT}"),
+        ConfigCommand::Show => {
+            config::load(&c.cli.config)?;
+            let origins = config::origins(&c.cli.config)?;
+            let value = json!(origins.iter().map(|o| json!({ "key": o.key, "value": o.value, "from": o.from })).collect::<Vec<_>>());
+            show(c.json(), &value, || table(&["KEY", "VALUE", "FROM"], origins.iter().map(|o| vec![o.key.clone(), o.value.clone(), o.from.clone()])));
+        }
+    }
+    Ok(())
+}

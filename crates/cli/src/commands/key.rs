@@ -1,0 +1,57 @@
+//! `leasehold key …`
+
+use leasehold_commands::keys;
+use leasehold_domain::time::parse_duration;
+use leasehold_store::keys::{ApiKey, KeyKind};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::{
+    app::App,
+    args::Key,
+    config,
+    exit::Failure,
+    output::{show, table},
+};
+
+fn value(k: &ApiKey) -> Value {
+    json!({ "id": k.id, "publicId": k.public_id, "kind": k.kind, "account": k.account_id, "scopes": k.scopes, "createdAt": k.created_at, "expiresAt": k.expires_at.map(|w| w.0), "revokedAt": k.revoked_at.map(|w| w.0) })
+}
+
+pub(super) async fn run(c: &Context, command: Key) -> Result<(), Failure> {
+    match command {
+        Key::Create { account, kind, scopes, expires } => create(c, account, kind, scopes, expires).await,
+        Key::List { account } => {
+            let app = c.app().await?;
+            let mut tx = app.store.read().await?;
+            let account = match account {
+                Some(text) => Some(tx.find_account(&text).await?.id),
+                None => None,
+            };
+            let list = tx.keys(account.as_ref()).await?;
+            let state = |k: &ApiKey| if k.revoked_at.is_some() { "revoked" } else { "active" };
+            let rows = list.iter().map(|k| vec![k.public_id.clone(), k.kind.to_string(), k.scopes.clone(), k.created_at.human(), state(k).to_owned()]);
+            show(c.json(), &json!(list.iter().map(value).collect::<Vec<_>>()), || table(&["KEY", "KIND", "SCOPES", "CREATED", "STATE"], rows));
+            Ok(())
+        }
+        Key::Revoke { id } => {
+            let app = c.app().await?;
+            let key = keys::revoke(&app.store, &app.actor, &id).await?;
+            show(c.json(), &json!({ "id": key.id, "revoked": true }), || println!("key {} is revoked", key.public_id));
+            Ok(())
+        }
+    }
+}
+
+async fn create(c: &Context, account: Option<String>, kind: KeyKind, scopes: Option<String>, expires: Option<String>) -> Result<(), Failure> {
+    let lasts = expires.map(|text| parse_duration(&text)).transpose().map_err(|e| Failure::Usage(e.to_string()))?;
+    let scopes = scopes.unwrap_or_else(|| if kind == KeyKind::Operator { "*".into() } else { keys::DEFAULT_SCOPES.into() });
+    let app = App::open_with_keys(config::load(&c.cli.config)?).await?;
+    app.store.check_schema().await?;
+    let (key, secret) = keys::create(&app.store, &app.actor, account.as_deref(), kind, &app.config.api.key_prefix, &scopes, lasts).await?;
+    let mut shown = value(&key);
+    shown["key"] = secret.expose_secret().into();
+    show(c.json(), &shown, || println!("{}\nIt is shown once; only a digest of it is kept.", secret.expose_secret()));
+    Ok(())
+}

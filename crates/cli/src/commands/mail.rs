@@ -1,0 +1,64 @@
+//! `leasehold mail …`
+
+use leasehold_commands::operate;
+use leasehold_notifier::Renderer;
+use leasehold_store::mails::Mail as Row;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::{
+    args::Mail,
+    config,
+    exit::Failure,
+    output::{show, table},
+};
+
+fn value(m: &Row) -> Value {
+    json!({
+        "id": m.id, "kind": m.kind, "to": m.recipient, "server": m.server_id, "state": m.state, "messageId": m.message_id, "attempts": m.attempt,
+        "createdAt": m.created_at, "sentAt": m.sent_at.map(|w| w.0), "nextAt": m.next_at.map(|w| w.0), "error": m.last_error, "resendOf": m.resend_of,
+    })
+}
+
+/// Data for a preview: what a notice about a server would be filled with.
+fn sample() -> Value {
+    json!({
+        "host": "Your host", "name": "Ada", "label": "web", "hostname": "web-1", "server": "…", "product": "Small", "region": "Frankfurt", "os": "Debian 12",
+        "price": "9.00 EUR", "cycle": "1m", "ip": "203.0.113.10", "port": 22, "username": "root", "addresses": ["203.0.113.10"], "ssh_keys": 1, "agent": "ok",
+        "paid_until": "2026-12-22", "reason": "…", "reinstall": false, "matters": [{ "kind": "build_failed", "subject": "server:…", "detail": "…" }], "open": 1,
+    })
+}
+
+pub(super) async fn run(c: &Context, command: Mail) -> Result<(), Failure> {
+    if let Mail::Preview { kind } = command {
+        let templates = config::load(&c.cli.config)?.mail.templates;
+        let renderer = Renderer::new(templates.as_deref()).map_err(|e| Failure::Usage(e.to_string()))?;
+        let mail = renderer.render(kind, "en", &sample()).map_err(|e| Failure::Usage(e.to_string()))?;
+        show(c.json(), &json!({ "subject": mail.subject, "text": mail.text, "html": mail.html }), || println!("Subject: {}\n\n{}", mail.subject, mail.text));
+        return Ok(());
+    }
+    let app = c.app().await?;
+    match command {
+        Mail::List { state } => {
+            let mails = app.store.read().await?.mails(state, None, 200).await?;
+            let rows = mails.iter().map(|m| vec![m.created_at.human(), m.kind.to_string(), m.recipient.clone(), m.state.to_string(), m.last_error.clone().unwrap_or_default(), m.id.to_string()]);
+            show(c.json(), &json!(mails.iter().map(value).collect::<Vec<_>>()), || table(&["WHEN", "NOTICE", "TO", "STATE", "ERROR", "ID"], rows));
+        }
+        Mail::Show { id } => {
+            let m = app.store.read().await?.mail(&id.into()).await?;
+            show(c.json(), &value(&m), || {
+                println!("{} to {}\nstate {}, {} attempt(s), Message-ID {}", m.kind, m.recipient, m.state, m.attempt, m.message_id);
+                println!("written {}{}", m.created_at.human(), m.sent_at.map_or_else(String::new, |at| format!(", sent {}", at.0.human())));
+                if let Some(error) = &m.last_error {
+                    println!("last error: {error}");
+                }
+            });
+        }
+        Mail::Resend { id } => {
+            let new = operate::resend_mail(&app.store, &app.actor, &id.into()).await?;
+            show(c.json(), &json!({ "id": new }), || println!("queued as {new}"));
+        }
+        Mail::Preview { .. } => {}
+    }
+    Ok(())
+}

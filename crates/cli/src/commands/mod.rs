@@ -1,0 +1,76 @@
+//! One file a subcommand; this list is all that the program does.
+
+mod account;
+mod activity;
+mod attention;
+mod backup;
+mod billing;
+mod catalog;
+mod clock;
+mod completions;
+mod config;
+mod demo;
+mod drift;
+mod key;
+mod mail;
+mod man;
+mod migrate;
+mod node;
+mod queue;
+mod roles;
+mod secrets;
+mod server;
+mod server_order;
+mod server_show;
+mod tick;
+
+use crate::{Cli, Command, app::App, config as configuration, exit::Failure};
+
+/// What every command gets.
+pub(crate) struct Context {
+    cli: Cli,
+}
+
+impl Context {
+    fn json(&self) -> bool {
+        self.cli.json
+    }
+
+    /// Connects to a database that is up to date.
+    async fn app(&self) -> Result<App, Failure> {
+        let app = App::open(configuration::load(&self.cli.config)?).await?;
+        app.store.check_schema().await?;
+        Ok(app)
+    }
+}
+
+pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
+    let command = std::mem::replace(&mut cli.command, Command::Man);
+    let context = Context { cli };
+    let c = &context;
+    match command {
+        Command::Account(command) => account::run(c, command).await,
+        Command::Activity { account, server, limit } => activity::run(c, account, server, limit).await,
+        Command::Attention(command) => attention::run(c, command).await,
+        Command::Backup { file } => backup::run(c, &file).await,
+        Command::Billing(command) => billing::run(c, command).await,
+        Command::Catalog(command) => catalog::run(c, command).await,
+        Command::Clock(command) => clock::run(c, command).await,
+        Command::Completions { shell } => completions::run(shell),
+        Command::Config(command) => config::run(c, &command),
+        Command::Demo(options) => demo::run(options).await,
+        Command::Drift => drift::run(c).await,
+        Command::Key(command) => key::run(c, command).await,
+        Command::Mail(command) => mail::run(c, command).await,
+        Command::Man => man::run(),
+        Command::Migrate { check } => migrate::run(c, check).await,
+        Command::Node(command) => node::run(c, command).await,
+        Command::Queue(command) => queue::run(c, command).await,
+        Command::Scheduler => roles::scheduler(c).await,
+        Command::Secrets(command) => secrets::run(c, &command).await,
+        Command::Serve => roles::serve(c).await,
+        Command::Server(command) => server::run(c, command).await,
+        Command::Tick(command) => tick::run(c, command).await,
+        Command::Worker { queues, concurrency } => roles::worker(c, queues, concurrency).await,
+    }
+}

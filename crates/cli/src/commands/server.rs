@@ -1,0 +1,141 @@
+//! `leasehold server …`
+
+use std::time::Duration;
+
+use leasehold_commands::{CommandError, servers};
+use leasehold_domain::server::Status;
+use leasehold_store::servers::Server as Row;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::{Context, server_order, server_show};
+use crate::{
+    app::App,
+    args::Server,
+    config,
+    exit::Failure,
+    output::{confirm, show, table},
+};
+
+/// What a list shows of a server.
+pub(super) fn value(s: &Row) -> Value {
+    json!({ "id": s.id, "label": s.label, "hostname": s.hostname, "account": s.account_id, "status": s.status, "statusReason": s.status_reason, "goal": s.goal, "region": s.region_id, "template": s.template_id, "node": s.node_id, "createdAt": s.created_at })
+}
+
+pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
+    match command {
+        Server::Order(order) => return server_order::run(c, order).await,
+        Server::Show { server } => return server_show::show_one(c, &server).await,
+        Server::Watch { server } => return server_show::watch(c, &server).await,
+        Server::Credentials { server } => return credentials(c, &server).await,
+        _ => {}
+    }
+    let app = c.app().await?;
+    let (store, me) = (&app.store, &app.actor);
+    let s = match command {
+        Server::List { status, account } => return list(c, &app, status, account).await,
+        Server::Retry { server, all_failed } => return retry(c, &app, server, all_failed).await,
+        Server::PasswordReset { server } => return password_reset(c, &app, &server).await,
+        Server::Terminate { server, yes, dry_run } => return terminate(c, &app, &server, yes, dry_run).await,
+        Server::Reinstall { server, template, yes } => {
+            if !yes && !confirm(&format!("everything on the disk of {server} will be lost; reinstall?")) {
+                return Err(Failure::Refused(format!("{server} was not reinstalled; say --yes to do it")));
+            }
+            servers::reinstall(store, me, &server, template.as_deref()).await?
+        }
+        Server::Label { server, label } => servers::label(store, me, &server, &label).await?,
+        Server::Start { server } => servers::start(store, me, &server).await?,
+        Server::Stop { server } => servers::stop(store, me, &server).await?,
+        Server::Reboot { server } => servers::reboot(store, me, &server).await?,
+        Server::Suspend { server, kind, reason } => servers::suspend(store, me, &server, kind, &reason).await?,
+        Server::Unsuspend { server, kind } => servers::unsuspend(store, me, &server, kind).await?,
+        Server::Resolve { server, reason } => servers::resolve(store, me, &server, &reason, app.config.provision.ip_quarantine).await?,
+        Server::Order(_) | Server::Show { .. } | Server::Watch { .. } | Server::Credentials { .. } => return Ok(()),
+    };
+    accepted(c, &s);
+    Ok(())
+}
+
+fn accepted(c: &Context, s: &Row) {
+    show(c.json(), &value(s), || println!("{} ({}): accepted, it is {} now; follow it with: leasehold server watch {}", s.label, s.id, s.status, s.id));
+}
+
+async fn list(c: &Context, app: &App, status: Option<Status>, account: Option<String>) -> Result<(), Failure> {
+    let mut tx = app.store.read().await?;
+    let account = match account {
+        Some(text) => Some(tx.find_account(&text).await?.id),
+        None => None,
+    };
+    let servers = tx.servers(status, account.as_ref(), 1000).await?;
+    let row = |s: &Row| vec![s.label.clone(), s.status.to_string(), s.template_id.to_string(), s.node_id.clone().unwrap_or_default(), s.created_at.human(), s.id.to_string()];
+    show(c.json(), &json!(servers.iter().map(value).collect::<Vec<_>>()), || table(&["LABEL", "STATUS", "TEMPLATE", "NODE", "ORDERED", "ID"], servers.iter().map(row)));
+    Ok(())
+}
+
+async fn retry(c: &Context, app: &App, server: Option<String>, all_failed: bool) -> Result<(), Failure> {
+    let ids = match server.filter(|_| !all_failed) {
+        Some(server) => vec![server],
+        None => app.store.read().await?.servers(Some(Status::Failed), None, 10_000).await?.into_iter().map(|s| s.id.to_string()).collect(),
+    };
+    let (mut values, mut refused) = (Vec::new(), Vec::new());
+    for id in &ids {
+        match servers::retry(&app.store, &app.actor, id).await {
+            Ok(s) => values.push(value(&s)),
+            Err(error) if ids.len() == 1 => return Err(error.into()),
+            Err(error) => refused.push(format!("{id}: {error}")),
+        }
+    }
+    show(c.json(), &json!({ "retried": values, "refused": refused }), || {
+        println!("{} server(s) will be built again", values.len());
+        refused.iter().for_each(|line| println!("not {line}"));
+    });
+    if refused.is_empty() { Ok(()) } else { Err(Failure::Refused(format!("{} server(s) could not be retried", refused.len()))) }
+}
+
+async fn terminate(c: &Context, app: &App, server: &str, yes: bool, dry_run: bool) -> Result<(), Failure> {
+    let mut tx = app.store.read().await?;
+    let s = tx.find_server(server).await?;
+    let addresses: Vec<String> = tx.addresses(&s.id).await?.into_iter().map(|a| a.address).collect();
+    drop(tx);
+    let lost = format!("{} ({}, {}): its disk of {} GB and its addresses {}", s.label, s.id, s.status, s.disk_gb, addresses.join(", "));
+    if dry_run {
+        show(c.json(), &json!({ "server": value(&s), "addresses": addresses, "dryRun": true }), || println!("would be lost: {lost}"));
+        return Ok(());
+    }
+    if !yes && !confirm(&format!("this will be lost: {lost}; terminate?")) {
+        return Err(Failure::Refused(format!("{} was not terminated; say --yes to do it", s.label)));
+    }
+    let s = servers::terminate(&app.store, &app.actor, s.id.as_str()).await?;
+    accepted(c, &s);
+    Ok(())
+}
+
+async fn credentials(c: &Context, server: &str) -> Result<(), Failure> {
+    let app = App::open_with_keys(config::load(&c.cli.config)?).await?;
+    app.store.check_schema().await?;
+    let (at, password) = servers::credentials(&app.store, &app.actor, server).await?;
+    let shown = password.as_ref().map(ExposeSecret::expose_secret);
+    show(c.json(), &json!({ "username": at.username, "password": shown, "ip": at.host, "port": at.port }), || {
+        println!("ssh -p {} {}@{}\npassword: {}", at.port, at.username, at.host, shown.unwrap_or("none is known: the guest agent did not answer"));
+    });
+    Ok(())
+}
+
+/// The longest wait for an answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+async fn password_reset(c: &Context, app: &App, server: &str) -> Result<(), Failure> {
+    let (s, number) = servers::password_reset(&app.store, &app.actor, server).await?;
+    let answered = tokio::time::timeout(ANSWER, async {
+        while !servers::password_reset_answer(&app.store, &s, number).await? {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok::<(), CommandError>(())
+    });
+    match answered.await {
+        Ok(answer) => answer?,
+        Err(_) => return Err(Failure::TryAgain(format!("{} has not answered in {} s; it may still happen, see: leasehold server show {}", s.label, ANSWER.as_secs(), s.id))),
+    }
+    show(c.json(), &json!({ "server": s.id, "changed": true }), || println!("changed; see: leasehold server credentials {}", s.label));
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! `leasehold server show` and `watch`: why a server is as it is, in one look.
+
+use std::time::Duration;
+
+use leasehold_domain::{ServerId, server::Status};
+use leasehold_store::{Store, servers::Server, steps::StepRow};
+use serde_json::{Value, json};
+
+use super::{Context, server::value};
+use crate::{
+    exit::Failure,
+    output::{progress, show, table},
+};
+
+fn step_value(s: &StepRow) -> Value {
+    json!({ "no": s.no, "generation": s.generation, "step": s.step, "attempt": s.attempt, "worker": s.worker, "startedAt": s.started_at, "endedAt": s.ended_at.map(|w| w.0), "outcome": s.outcome, "detail": s.detail })
+}
+
+fn step_row(s: &StepRow) -> Vec<String> {
+    let took = s.ended_at.map_or_else(String::new, |end| format!("{} ms", end.0.since(s.started_at).as_millis()));
+    let outcome = s.outcome.clone().unwrap_or_else(|| "running".into());
+    vec![s.generation.to_string(), s.step.to_string(), s.attempt.to_string(), s.started_at.human(), took, outcome, s.detail.clone().unwrap_or_default()]
+}
+
+/// One sentence on what happens next.
+fn outlook(s: &Server) -> String {
+    let error = s.last_error.as_deref().unwrap_or("none");
+    match (s.status, &s.claimed_by, s.next_at) {
+        _ if s.parked_at.is_some() => format!("put aside until a person looks, last error: {error}"),
+        (Status::Failed, _, None) => format!("nothing happens by itself; after mending the cause: leasehold server retry {}", s.id),
+        (_, Some(worker), _) => format!("{worker} is working on it"),
+        (_, None, Some(at)) if s.attempt > 0 => format!("attempt {} comes at {}, last error: {error}", s.attempt + 1, at.0.human()),
+        (_, None, Some(at)) => format!("a worker looks at it at {}", at.0.human()),
+        (_, None, None) if s.held => "at rest: held".into(),
+        (_, None, None) => "at rest: it is what it should be".into(),
+    }
+}
+
+pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let mut tx = app.store.read().await?;
+    let s = tx.find_server(server).await?;
+    let (steps, holds, addresses) = (tx.steps(&s.id).await?, tx.holds(&s.id).await?, tx.addresses(&s.id).await?);
+    let (lease, mails) = (tx.lease_of(&s.id).await?, tx.mails(None, Some(&s.id), 100).await?);
+    let mut whole = value(&s);
+    whole["outlook"] = outlook(&s).into();
+    whole["steps"] = steps.iter().map(step_value).collect();
+    whole["holds"] = json!(holds);
+    whole["addresses"] = json!(addresses);
+    whole["lease"] = lease.as_ref().map_or(Value::Null, |l| json!({ "state": l.state, "cycle": l.cycle, "price": l.price.decimal(), "currency": l.price.currency, "paidUntil": l.paid_until }));
+    whole["mails"] = mails.iter().map(|m| json!({ "id": m.id, "kind": m.kind, "state": m.state })).collect();
+    show(c.json(), &whole, || {
+        println!("{} ({})\nstatus    {} (goal: {})", s.label, s.id, s.status, s.goal);
+        if let Some(reason) = &s.status_reason {
+            println!("reason    {reason}");
+        }
+        println!("outlook   {}", outlook(&s));
+        println!("hostname  {}\nsystem    {}\nnode      {}", s.hostname, s.template_id, s.node_id.as_deref().unwrap_or("-"));
+        println!("addresses {}", addresses.iter().map(|a| a.address.as_str()).collect::<Vec<_>>().join(", "));
+        holds.iter().for_each(|h| println!("held      {} since {}: {}", h.kind, h.placed_at.human(), h.reason));
+        if let Some(l) = &lease {
+            println!("lease     {}, {} for {}, paid until {}", l.state, l.price, l.cycle, l.paid_until.map_or_else(|| "-".into(), leasehold_domain::Timestamp::day));
+        }
+        println!("mails     {}", mails.iter().map(|m| format!("{} ({})", m.kind, m.state)).collect::<Vec<_>>().join(", "));
+        table(&["BUILD", "STEP", "TRY", "STARTED", "TOOK", "OUTCOME", "DETAIL"], steps.iter().map(step_row));
+    });
+    Ok(())
+}
+
+/// How often a server is looked at while it is followed.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Shows steps as they end until the server rests; answers it as it then is.
+pub(crate) async fn follow(store: &Store, id: &ServerId, show_step: fn(&str)) -> Result<Server, Failure> {
+    let mut shown = 0;
+    loop {
+        let mut tx = store.read().await?;
+        let s = tx.server(id).await?;
+        let ended = tx.steps(id).await?.into_iter().filter(|s| s.ended_at.is_some());
+        for step in ended.filter(|s| s.no > shown).collect::<Vec<_>>() {
+            show_step(&format!("  {:<16} {:<12} {}", step.step, step.outcome.as_deref().unwrap_or_default(), step.detail.as_deref().unwrap_or_default()));
+            shown = step.no;
+        }
+        if (s.next_at.is_none() && s.claimed_by.is_none()) || matches!(s.status, Status::Failed | Status::Terminated) {
+            return Ok(s);
+        }
+        drop(tx);
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+pub(super) async fn watch(c: &Context, server: &str) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let s = app.store.read().await?.find_server(server).await?;
+    let rested = follow(&app.store, &s.id, progress).await?;
+    show(c.json(), &value(&rested), || println!("{} is {}", rested.label, rested.status));
+    Ok(())
+}

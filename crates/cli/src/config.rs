@@ -1,0 +1,278 @@
+//! The configuration: embedded defaults, then files in order, then `LEASEHOLD__SECTION__KEY`. Unknown keys are refused with
+//! the nearest known one.
+
+use std::{path::PathBuf, time::Duration};
+
+use config::{ConfigBuilder, Environment, File, FileFormat, Value, ValueKind, builder::DefaultState};
+use serde::Deserialize;
+
+use crate::exit::Failure;
+
+/// Every key with its default and one comment.
+pub const DEFAULT: &str = include_str!("../../../config/leasehold.toml");
+const PREFIX: &str = "LEASEHOLD";
+
+/// The effective configuration.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Config {
+    /// The database.
+    pub database: Database,
+    /// Keys of the HTTP API.
+    pub api: Api,
+    /// Mail.
+    pub mail: Mail,
+    /// The worker.
+    pub worker: Worker,
+    /// Builds.
+    pub provision: Provision,
+    /// Time.
+    pub clock: Clock,
+    /// Secrets.
+    pub secrets: Secrets,
+    /// Logs.
+    pub log: Log,
+}
+
+/// `[database]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Database {
+    /// `sqlite:PATH` or `postgres://…`.
+    pub url: String,
+    /// A file that holds the url.
+    pub url_file: Option<PathBuf>,
+    /// For `LISTEN` and migrations where `url` is a pooler.
+    pub direct_url: Option<String>,
+    /// Connections at most.
+    pub connections: u32,
+}
+
+/// `[api]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Api {
+    /// What every key begins with.
+    pub key_prefix: String,
+}
+
+/// `[mail]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Mail {
+    /// `stdout`, `file:DIRECTORY`, `smtp://…`.
+    pub transport: String,
+    /// A file that holds the SMTP password.
+    pub password_file: Option<PathBuf>,
+    /// Who mail comes from.
+    pub from: String,
+    /// Where answers go.
+    pub reply_to: Option<String>,
+    /// Where the digest goes.
+    pub operator: Option<String>,
+    /// A folder with templates that replace the built-in ones.
+    pub templates: Option<PathBuf>,
+}
+
+/// `[worker]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Worker {
+    /// Part of the worker's name.
+    pub label: String,
+    /// Runs at once, a queue.
+    pub concurrency: usize,
+    /// How long a claim lasts without a sign of life.
+    #[serde(with = "leasehold_domain::time::duration")]
+    pub claim: Duration,
+    /// The wait behind all wakes.
+    #[serde(with = "leasehold_domain::time::duration")]
+    pub poll: Duration,
+    /// How long runs may take to end at a stop.
+    #[serde(with = "leasehold_domain::time::duration")]
+    pub shutdown_grace: Duration,
+}
+
+/// `[provision]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Provision {
+    /// Attempts a step.
+    pub attempts: i64,
+    /// How long a build may take.
+    #[serde(with = "leasehold_domain::time::duration")]
+    pub deadline: Duration,
+    /// The shortest wait between attempts.
+    #[serde(with = "leasehold_domain::time::duration")]
+    pub backoff_min: Duration,
+    /// The longest.
+    #[serde(with = "leasehold_domain::time::duration")]
+    pub backoff_max: Duration,
+    /// How long an address rests.
+    #[serde(with = "leasehold_domain::time::duration")]
+    pub ip_quarantine: Duration,
+    /// How long a guest agent may take to answer.
+    #[serde(with = "leasehold_domain::time::duration")]
+    pub agent_wait: Duration,
+    /// Builds at once for one account.
+    pub builds_per_account: i64,
+}
+
+/// `[clock]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Clock {
+    /// `system` or `simulated`.
+    pub mode: String,
+}
+
+/// `[secrets]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Secrets {
+    /// What secrets are sealed with.
+    pub key_file: PathBuf,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Log {
+    /// `pretty` or `json`.
+    pub format: String,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter.
+    pub level: String,
+}
+
+/// One effective value and where it came from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// `section.key`.
+    pub key: String,
+    /// The value; secrets are hidden.
+    pub value: String,
+    /// `default`, a file, or a variable.
+    pub from: String,
+}
+
+/// The layers of a configuration, weakest first.
+struct Layer {
+    name: String,
+    values: Vec<(String, Value)>,
+}
+
+fn bad(error: impl std::fmt::Display) -> Failure {
+    Failure::Usage(format!("configuration: {error}"))
+}
+
+fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, Value)>) {
+    match &value.kind {
+        ValueKind::Table(table) => {
+            let mut keys: Vec<_> = table.iter().collect();
+            keys.sort_by_key(|(k, _)| (*k).clone());
+            keys.into_iter().for_each(|(key, value)| flatten(&if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") }, value, out));
+        }
+        _ => out.push((prefix.to_owned(), value.clone())),
+    }
+}
+
+fn layer(name: String, source: ConfigBuilder<DefaultState>) -> Result<Layer, Failure> {
+    let table = source.build().map_err(bad)?.cache;
+    let mut values = Vec::new();
+    flatten("", &table, &mut values);
+    Ok(Layer { name, values })
+}
+
+/// Keys that have no default value and are off until they are set.
+const OPTIONAL: &[&str] = &["database.url_file", "database.direct_url", "mail.password_file", "mail.reply_to", "mail.operator", "mail.templates"];
+
+fn layers(files: &[PathBuf]) -> Result<Vec<Layer>, Failure> {
+    let builder = config::Config::builder;
+    let mut layers = vec![layer("default".into(), builder().add_source(File::from_str(DEFAULT, FileFormat::Toml)))?];
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|e| bad(format!("{}: {e}", file.display())))?;
+        let source = builder().add_source(File::from_str(&text, FileFormat::Toml));
+        layers.push(layer(file.display().to_string(), source).map_err(|e| bad(format!("{}: {e}", file.display())))?);
+    }
+    let environment = Environment::with_prefix(PREFIX).prefix_separator("__").separator("__");
+    layers.push(layer("environment".into(), builder().add_source(environment))?);
+    let known: Vec<String> = layers[0].values.iter().map(|(k, _)| k.clone()).chain(OPTIONAL.iter().map(|k| (*k).to_owned())).collect();
+    for layer in &layers[1..] {
+        if let Some((unknown, _)) = layer.values.iter().find(|(key, _)| !known.contains(key)) {
+            let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(a, unknown).total_cmp(&strsim::jaro_winkler(b, unknown)));
+            return Err(bad(format!("unknown key '{unknown}' in {}; did you mean '{}'?", layer.name, nearest.map_or("", String::as_str))));
+        }
+    }
+    Ok(layers)
+}
+
+/// Reads the effective configuration.
+pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
+    let mut builder = config::Config::builder();
+    for layer in layers(files)? {
+        for (key, value) in layer.values {
+            builder = builder.set_override(key, value).map_err(bad)?;
+        }
+    }
+    let mut config: Config = builder.build().and_then(config::Config::try_deserialize).map_err(bad)?;
+    if let Some(file) = &config.database.url_file {
+        config.database.url = read_secret("database.url_file", file)?;
+    }
+    if !config.database.url.starts_with("sqlite:") && !config.database.url.starts_with("postgres") {
+        return Err(bad("database.url is neither sqlite:PATH nor postgres://…"));
+    }
+    if !["system", "simulated"].contains(&config.clock.mode.as_str()) {
+        return Err(bad(format!("clock.mode '{}' is neither \"system\" nor \"simulated\"", config.clock.mode)));
+    }
+    if !["pretty", "json"].contains(&config.log.format.as_str()) {
+        return Err(bad(format!("log.format '{}' is neither \"pretty\" nor \"json\"", config.log.format)));
+    }
+    Ok(config)
+}
+
+/// Reads a file that holds one secret.
+pub fn read_secret(key: &str, file: &std::path::Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|e| bad(format!("{key} {}: {e}", file.display())))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Every effective value with its origin, secrets hidden.
+pub fn origins(files: &[PathBuf]) -> Result<Vec<Origin>, Failure> {
+    let layers = layers(files)?;
+    let mut keys: Vec<&String> = layers.iter().flat_map(|l| l.values.iter().map(|(k, _)| k)).collect();
+    keys.sort();
+    keys.dedup();
+    let origin = |key: &String| {
+        let (layer, value) = layers.iter().rev().find_map(|l| l.values.iter().find(|(k, _)| k == key).map(|(_, v)| (l, v)))?;
+        let value = value.to_string();
+        let value = if key.starts_with("database.") && value.contains('@') { hide_password(&value) } else { value };
+        Some(Origin { key: key.clone(), value, from: layer.name.clone() })
+    };
+    Ok(keys.into_iter().filter_map(origin).collect())
+}
+
+fn hide_password(url: &str) -> String {
+    let Some((head, host)) = url.rsplit_once('@') else { return url.to_owned() };
+    let start = head.find("://").map_or(0, |i| i + 3);
+    match head[start..].split_once(':') {
+        Some((user, _)) => format!("{}{user}:***@{host}", &head[..start]),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str) -> Result<Config, Failure> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("leasehold.toml");
+        std::fs::write(&file, text).unwrap();
+        load(&[file])
+    }
+
+    #[test]
+    fn later_wins_and_unknown_keys_name_the_nearest() {
+        assert_eq!(with("[worker]\nconcurrency = 7").unwrap().worker.concurrency, 7);
+        let error = with("[worker]\nconcurency = 7").unwrap_err().to_string();
+        assert!(error.contains("unknown key 'worker.concurency'") && error.contains("did you mean 'worker.concurrency'?"), "{error}");
+        assert!(with("[clock]\nmode = \"fast\"").unwrap_err().to_string().contains("clock.mode"));
+        assert!(with("[worker]\nclaim = \"soon\"").unwrap_err().to_string().contains("no duration"));
+    }
+
+    #[test]
+    fn passwords_are_hidden() {
+        assert_eq!(hide_password("postgres://u:p@h/db"), "postgres://u:***@h/db");
+    }
+}

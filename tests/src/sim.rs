@@ -1,0 +1,264 @@
+//! The seeded simulation: customers, operators, workers, the clock, faults and crashes, drawn from one seed, one actor at a
+//! time. After each history the promises are checked. The same seed is the same history.
+
+use std::time::Duration;
+
+use leasehold_commands::{order, servers};
+use leasehold_domain::{
+    Dice,
+    notice::MailState,
+    server::{HoldKind, Status},
+};
+use leasehold_store::{
+    Queue,
+    crash::{POINTS, Plan, Stalled},
+    servers::Server,
+};
+use leasehold_worker::{Ran, Worker};
+
+use crate::{App, Kind};
+
+/// Actions in one history.
+const ACTIONS: u64 = 120;
+/// Points where no transaction is open, so that a stalled worker holds up nobody.
+const STALLS: &[&str] = &["mail.answered", "mail.intent_committed", "node.looked", "step.asked", "step.before_ask", "step.before_outcome", "work.before_settle"];
+const FAULTS: &[&str] = &[
+    "",
+    "faults = { busy = 0.2 }",
+    "faults = { reply_lost = 0.2, request_lost = 0.1 }",
+    "faults = { refused = 0.3 }",
+    "faults = { capacity = 0.4, busy = 0.1 }",
+    "faults = { agent_never = 0.3 }\nboot_time = \"20s\"",
+    "disk_time = \"30s\"\nfaults = { reply_lost = 0.1 }",
+    "faults = { down_file = true, create_timeout = 0.3 }",
+];
+
+type StalledRun = Stalled<'static, leasehold_store::Result<Ran>>;
+
+/// One history.
+pub struct Sim {
+    app: App,
+    kind: Kind,
+    dice: Dice,
+    plan: Plan,
+    workers: Vec<Worker>,
+    stalled: Vec<StalledRun>,
+    orders: u64,
+    log: Vec<String>,
+}
+
+impl Sim {
+    /// Lives through one history and checks what it leaves; answers how often each crash point was visited.
+    pub async fn run(kind: Kind, seed: u64) -> std::collections::BTreeMap<&'static str, u64> {
+        let app = App::seeded(kind, seed, "").await;
+        let workers = vec![app.worker.clone(), app.another_worker("worker-2")];
+        let mut sim = Self { app, kind, dice: Dice::seeded(seed ^ 0x5eed), plan: Plan::default(), workers, stalled: vec![], orders: 0, log: vec![] };
+        for n in 0..ACTIONS {
+            sim.act().await;
+            if n % 10 == 9 {
+                sim.check_always().await;
+            }
+        }
+        sim.settle().await;
+        sim.check_end().await;
+        sim.plan.hits()
+    }
+
+    /// What was done, for a failure's report.
+    fn note(&mut self, what: String) {
+        if std::env::var_os("LEASEHOLD_SIM_LOG").is_some() {
+            eprintln!("{} {what}", self.app.now());
+        }
+        self.log.push(what);
+    }
+
+    async fn act(&mut self) {
+        match self.dice.below(100) {
+            0..14 => self.order().await,
+            14..17 => self.app.top_up(&self.app.account, "9.00").await,
+            17..25 => self.ask_something().await,
+            25..28 => self.change_faults().await,
+            28..68 => self.work().await,
+            68..78 => self.crash().await,
+            78..84 => self.stall().await,
+            84..88 => self.resume().await,
+            88..91 => {
+                let _ = self.app.scheduler.run_due().await.unwrap();
+            }
+            _ => self.pass_time(),
+        }
+    }
+
+    fn pass_time(&mut self) {
+        let by = match self.dice.below(20) {
+            0 => Duration::from_mins(11),
+            1 => Duration::from_hours(2),
+            _ => Duration::from_millis(500 + self.dice.below(45_000)),
+        };
+        self.note(format!("{by:?} pass"));
+        self.app.advance(by);
+    }
+
+    /// Orders through the crash plan: a crashed order is sent again with the same key, as a shop would.
+    async fn order(&mut self) {
+        self.orders += 1;
+        let wanted = order::Order { key: Some(format!("cart-{}", self.orders)), ..self.app.an_order(&format!("s{}", self.orders)) };
+        let (store, me) = (self.app.store.clone(), App::operator());
+        if self.dice.chance(0.2) {
+            self.plan.arm(if self.dice.chance(0.5) { "command.before_commit" } else { "command.committed" }, 1);
+        }
+        let crashed = self.plan.run(order::order(&store, &me, &wanted)).await.is_err();
+        self.plan.disarm();
+        let answer = order::order(&store, &me, &wanted).await;
+        self.note(format!("order {} crashed={crashed} {:?}", self.orders, answer.map(|s| s.id).map_err(|e| e.to_string())));
+    }
+
+    async fn any_server(&mut self) -> Option<Server> {
+        let all = self.app.store.read().await.unwrap().servers(None, None, 1000).await.unwrap();
+        let live: Vec<Server> = all.into_iter().filter(|s| s.status != Status::Terminated).collect();
+        let n = self.dice.below(live.len() as u64) as usize;
+        live.into_iter().nth(n)
+    }
+
+    /// A customer or an operator asks for something; refusals are fine, they change nothing.
+    async fn ask_something(&mut self) {
+        let Some(s) = self.any_server().await else { return };
+        let (store, me, id) = (self.app.store.clone(), App::operator(), s.id.as_str());
+        let what = self.dice.below(10);
+        let answer = match what {
+            0 => servers::terminate(&store, &me, id).await.map(drop),
+            1 | 2 => {
+                let (a, b) = futures::join!(servers::retry(&store, &me, id), servers::retry(&store, &me, id));
+                assert!(a.is_err() || b.is_err(), "two retries of one failure");
+                a.or(b).map(drop)
+            }
+            3 => servers::suspend(&store, &me, id, HoldKind::Abuse, "sim").await.map(drop),
+            4 => servers::unsuspend(&store, &me, id, HoldKind::Abuse).await.map(drop),
+            5 => servers::stop(&store, &me, id).await.map(drop),
+            6 => servers::start(&store, &me, id).await.map(drop),
+            7 => servers::reboot(&store, &me, id).await.map(drop),
+            8 => servers::password_reset(&store, &me, id).await.map(drop),
+            _ => servers::reinstall(&store, &me, id, Some("ubuntu-24.04")).await.map(drop),
+        };
+        self.note(format!("ask {what} of {} ({}): {:?}", s.label, s.status, answer.map_err(|e| e.to_string())));
+    }
+
+    async fn change_faults(&mut self) {
+        let faults = FAULTS[self.dice.below(FAULTS.len() as u64) as usize];
+        for node in ["node-a", "node-b"] {
+            let down = self.app.path(node).join("down");
+            std::fs::create_dir_all(self.app.path(node)).unwrap();
+            if self.dice.chance(0.3) { std::fs::write(down, "").unwrap() } else { drop(std::fs::remove_file(down)) }
+        }
+        self.note(format!("faults: {faults}"));
+        self.app.import(faults).await;
+    }
+
+    fn some_worker(&self) -> (Worker, Queue) {
+        let queue = if self.dice.chance(0.7) { Queue::Servers } else { Queue::ALL[self.dice.below(3) as usize] };
+        (self.workers[self.dice.below(2) as usize].clone(), queue)
+    }
+
+    async fn work(&mut self) {
+        let (worker, queue) = self.some_worker();
+        let ran = self.plan.run(worker.run_one(queue)).await;
+        let Ok(ran) = ran else { panic!("stopped without a plan") };
+        ran.unwrap();
+    }
+
+    /// A worker dies at a point.
+    async fn crash(&mut self) {
+        let point = POINTS[self.dice.below(POINTS.len() as u64) as usize];
+        let (worker, queue) = self.some_worker();
+        self.plan.arm(point, 1 + self.dice.below(2));
+        let crashed = self.plan.run(worker.run_one(queue)).await.is_err();
+        self.plan.disarm();
+        self.note(format!("{queue}: {point}, crashed={crashed}"));
+        // The daemon on SQLite starts again and takes its claims back; over PostgreSQL they run out.
+        if crashed && self.kind == Kind::Sqlite && self.stalled.is_empty() {
+            self.app.store.take_back_claims().await.unwrap();
+        }
+    }
+
+    /// A worker stalls at a point: stopped, not dead.
+    async fn stall(&mut self) {
+        let point = STALLS[self.dice.below(STALLS.len() as u64) as usize];
+        let (worker, queue) = self.some_worker();
+        self.plan.arm(point, 1 + self.dice.below(2));
+        let stalled = self.plan.run(async move { worker.run_one(queue).await }).await.err();
+        self.plan.disarm();
+        self.note(format!("{queue}: {point}, stalled={}", stalled.is_some()));
+        self.stalled.extend(stalled);
+    }
+
+    /// A stalled worker wakes up, long after its claim may have run out.
+    async fn resume(&mut self) {
+        if self.stalled.is_empty() {
+            return;
+        }
+        let n = self.dice.below(self.stalled.len() as u64) as usize;
+        let run = self.stalled.swap_remove(n);
+        self.note("a stalled worker wakes up".into());
+        run.await.unwrap();
+    }
+
+    /// The storm is over: faults end, holds are lifted, everyone works until all is quiet.
+    async fn settle(&mut self) {
+        self.note("the storm is over".into());
+        for node in ["node-a", "node-b"] {
+            drop(std::fs::remove_file(self.app.path(node).join("down")));
+        }
+        self.app.import("").await;
+        while !self.stalled.is_empty() {
+            self.resume().await;
+        }
+        let (store, me) = (self.app.store.clone(), App::operator());
+        for s in store.read().await.unwrap().servers(None, None, 1000).await.unwrap() {
+            if s.held {
+                // One that is being terminated keeps its hold to the end.
+                drop(servers::unsuspend(&store, &me, s.id.as_str(), HoldKind::Abuse).await);
+            }
+        }
+        self.app.until_quiet().await;
+        for _ in 0..3 {
+            self.app.advance(Duration::from_mins(11));
+            self.app.until_quiet().await;
+        }
+        self.app.scheduler.run_due().await.unwrap();
+        self.app.until_quiet().await;
+    }
+
+    async fn check_always(&self) {
+        let findings = self.app.store.audit().await.unwrap();
+        assert!(findings.is_empty(), "{findings:#?}\n{}", self.log.join("\n"));
+    }
+
+    async fn check_end(&self) {
+        let log = || self.log.join("\n");
+        self.check_always().await;
+        let mut tx = self.app.store.read().await.unwrap();
+        let servers = tx.servers(None, None, 1000).await.unwrap();
+        for s in &servers {
+            let rests = matches!(s.status, Status::Running | Status::Stopped | Status::Failed | Status::Terminated);
+            assert!(rests && s.next_at.is_none() && s.parked_at.is_none(), "{} is {} with {:?}\n{}", s.label, s.status, s.last_error, log());
+            assert_eq!(s.node_id.is_some(), matches!(s.status, Status::Running | Status::Stopped) || s.installed.is_some(), "{} {}\n{}", s.label, s.status, log());
+        }
+        let attention: Vec<String> = tx.attention(false, 1000).await.unwrap().into_iter().map(|a| format!("{} {}", a.kind, a.subject)).collect();
+        for failed in servers.iter().filter(|s| s.status == Status::Failed) {
+            assert!(attention.contains(&format!("build_failed server:{}", failed.id)), "{} failed in silence\n{}", failed.label, log());
+        }
+        for mail in tx.mails(None, None, 10_000).await.unwrap() {
+            assert!(!matches!(mail.state, MailState::Queued | MailState::Dead), "{} is {}\n{}", mail.kind, mail.state, log());
+            assert!(mail.attempt <= 1, "{} was sent {} times\n{}", mail.kind, mail.attempt, log());
+        }
+        drop(tx);
+        self.machines_match(&servers);
+        assert_eq!(leasehold_cron::verify_chain(&self.app.store).await.unwrap(), None, "the activity chain is whole");
+    }
+
+    fn machines_match(&self, servers: &[Server]) {
+        let mut expected: Vec<String> = servers.iter().filter(|s| s.node_id.is_some()).map(|s| format!("{}:{}", s.id, s.installed.unwrap_or(0))).collect();
+        expected.sort();
+        assert_eq!(self.app.machines(), expected, "machines by mark are the servers that should have one\n{}", self.log.join("\n"));
+    }
+}
