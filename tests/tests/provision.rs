@@ -181,6 +181,27 @@ on_both!(a_reinstall_that_fails_before_the_swap_changes_nothing(app) {
     app.machines_match().await;
 });
 
+on_both!(a_reinstall_without_room_for_a_second_disk_leaves_the_machine_alone(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    app.import("faults = { capacity = 1.0 }").await;
+    servers::reinstall(&app.store, &App::operator(), "web", None).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+    app.machines_match().await;
+});
+
+on_both!(a_swap_whose_answer_is_lost_is_looked_up_before_it_is_given_up(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    app.import("faults = { reply_lost = 1.0 }").await;
+    servers::reinstall(&app.store, &App::operator(), "web", Some("ubuntu-24.04")).await.unwrap();
+    app.advance(Duration::from_hours(2));
+    app.until_quiet().await;
+    let s = app.server(&server.id).await;
+    assert_eq!(app.machines(), [format!("{}:{}", s.id, s.installed.unwrap())], "the records know which system is on the machine");
+});
+
 on_both!(a_silent_agent_does_not_keep_a_server_from_its_owner(app) {
     app.import("faults = { agent_never = 1.0 }").await;
     let server = app.order("web").await;

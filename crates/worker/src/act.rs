@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_domain::{
     Mark, Timestamp,
-    server::{Agent, Outcome, Power, Step},
+    server::{Agent, BuildKind, Outcome, Power, Step},
 };
 use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, Observed, Progress};
 use leasehold_store::{Result, StoreError, addresses::Address, nodes::NodeState, servers::Server};
@@ -24,6 +24,8 @@ pub(crate) struct Acted {
     pub(crate) no_room: bool,
     /// A look showed that an earlier try had done it.
     pub(crate) found_done: bool,
+    /// It may have happened all the same: neither an answer nor a look could tell.
+    pub(crate) unsure: bool,
     /// What is known of the agent now.
     pub(crate) agent: Option<Agent>,
     /// Where SSH is forwarded.
@@ -32,7 +34,7 @@ pub(crate) struct Acted {
 
 impl Acted {
     pub(crate) fn new(outcome: Outcome) -> Self {
-        Self { outcome, note: None, handle: None, no_room: false, found_done: false, agent: None, endpoint: None }
+        Self { outcome, note: None, handle: None, no_room: false, found_done: false, unsure: false, agent: None, endpoint: None }
     }
 
     fn done() -> Self {
@@ -63,9 +65,9 @@ pub(crate) async fn act(w: &Worker, task: &Task) -> Result<Acted> {
     match asked {
         Ok(acted) => Ok(acted),
         Err(Error::Stale(_)) => Err(StoreError::Lost { id: s.id.to_string(), epoch: s.epoch }),
-        Err(Error::Transient(why)) => Ok(Acted::new(Outcome::Retry(why))),
-        Err(error @ Error::Unknown(_)) => Ok(Acted::new(Outcome::Unknown(error.to_string()))),
-        Err(error) => Ok(Acted::new(Outcome::Failed(error.to_string()))),
+        Err(Error::Transient(why)) => Ok(Acted { unsure: task.opened.unsure, ..Acted::new(Outcome::Retry(why)) }),
+        Err(error @ Error::Unknown(_)) => Ok(Acted { unsure: true, ..Acted::new(Outcome::Unknown(error.to_string())) }),
+        Err(error) => Ok(Acted { unsure: task.opened.unsure, ..Acted::new(Outcome::Failed(error.to_string())) }),
     }
 }
 
@@ -92,6 +94,8 @@ impl Context<'_> {
         if self.task.opened.unsure {
             match self.already(hv).await {
                 Ok(true) => return Ok(Ok(Acted { found_done: true, note: Some("an earlier try had done it".into()), ..Acted::done() })),
+                // What is about to be given up is not asked for again: the look is the last word.
+                Ok(false) if self.is_last_try() => return Ok(Ok(Acted::new(Outcome::Retry("no answer came, and a look shows that it did not happen".into())))),
                 Ok(false) => {}
                 Err(error) => return Ok(Err(error)),
             }
@@ -103,6 +107,12 @@ impl Context<'_> {
             }
             step => self.ask_node(hv, step).await,
         })
+    }
+
+    fn is_last_try(&self) -> bool {
+        let s = self.server();
+        let late = s.deadline_at.is_some_and(|at| self.call.now >= at.0);
+        self.task.step.in_build(s.build) && s.facts().cursor.is_some() && (late || s.attempt + 1 >= self.w.limits.backoff.attempts)
     }
 
     async fn ask_node(&self, hv: &dyn Hypervisor, step: Step) -> Asked {
@@ -156,7 +166,8 @@ impl Context<'_> {
             },
         };
         match asked {
-            Err(Error::Capacity(why)) => {
+            // Only a first build leaves its node: a reinstall's machine stands there and is left alone.
+            Err(Error::Capacity(why)) if s.build == BuildKind::First => {
                 hv.ensure_absent(&self.call, self.vmid).await?;
                 Ok(Acted { no_room: true, ..Acted::new(Outcome::Failed(why)) })
             }

@@ -177,9 +177,11 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
 }
 
 /// A step will not work. True: it is tried on, slowly, until somebody mends it; false: the build was given up.
-pub(crate) async fn give_up(w: &Worker, tx: &mut Tx, s: &mut Server, step: Step, why: &str) -> Result<bool> {
+pub(crate) async fn give_up(w: &Worker, tx: &mut Tx, s: &mut Server, (step, unsure): (Step, bool), why: &str) -> Result<bool> {
     let build = matches!(s.status, Status::Pending | Status::Building) && step.in_build(s.build);
-    if build && s.goal != Goal::Terminated {
+    // Whether the old system is still there must be known before the customer is told that it is.
+    let must_know = unsure && step == Step::SwapDisk;
+    if build && !must_know && s.goal != Goal::Terminated {
         if s.build.keeps_machine_at(step) {
             keep_machine(w, tx, s, why).await?;
         } else {

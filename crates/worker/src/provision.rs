@@ -109,6 +109,7 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
     tx.books(&task.server.account_id).await?;
     let mut s = tx.claimed_server(&task.server.id, task.server.epoch).await?;
     let (from, now) = (s.status, tx.now);
+    let unsure = acted.unsure;
     let outcome = advance::in_records(w, &mut tx, &mut s, &task, &acted).await?;
     let word = word_of(&outcome, &acted);
     let building = matches!(s.status, Status::Pending | Status::Building) && task.step.in_build(s.build);
@@ -132,7 +133,7 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
         }
         Verdict::GiveUp(why) => {
             tx.close_step(&s.id, task.opened.no, "failed", Some(&why)).await?;
-            advance::give_up(w, &mut tx, &mut s, task.step, &why).await?.then(|| Rest { next_at: Some(now + wait), seen: s.wants, error: Some(why) })
+            advance::give_up(w, &mut tx, &mut s, (task.step, unsure), &why).await?.then(|| Rest { next_at: Some(now + wait), seen: s.wants, error: Some(why) })
         }
     };
     let next = match rest {
