@@ -13,12 +13,7 @@ use leasehold_commands::{accounts, catalog, order, servers};
 use leasehold_cron::Scheduler;
 use leasehold_domain::{Dice, ServerId, Timestamp, lease::Cycle, server::Status};
 use leasehold_notifier::{Outbox, Renderer, Sender};
-use leasehold_store::{
-    Clock, KeyRing, Options, Queue, Store,
-    accounts::NewAccount,
-    activity::Actor,
-    servers::Server,
-};
+use leasehold_store::{Clock, KeyRing, Options, Queue, Store, accounts::NewAccount, activity::Actor, servers::Server};
 use leasehold_worker::{Fleet, Limits, Post, Ran, Worker};
 use tempfile::TempDir;
 
@@ -103,7 +98,12 @@ impl App {
     /// A new account with money.
     pub async fn new_account(&self, email: &str, funds: &str) -> String {
         let new = NewAccount {
-            email: email.into(), first_name: "Ada".into(), last_name: "Lovelace".into(), company: None, currency: "EUR".parse().unwrap(), locale: "en".into(),
+            email: email.into(),
+            first_name: "Ada".into(),
+            last_name: "Lovelace".into(),
+            company: None,
+            currency: "EUR".parse().unwrap(),
+            locale: "en".into(),
         };
         let number = accounts::create(&self.store, &Self::operator(), &new).await.unwrap().number.to_string();
         self.top_up(&number, funds).await;
@@ -119,8 +119,14 @@ impl App {
     /// What an order of this label looks like.
     pub fn an_order(&self, label: &str) -> order::Order {
         order::Order {
-            account: self.account.clone(), product: "small".into(), template: "debian-12".into(), region: None, label: Some(label.into()), hostname: Some(label.into()),
-            cycle: Cycle::Month, key: None,
+            account: self.account.clone(),
+            product: "small".into(),
+            template: "debian-12".into(),
+            region: None,
+            label: Some(label.into()),
+            hostname: Some(label.into()),
+            cycle: Cycle::Month,
+            key: None,
         }
     }
 
@@ -204,7 +210,8 @@ impl App {
 
     /// What is open on the attention list: `kind subject`.
     pub async fn attention(&self) -> Vec<String> {
-        let mut open: Vec<String> = self.store.read().await.unwrap().attention(false, 100).await.unwrap().into_iter().map(|a| format!("{} {}", a.kind, a.subject)).collect();
+        let mut open: Vec<String> =
+            self.store.read().await.unwrap().attention(false, 100).await.unwrap().into_iter().map(|a| format!("{} {}", a.kind, a.subject)).collect();
         open.sort();
         open
     }
@@ -218,7 +225,8 @@ impl App {
     /// Each machine belongs to a placed server, and each server that runs has its machine.
     pub async fn machines_match(&self) {
         let servers = self.store.read().await.unwrap().servers(None, None, 10_000).await.unwrap();
-        let mut expected: Vec<String> = servers.iter().filter(|s| has_machine(s)).map(|s| format!("{}:{}", s.id, s.installed.unwrap_or(s.generation))).collect();
+        let mut expected: Vec<String> =
+            servers.iter().filter(|s| has_machine(s)).map(|s| format!("{}:{}", s.id, s.installed.unwrap_or(s.generation))).collect();
         expected.sort();
         assert_eq!(self.machines(), expected, "machines by mark are the servers that should have one");
     }
@@ -234,14 +242,20 @@ fn has_machine(s: &Server) -> bool {
 }
 
 fn worker(store: &Store, name: &str, dir: &Path) -> Worker {
-    let outbox = Outbox::open(&format!("file:{}", dir.join("mails").display()), None, Sender { from: "Test Host <hello@example.org>".into(), reply_to: None }).unwrap();
+    let outbox =
+        Outbox::open(&format!("file:{}", dir.join("mails").display()), None, Sender { from: "Test Host <hello@example.org>".into(), reply_to: None }).unwrap();
     let post = Post { renderer: Renderer::new(None).unwrap(), outbox, host: "Test Host".into(), operator: Some("ops@example.org".into()) };
     Worker { store: store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), limits: Limits::default() }
 }
 
 /// Two simulated nodes in one region, two plans, addresses of both families.
 fn catalog_text(dir: &Path, node: &str) -> String {
-    let node = |name: &str, seed: u64| format!("[[node]]\nid = \"{name}\"\nregion = \"fra\"\nbackend = \"simulated\"\nendpoint = \"{}\"\ncapacity = {{ vcpu = 64, ram_mb = 65536, disk_gb = 2000 }}\nbuilds = 50\nseed = {seed}\n{node}\n", dir.join(name).display());
+    let node = |name: &str, seed: u64| {
+        format!(
+            "[[node]]\nid = \"{name}\"\nregion = \"fra\"\nbackend = \"simulated\"\nendpoint = \"{}\"\ncapacity = {{ vcpu = 64, ram_mb = 65536, disk_gb = 2000 }}\nbuilds = 50\nseed = {seed}\n{node}\n",
+            dir.join(name).display()
+        )
+    };
     format!(
         r#"
 [[region]]

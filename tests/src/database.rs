@@ -31,7 +31,8 @@ async fn fresh_postgres(name: &str) -> String {
     let mut admin = PgConnection::connect(&format!("{cluster}/postgres")).await.expect("the test cluster answers");
     // One process makes the template, the others wait for it.
     run(&mut admin, "select pg_advisory_lock(4711)".into()).await;
-    let there: bool = sqlx::query_scalar("select exists(select 1 from pg_database where datname = $1 and datallowconn)").bind(TEMPLATE).fetch_one(&mut admin).await.unwrap();
+    let there: bool =
+        sqlx::query_scalar("select exists(select 1 from pg_database where datname = $1 and datallowconn)").bind(TEMPLATE).fetch_one(&mut admin).await.unwrap();
     if !there {
         run(&mut admin, format!("create database {TEMPLATE}")).await;
         let store = Store::open(Options::new(format!("{cluster}/{TEMPLATE}"))).await.unwrap();

@@ -21,7 +21,8 @@ use crate::{App, Kind};
 /// Actions in one history.
 const ACTIONS: u64 = 120;
 /// Points where no transaction is open, so that a stalled worker holds up nobody.
-const STALLS: &[&str] = &["mail.answered", "mail.intent_committed", "node.looked", "step.asked", "step.before_ask", "step.before_outcome", "work.before_settle"];
+const STALLS: &[&str] =
+    &["mail.answered", "mail.intent_committed", "node.looked", "step.asked", "step.before_ask", "step.before_outcome", "work.before_settle"];
 const FAULTS: &[&str] = &[
     "",
     "faults = { busy = 0.2 }",
@@ -241,7 +242,14 @@ impl Sim {
         for s in &servers {
             let rests = matches!(s.status, Status::Running | Status::Stopped | Status::Failed | Status::Terminated);
             assert!(rests && s.next_at.is_none() && s.parked_at.is_none(), "{} is {} with {:?}\n{}", s.label, s.status, s.last_error, log());
-            assert_eq!(s.node_id.is_some(), matches!(s.status, Status::Running | Status::Stopped) || s.installed.is_some(), "{} {}\n{}", s.label, s.status, log());
+            assert_eq!(
+                s.node_id.is_some(),
+                matches!(s.status, Status::Running | Status::Stopped) || s.installed.is_some(),
+                "{} {}\n{}",
+                s.label,
+                s.status,
+                log()
+            );
         }
         let attention: Vec<String> = tx.attention(false, 1000).await.unwrap().into_iter().map(|a| format!("{} {}", a.kind, a.subject)).collect();
         for failed in servers.iter().filter(|s| s.status == Status::Failed) {

@@ -44,7 +44,14 @@ impl App {
 
     async fn connect(config: Config, keys: Option<KeyRing>) -> Result<Self, Failure> {
         let url = config.database.url.clone();
-        let options = Options { direct_url: config.database.direct_url.clone(), connections: config.database.connections, clock: Clock::system(), dice: Dice::from_os(), keys, url };
+        let options = Options {
+            direct_url: config.database.direct_url.clone(),
+            connections: config.database.connections,
+            clock: Clock::system(),
+            dice: Dice::from_os(),
+            keys,
+            url,
+        };
         let store = Store::open(options).await?;
         let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".into());
         Ok(Self { config, store, actor: Actor::operator(&user) })
@@ -107,7 +114,12 @@ impl App {
             if ticks { leasehold_cron::run(self.scheduler(), stop.clone().cancelled_owned()).await.map_err(|e| Failure::Failed(e.to_string())) } else { Ok(()) }
         };
         let hands = async {
-            if queues.is_empty() { Ok(stop.cancelled().await) } else { run_queues(&worker, &roles, stop.clone().cancelled_owned()).await.map_err(Failure::from) }
+            if queues.is_empty() {
+                stop.cancelled().await;
+                Ok(())
+            } else {
+                run_queues(&worker, &roles, stop.clone().cancelled_owned()).await.map_err(Failure::from)
+            }
         };
         let told = async {
             wait_for_signal().await?;

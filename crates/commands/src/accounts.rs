@@ -103,7 +103,8 @@ fn parse_ssh_key(text: &str) -> Result<ssh_key::PublicKey> {
     if text.contains('\n') || text.contains('\r') {
         return Err(CommandError::Invalid("an SSH key is one line".into()));
     }
-    let key = ssh_key::PublicKey::from_openssh(text).map_err(|e| CommandError::Invalid(format!("not an OpenSSH public key ({e}); it looks like: ssh-ed25519 AAAA… name")))?;
+    let key = ssh_key::PublicKey::from_openssh(text)
+        .map_err(|e| CommandError::Invalid(format!("not an OpenSSH public key ({e}); it looks like: ssh-ed25519 AAAA… name")))?;
     let short_rsa = key.key_data().rsa().is_some_and(|rsa| rsa.n.as_positive_bytes().map_or(0, |n| n.len() * 8) < RSA_MIN_BITS);
     if short_rsa {
         return Err(CommandError::Invalid(format!("RSA keys need at least {RSA_MIN_BITS} bits; better: ssh-keygen -t ed25519")));

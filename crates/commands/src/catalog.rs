@@ -146,8 +146,22 @@ impl Catalog {
 fn node_row(e: &NodeEntry) -> Result<Node> {
     let settings = serde_json::to_string(&e.settings).map_err(|error| CommandError::Invalid(error.to_string()))?;
     Ok(Node {
-        id: e.id.as_str().into(), region_id: e.region.as_str().into(), backend: e.backend.clone(), settings, vcpu: e.capacity.vcpu, ram_mb: e.capacity.ram_mb,
-        disk_gb: e.capacity.disk_gb, builds: e.builds, state: NodeState::Active, hidden: false, boot_id: None, seen_at: None, failing_since: None, attempt: 0, epoch: 0, wants: 0,
+        id: e.id.as_str().into(),
+        region_id: e.region.as_str().into(),
+        backend: e.backend.clone(),
+        settings,
+        vcpu: e.capacity.vcpu,
+        ram_mb: e.capacity.ram_mb,
+        disk_gb: e.capacity.disk_gb,
+        builds: e.builds,
+        state: NodeState::Active,
+        hidden: false,
+        boot_id: None,
+        seen_at: None,
+        failing_since: None,
+        attempt: 0,
+        epoch: 0,
+        wants: 0,
     })
 }
 
@@ -191,8 +205,16 @@ fn pool_addresses(e: &PoolEntry) -> Result<Vec<String>> {
         _ => return Err(invalid("family is 4 or 6")),
     };
     let ip = |text: &str| text.trim().parse::<IpAddr>().ok().filter(|ip| ip.is_ipv4() == (e.family == 4));
-    let (network, prefix) = e.cidr.split_once('/').and_then(|(n, p)| Some((ip(n)?, p.parse::<u32>().ok()?))).ok_or_else(|| invalid("cidr is no network of its family, like 203.0.113.0/24"))?;
-    let (first, last) = e.range.split_once('-').and_then(|(a, b)| Some((to_number(ip(a)?), to_number(ip(b)?)))).ok_or_else(|| invalid("range is written FIRST-LAST, both of its family"))?;
+    let (network, prefix) = e
+        .cidr
+        .split_once('/')
+        .and_then(|(n, p)| Some((ip(n)?, p.parse::<u32>().ok()?)))
+        .ok_or_else(|| invalid("cidr is no network of its family, like 203.0.113.0/24"))?;
+    let (first, last) = e
+        .range
+        .split_once('-')
+        .and_then(|(a, b)| Some((to_number(ip(a)?), to_number(ip(b)?))))
+        .ok_or_else(|| invalid("range is written FIRST-LAST, both of its family"))?;
     let inside = |n: u128| prefix <= bits && (prefix == 0 || n >> (bits - prefix) == to_number(network) >> (bits - prefix));
     if first > last || !inside(first) || !inside(last) {
         return Err(invalid("range does not lie inside cidr"));
@@ -262,15 +284,24 @@ fn refuse_orphans(live: i64, what: &str) -> Result<()> {
     if live == 0 {
         return Ok(());
     }
-    Err(CommandError::Refused(format!("{what} cannot go: {live} live server(s) need it; terminate or move them first, or keep it in the file (a node: leasehold node drain)")))
+    Err(CommandError::Refused(format!(
+        "{what} cannot go: {live} live server(s) need it; terminate or move them first, or keep it in the file (a node: leasehold node drain)"
+    )))
 }
 
 async fn templates(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
     let before = tx.templates().await?;
     for e in &c.template {
         let row = Template {
-            id: e.id.as_str().into(), family: e.family.clone(), label: e.label.clone(), icon: e.icon.clone(), color: e.color.clone(), image: e.image.clone(),
-            min_disk_gb: e.min_disk_gb, username: e.username.clone(), hidden: false,
+            id: e.id.as_str().into(),
+            family: e.family.clone(),
+            label: e.label.clone(),
+            icon: e.icon.clone(),
+            color: e.color.clone(),
+            image: e.image.clone(),
+            min_disk_gb: e.min_disk_gb,
+            username: e.username.clone(),
+            hidden: false,
         };
         if differs(before.iter().find(|b| b.id == row.id), &row, format!("template {}", e.id), changes) {
             tx.put_template(&row).await?;
@@ -316,7 +347,14 @@ async fn pools(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()
     let before = tx.pools().await?;
     for e in &c.pool {
         let addresses = pool_addresses(e)?;
-        let row = AddressPool { id: e.id.clone(), region_id: e.region.clone(), family: e.family, cidr: e.cidr.clone(), gateway: e.gateway.to_string(), hidden: false };
+        let row = AddressPool {
+            id: e.id.clone(),
+            region_id: e.region.clone(),
+            family: e.family,
+            cidr: e.cidr.clone(),
+            gateway: e.gateway.to_string(),
+            hidden: false,
+        };
         let taken: Vec<(String,)> = tx.all("select address from addresses where pool_id = $1 and server_id is not null", leasehold_store::args![&e.id]).await?;
         let orphaned = taken.iter().filter(|(address,)| !addresses.contains(address)).count();
         refuse_orphans(orphaned as i64, &format!("addresses of pool '{}'", e.id))?;

@@ -13,15 +13,35 @@ use crate::{CommandError, Result, commit};
 
 /// Every scope that a key can carry.
 pub const SCOPES: &[&str] = &[
-    "*", "account:read", "api_keys:read", "api_keys:write", "billing:read", "servers:destroy", "servers:read", "servers:write", "services:read",
-    "ssh_keys:read", "ssh_keys:write", "users", "webhooks:read", "webhooks:write",
+    "*",
+    "account:read",
+    "api_keys:read",
+    "api_keys:write",
+    "billing:read",
+    "servers:destroy",
+    "servers:read",
+    "servers:write",
+    "services:read",
+    "ssh_keys:read",
+    "ssh_keys:write",
+    "users",
+    "webhooks:read",
+    "webhooks:write",
 ];
 
 /// What a key gets when nothing is said: everything but destroying servers.
 pub const DEFAULT_SCOPES: &str = "account:read,billing:read,servers:read,servers:write,ssh_keys:read,ssh_keys:write";
 
 /// Makes a key; the text in the answer is shown once.
-pub async fn create(store: &Store, actor: &Actor, account: Option<&str>, kind: KeyKind, prefix: &str, scopes: &str, lasts: Option<Duration>) -> Result<(ApiKey, SecretString)> {
+pub async fn create(
+    store: &Store,
+    actor: &Actor,
+    account: Option<&str>,
+    kind: KeyKind,
+    prefix: &str,
+    scopes: &str,
+    lasts: Option<Duration>,
+) -> Result<(ApiKey, SecretString)> {
     if let Some(unknown) = scopes.split(',').find(|s| !SCOPES.contains(s)) {
         return Err(CommandError::Invalid(format!("unknown scope '{unknown}' (known: {})", SCOPES.join(", "))));
     }

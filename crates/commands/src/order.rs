@@ -73,7 +73,9 @@ pub async fn order(store: &Store, actor: &Actor, order: &Order) -> Result<Server
     let template = offered_template(&mut tx, &order.template, &product).await?;
     let region = offered_region(&mut tx, order.region.as_deref(), &product).await?;
     let amount = tx.price_of(&product.id, account.currency()?, order.cycle).await?;
-    let amount = amount.ok_or_else(|| CommandError::Invalid(format!("product '{}' has no price in {} for {}; see: leasehold catalog show", product.key, account.currency, order.cycle)))?;
+    let amount = amount.ok_or_else(|| {
+        CommandError::Invalid(format!("product '{}' has no price in {} for {}; see: leasehold catalog show", product.key, account.currency, order.cycle))
+    })?;
     check_room(&mut tx, &region, &product).await?;
     let server = write(&mut tx, order, &account, &product, &template, &region, amount).await?;
     if let Some(key) = &order.key {
@@ -98,7 +100,10 @@ fn check_names(order: &Order) -> Result<()> {
 async fn offered_template(tx: &mut Tx, text: &str, product: &Product) -> Result<Template> {
     let template = tx.offered_template(text).await?;
     if template.min_disk_gb > product.disk_gb {
-        return Err(CommandError::Invalid(format!("template '{}' needs {} GB of disk, product '{}' has {} GB", template.id, template.min_disk_gb, product.key, product.disk_gb)));
+        return Err(CommandError::Invalid(format!(
+            "template '{}' needs {} GB of disk, product '{}' has {} GB",
+            template.id, template.min_disk_gb, product.key, product.disk_gb
+        )));
     }
     Ok(template)
 }
@@ -111,7 +116,9 @@ async fn offered_region(tx: &mut Tx, wanted: Option<&str>, product: &Product) ->
         None if offered.len() == 1 => offered.first(),
         None => return Err(CommandError::Invalid(format!("product '{}' is offered in several regions, choose one: {}", product.key, list()))),
     };
-    found.map(|r| r.id.clone()).ok_or_else(|| CommandError::Invalid(format!("region '{}' does not offer product '{}' (offered in: {})", wanted.unwrap_or_default(), product.key, list())))
+    found.map(|r| r.id.clone()).ok_or_else(|| {
+        CommandError::Invalid(format!("region '{}' does not offer product '{}' (offered in: {})", wanted.unwrap_or_default(), product.key, list()))
+    })
 }
 
 async fn check_room(tx: &mut Tx, region: &RegionId, p: &Product) -> Result<()> {
@@ -141,6 +148,7 @@ async fn write(tx: &mut Tx, order: &Order, account: &Account, product: &Product,
     let server = tx.server(&id).await?;
     let data = tx.notice_data(&server).await?;
     let kind = NoticeKind::OrderConfirmation;
-    tx.notify(NewMail { kind, subject: id.as_str(), account: Some(&account.id), server: Some(&id), recipient: &account.email, locale: &account.locale, data }).await?;
+    tx.notify(NewMail { kind, subject: id.as_str(), account: Some(&account.id), server: Some(&id), recipient: &account.email, locale: &account.locale, data })
+        .await?;
     Ok(id)
 }

@@ -11,7 +11,9 @@ pub(crate) async fn run(store: &Store) -> Result<()> {
     if findings.is_empty() && broken.is_none() {
         tx.attended("audit", "books", "scheduler").await?;
     } else {
-        let first = findings.first().map_or_else(|| format!("the activity chain breaks at line {}", broken.unwrap_or(0)), |f| format!("{}: {} ({})", f.rule, f.subject, f.detail));
+        let first = findings
+            .first()
+            .map_or_else(|| format!("the activity chain breaks at line {}", broken.unwrap_or(0)), |f| format!("{}: {} ({})", f.rule, f.subject, f.detail));
         let detail = format!("{} finding(s), first: {first}; see all: leasehold billing audit", findings.len() + usize::from(broken.is_some()));
         tx.attend("audit", "books", &detail).await?;
     }

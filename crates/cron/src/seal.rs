@@ -9,7 +9,14 @@ const BATCH: i64 = 500;
 
 fn link(before: &str, line: &Activity) -> String {
     let parts = [
-        before, &line.id, &line.actor, &line.action, line.account_id.as_deref().unwrap_or(""), line.server_id.as_deref().unwrap_or(""), &line.detail, &line.origin,
+        before,
+        &line.id,
+        &line.actor,
+        &line.action,
+        line.account_id.as_deref().unwrap_or(""),
+        line.server_id.as_deref().unwrap_or(""),
+        &line.detail,
+        &line.origin,
         &line.created_at.as_millis().to_string(),
     ];
     let mut hash = Sha256::new();

@@ -109,8 +109,17 @@ mod tests {
 
     fn lease() -> Lease {
         Lease {
-            id: "l".into(), account: "a".into(), server: "s".into(), state: LeaseState::Pending, cycle: Cycle::Month, price: eur(900),
-            zone: "UTC".into(), anchor_at: None, anchor_no: 1, period_no: 0, paid_until: None,
+            id: "l".into(),
+            account: "a".into(),
+            server: "s".into(),
+            state: LeaseState::Pending,
+            cycle: Cycle::Month,
+            price: eur(900),
+            zone: "UTC".into(),
+            anchor_at: None,
+            anchor_no: 1,
+            period_no: 0,
+            paid_until: None,
         }
     }
 

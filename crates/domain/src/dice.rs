@@ -41,7 +41,7 @@ impl Dice {
 
     /// True with the given probability, `0.0..=1.0`.
     pub fn chance(&self, probability: f64) -> bool {
-        probability > 0.0 && self.with(|rng| rng.random::<f64>()) < probability
+        probability > 0.0 && self.with(RngExt::random::<f64>) < probability
     }
 
     /// A UUIDv7 for `now`: ids sort by time of creation.

@@ -47,16 +47,24 @@ macro_rules! names {
 macro_rules! text_form {
     ($name:ident) => {
         impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.pad(self.as_str()) }
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
         }
         impl TryFrom<String> for $name {
             type Error = $crate::UnknownName;
-            fn try_from(text: String) -> Result<Self, Self::Error> { text.parse() }
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
         }
         impl std::str::FromStr for $name {
             type Err = $crate::UnknownName;
             fn from_str(s: &str) -> Result<Self, Self::Err> {
-                Self::ALL.iter().copied().find(|v| v.as_str() == s).ok_or_else(|| $crate::UnknownName::new(stringify!($name), s, Self::ALL.iter().map(|v| v.as_str())))
+                Self::ALL
+                    .iter()
+                    .copied()
+                    .find(|v| v.as_str() == s)
+                    .ok_or_else(|| $crate::UnknownName::new(stringify!($name), s, Self::ALL.iter().map(|v| v.as_str())))
             }
         }
     };

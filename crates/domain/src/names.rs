@@ -23,12 +23,7 @@ pub fn label(text: &str) -> Result<(), BadName> {
 
 /// A hostname: DNS labels joined by points, 63 characters in all (RFC 1123 letters, digits and inner hyphens).
 pub fn hostname(text: &str) -> Result<(), BadName> {
-    let dns = |part: &str| {
-        !part.is_empty()
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-            && !part.starts_with('-')
-            && !part.ends_with('-')
-    };
+    let dns = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !part.starts_with('-') && !part.ends_with('-');
     check(text.len() <= 63 && text.split('.').all(dns), "hostname", text, "use up to 63 letters, digits, hyphens and points, like web-1.example.org")
 }
 

@@ -232,7 +232,13 @@ pub fn next_step(s: &Facts) -> Option<Step> {
     match s.status {
         Status::Terminated => clean_up(),
         _ if s.goal == Goal::Terminated => Some(Step::Destroy),
-        Status::Failed => if s.build == BuildKind::First { clean_up() } else { None },
+        Status::Failed => {
+            if s.build == BuildKind::First {
+                clean_up()
+            } else {
+                None
+            }
+        }
         Status::Pending if s.build == BuildKind::First => clean_up().or(Some(Step::Place)),
         Status::Pending | Status::Building => s.cursor.filter(|step| !(s.held && *step >= Step::Boot)),
         Status::Running if s.held || s.goal == Goal::Stopped => Some(Step::PowerOff),

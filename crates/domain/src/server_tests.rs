@@ -8,7 +8,7 @@ fn table() -> String {
     for from in Status::ALL {
         for event in Event::ALL {
             if let Ok(to) = transition(*from, *event) {
-                out += &format!("| {from} | {event} | {to} |\n");
+                out.push_str(&format!("| {from} | {event} | {to} |\n"));
             }
         }
     }

@@ -78,9 +78,9 @@ impl TryFrom<String> for Timestamp {
 impl FromStr for Timestamp {
     type Err = BadTime;
     fn from_str(text: &str) -> Result<Self, BadTime> {
-        let instant = text.parse::<jiff::Timestamp>().or_else(|_| {
-            text.parse::<jiff::civil::Date>().and_then(|d| d.to_zoned(jiff::tz::TimeZone::UTC)).map(|z| z.timestamp())
-        });
+        let instant = text
+            .parse::<jiff::Timestamp>()
+            .or_else(|_| text.parse::<jiff::civil::Date>().and_then(|d| d.to_zoned(jiff::tz::TimeZone::UTC)).map(|z| z.timestamp()));
         instant.map(|at| Self(at.as_millisecond())).map_err(|_| BadTime::Instant(text.to_owned()))
     }
 }
@@ -111,7 +111,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, BadTime> {
 /// The shortest exact form: `72h` prints as `3d`.
 pub fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis() as u64;
-    let (unit, factor) = UNITS.iter().rev().find(|(_, f)| ms > 0 && ms % f == 0).copied().unwrap_or(("s", 1_000));
+    let (unit, factor) = UNITS.iter().rev().find(|(_, f)| ms > 0 && ms.is_multiple_of(*f)).copied().unwrap_or(("s", 1_000));
     format!("{}{unit}", ms / factor)
 }
 

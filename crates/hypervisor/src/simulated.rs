@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::{Call, Error, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result};
-pub use faults::Faults;
 use faults::Fault;
+pub use faults::Faults;
 use state::{Directory, Disk, Entry};
 
 /// Settings of a simulated node.
@@ -72,17 +72,17 @@ impl Simulated {
             entry.calls += 1;
             Ok(())
         })?;
-        if let Some(error) = fault.as_ref().and_then(Fault::before) {
+        if let Some(error) = fault.and_then(Fault::before) {
             return Err(error);
         }
         let done = self.directory.update(vmid, |entry| {
             entry.admit(call, name)?;
             change(entry)
         })?;
-        fault.as_ref().and_then(Fault::after).map_or(Ok(done), Err)
+        fault.and_then(Fault::after).map_or(Ok(done), Err)
     }
 
-    async fn read(&self, vmid: i64) -> Result<Entry> {
+    fn read(&self, vmid: i64) -> Result<Entry> {
         let entry = self.directory.read(vmid)?;
         self.settings.faults.node_down(&self.settings.endpoint)?;
         Ok(entry)
@@ -104,7 +104,7 @@ impl Hypervisor for Simulated {
     }
 
     async fn observe(&self, vmid: i64) -> Result<Observed> {
-        let entry = self.read(vmid).await?;
+        let entry = self.read(vmid)?;
         if entry.owner().is_none() {
             return Ok(Observed::Absent);
         }
@@ -125,7 +125,11 @@ impl Hypervisor for Simulated {
             if entry.disk(call.mark.generation).is_none() {
                 entry.disks.push(Disk { generation: call.mark.generation, image: image.to_owned(), gb: 1, ready_at });
             }
-            Ok(if entry.disk(call.mark.generation).is_some_and(|d| d.ready_at > call.now) { Progress::Started(format!("disk-{}", call.mark.generation)) } else { Progress::Done })
+            Ok(if entry.disk(call.mark.generation).is_some_and(|d| d.ready_at > call.now) {
+                Progress::Started(format!("disk-{}", call.mark.generation))
+            } else {
+                Progress::Done
+            })
         })
         .await
     }
@@ -179,7 +183,7 @@ impl Hypervisor for Simulated {
     }
 
     async fn agent_ready(&self, vmid: i64, now: Timestamp) -> Result<bool> {
-        let machine = self.read(vmid).await?.machine;
+        let machine = self.read(vmid)?.machine;
         Ok(machine.is_some_and(|m| m.power == Power::On && m.agent_at.is_some_and(|at| at <= now)))
     }
 
@@ -196,7 +200,7 @@ impl Hypervisor for Simulated {
     }
 
     async fn poll(&self, call: &Call, vmid: i64, handle: &str) -> Result<Progress> {
-        let entry = self.read(vmid).await?;
+        let entry = self.read(vmid)?;
         let disk = entry.disk(call.mark.generation).ok_or_else(|| Error::Unknown(format!("the task {handle} is not known any more")))?;
         Ok(if disk.ready_at > call.now { Progress::Started(handle.to_owned()) } else { Progress::Done })
     }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use leasehold_domain::Timestamp;
 use lettre::{
     Message,
-    message::{Mailbox, MultiPart, header::{Header, HeaderName, HeaderValue}},
+    message::{
+        Mailbox, MultiPart,
+        header::{Header, HeaderName, HeaderValue},
+    },
 };
 use secrecy::SecretString;
 use tokio::sync::Mutex;
@@ -56,7 +59,7 @@ pub struct BadTransport {
 }
 
 impl BadTransport {
-    pub(crate) fn new(text: &str, why: impl ToString) -> Self {
+    pub(crate) fn new(text: &str, why: &impl ToString) -> Self {
         Self { text: text.to_owned(), why: why.to_string() }
     }
 }
@@ -65,7 +68,7 @@ enum Transport {
     Stdout,
     /// One file a message, named by its id.
     Folder(PathBuf),
-    Smtp(Mutex<Smtp>),
+    Smtp(Box<Mutex<Smtp>>),
 }
 
 /// The way out.
@@ -93,13 +96,13 @@ impl Header for AutoSubmitted {
 impl Outbox {
     /// Opens a transport: `stdout`, `file:DIRECTORY`, `smtp://…` or `smtps://…`.
     pub fn open(transport: &str, password: Option<SecretString>, sender: Sender) -> Result<Self, BadTransport> {
-        sender.from.parse::<Mailbox>().map_err(|e| BadTransport::new(transport, format!("mail.from '{}' is no address ({e})", sender.from)))?;
+        sender.from.parse::<Mailbox>().map_err(|e| BadTransport::new(transport, &format!("mail.from '{}' is no address ({e})", sender.from)))?;
         let transport = if transport == "stdout" {
             Transport::Stdout
         } else if let Some(folder) = transport.strip_prefix("file:") {
             Transport::Folder(folder.into())
         } else {
-            Transport::Smtp(Mutex::new(Smtp::parse(transport, password)?))
+            Transport::Smtp(Box::new(Mutex::new(Smtp::parse(transport, password)?)))
         };
         Ok(Self { sender, transport })
     }

@@ -76,7 +76,7 @@ impl Renderer {
     pub fn new(overrides: Option<&Path>) -> Result<Self, RenderError> {
         let mut env = Environment::new();
         env.set_undefined_behavior(UndefinedBehavior::Strict);
-        env.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+        env.set_auto_escape_callback(|name| if Path::new(name).extension().is_some_and(|e| e == "html") { AutoEscape::Html } else { AutoEscape::None });
         env.set_syntax(SyntaxConfig::builder().trim_blocks(true).build().map_err(|source| RenderError::Template { name: "syntax".into(), source })?);
         for (name, text) in BUILT_IN {
             let file = overrides.map(|dir| dir.join(name)).filter(|file| file.is_file());

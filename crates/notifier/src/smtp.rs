@@ -49,8 +49,8 @@ enum Failure {
 impl Smtp {
     /// Reads `smtp://user@host:587?tls=none|opportunistic|required` or `smtps://user@host:465`.
     pub(crate) fn parse(text: &str, password: Option<SecretString>) -> Result<Self, BadTransport> {
-        let bad = |why: &str| BadTransport::new(text, why);
-        let url = url::Url::parse(text).map_err(|e| BadTransport::new("(not shown)", e))?;
+        let bad = |why: &str| BadTransport::new(text, &why);
+        let url = url::Url::parse(text).map_err(|e| BadTransport::new("(not shown)", &e))?;
         let host = url.host_str().ok_or_else(|| bad("a host is missing"))?.trim_matches(['[', ']']).to_owned();
         let (default_port, default_tls) = match url.scheme() {
             "smtp" => (587, Tls::Required),
@@ -58,7 +58,7 @@ impl Smtp {
             other => return Err(bad(&format!("unknown scheme '{other}'"))),
         };
         if url.password().is_some() {
-            return Err(BadTransport::new("smtp://…", "a password does not belong here; set mail.password_file"));
+            return Err(BadTransport::new("smtp://…", &"a password does not belong here; set mail.password_file"));
         }
         let mut tls = default_tls;
         for (key, value) in url.query_pairs() {
@@ -153,7 +153,9 @@ mod tests {
     fn transports_are_read_or_refused_with_a_reason() {
         let smtp = Smtp::parse("smtp://127.0.0.1:2525?tls=none", None).ok().unwrap();
         assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("127.0.0.1", 2525, Tls::None));
-        for (bad, part) in [("http://x", "unknown scheme"), ("smtp://u@h", "password_file"), ("smtp://u:p@h", "does not belong"), ("smtp://h?x=1", "unknown option")] {
+        for (bad, part) in
+            [("http://x", "unknown scheme"), ("smtp://u@h", "password_file"), ("smtp://u:p@h", "does not belong"), ("smtp://h?x=1", "unknown option")]
+        {
             let error = Smtp::parse(bad, None).err().unwrap().to_string();
             assert!(error.contains(part), "{bad}: {error}");
         }

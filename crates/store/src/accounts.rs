@@ -150,7 +150,11 @@ impl Tx {
     /// Remembers the answer to a request.
     pub async fn remember_answer(&mut self, account: &AccountId, key: &str, request: &str, answer: &str) -> Result<()> {
         let now = self.now;
-        self.exec_one("insert into idempotency (account_id, key, request, answer, created_at) values ($1, $2, $3, $4, $5)", args![account, key, request, answer, now]).await
+        self.exec_one(
+            "insert into idempotency (account_id, key, request, answer, created_at) values ($1, $2, $3, $4, $5)",
+            args![account, key, request, answer, now],
+        )
+        .await
     }
 
     /// Forgets answers older than `before`.

@@ -91,7 +91,12 @@ impl Tx {
         let mut rows = Rows::new("v_id:t v_seq:i v_hash:t");
         lines.iter().for_each(|(id, seq, hash)| rows.push(&[id.as_str().into(), (*seq).into(), hash.as_str().into()]));
         let end = lines.last().map(|(_, seq, _)| *seq);
-        self.exec_rows("with v(v_id, v_seq, v_hash) as ({rows}) update activity as a set seq = v.v_seq, hash = v.v_hash from v where a.id = v.v_id and a.seq is null", rows, &[]).await?;
+        self.exec_rows(
+            "with v(v_id, v_seq, v_hash) as ({rows}) update activity as a set seq = v.v_seq, hash = v.v_hash from v where a.id = v.v_id and a.seq is null",
+            rows,
+            &[],
+        )
+        .await?;
         self.exec_one("update counters set value = $1 where name = 'activity'", args![end]).await
     }
 }

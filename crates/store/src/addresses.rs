@@ -45,7 +45,8 @@ impl Tx {
 
     /// A server's addresses, IPv4 first.
     pub async fn addresses(&mut self, server: &ServerId) -> Result<Vec<Address>> {
-        let sql = "select a.address, a.family, p.cidr, p.gateway from addresses a join pools p on p.id = a.pool_id where a.server_id = $1 order by a.family, a.no";
+        let sql =
+            "select a.address, a.family, p.cidr, p.gateway from addresses a join pools p on p.id = a.pool_id where a.server_id = $1 order by a.family, a.no";
         self.all(sql, args![server]).await
     }
 

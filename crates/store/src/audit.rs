@@ -107,7 +107,11 @@ async fn at_rest_with_work_left(tx: &mut Tx) -> Result<Vec<Finding>> {
     let sql = "select s.*, exists(select 1 from holds h where h.server_id = s.id) as held from servers s where s.next_at is null and s.parked_at is null order by s.id";
     let servers: Vec<Server> = tx.all(sql, &[]).await?;
     let finding = |s: Server| {
-        next_step(&s.facts()).map(|step| Finding { rule: "nothing is at rest with work left", subject: s.id.to_string(), detail: format!("{} with {step} to do", s.status) })
+        next_step(&s.facts()).map(|step| Finding {
+            rule: "nothing is at rest with work left",
+            subject: s.id.to_string(),
+            detail: format!("{} with {step} to do", s.status),
+        })
     };
     Ok(servers.into_iter().filter_map(finding).collect())
 }

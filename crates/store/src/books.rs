@@ -127,7 +127,8 @@ impl Tx {
 
     /// The newest transfers of an account.
     pub async fn transfers(&mut self, account: &AccountId, limit: i64) -> Result<Vec<TransferRow>> {
-        let sql = "select reference, debit, credit, amount, currency, code, state, reason, created_at from transfers where wallet = $1 order by id desc limit $2";
+        let sql =
+            "select reference, debit, credit, amount, currency, code, state, reason, created_at from transfers where wallet = $1 order by id desc limit $2";
         self.all(sql, args![account, limit]).await
     }
 
@@ -195,7 +196,9 @@ impl Books<'_> {
         self.tx.exec_one(sql, args![lease.anchor_at, lease.anchor_no, lease.period_no, lease.paid_until, &lease.id]).await?;
         let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, currency, state, transfer, created_at) values ($1, 'period', $2, $3, $4, $5, $6, 'paid', $7, $8)";
         let amount = charge.amount;
-        self.tx.exec_one(sql, args![&lease.id, charge.period, charge.from, charge.until, amount.minor, amount.currency.code(), charge.transfer.clone(), now]).await?;
+        self.tx
+            .exec_one(sql, args![&lease.id, charge.period, charge.from, charge.until, amount.minor, amount.currency.code(), charge.transfer.clone(), now])
+            .await?;
         Ok(charge)
     }
 
@@ -230,13 +233,23 @@ impl Books<'_> {
     async fn pending(&mut self, reference: &str) -> Result<Option<Transfer>> {
         let Some(row) = self.tx.transfer(reference).await?.filter(|t| t.state == TransferState::Pending) else { return Ok(None) };
         let amount = Money::new(row.amount, row.currency.parse()?);
-        Ok(Some(Transfer { reference: row.reference, wallet: self.wallet.account.clone(), debit: row.debit, credit: row.credit, amount, code: row.code.parse()?, state: row.state, at: row.created_at }))
+        Ok(Some(Transfer {
+            reference: row.reference,
+            wallet: self.wallet.account.clone(),
+            debit: row.debit,
+            credit: row.credit,
+            amount,
+            code: row.code.parse()?,
+            state: row.state,
+            at: row.created_at,
+        }))
     }
 
     async fn write_transfer(&mut self, t: &Transfer, reason: Option<&str>) -> Result<Booked> {
         let id = self.tx.new_id();
         let sql = "insert into transfers (reference, id, wallet, debit, credit, amount, currency, code, state, reason, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-        let args = args![&t.reference, id, &t.wallet, &t.debit, &t.credit, t.amount.minor, t.amount.currency.code(), t.code.as_str(), t.state.as_str(), reason, t.at];
+        let args =
+            args![&t.reference, id, &t.wallet, &t.debit, &t.credit, t.amount.minor, t.amount.currency.code(), t.code.as_str(), t.state.as_str(), reason, t.at];
         self.tx.exec_one(sql, args).await?;
         self.write_wallet().await?;
         Ok(Booked::New)
@@ -262,5 +275,9 @@ fn same_movement(before: &TransferRow, amount: Money, credit: &str, code: Code) 
         return Ok(Booked::Before);
     }
     let was = Money::new(before.amount, before.currency.parse()?);
-    Err(StoreError::Broken(format!("the reference '{}' was used on {} for another movement ({was}); nothing was booked, use a reference of its own", before.reference, before.created_at.day())))
+    Err(StoreError::Broken(format!(
+        "the reference '{}' was used on {} for another movement ({was}); nothing was booked, use a reference of its own",
+        before.reference,
+        before.created_at.day()
+    )))
 }

@@ -1,12 +1,6 @@
 //! What can go wrong below the rules.
 
-use leasehold_domain::{
-    UnknownName,
-    books::BadDelivery,
-    ledger::Refused,
-    money::MoneyError,
-    server::IllegalTransition,
-};
+use leasehold_domain::{UnknownName, books::BadDelivery, ledger::Refused, money::MoneyError, server::IllegalTransition};
 
 /// The store's result.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -86,7 +80,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// A missing row.
-    pub fn not_found(what: &'static str, id: impl ToString) -> Self {
+    pub fn not_found(what: &'static str, id: &(impl ToString + ?Sized)) -> Self {
         Self::NotFound { what, id: id.to_string() }
     }
 
@@ -100,8 +94,15 @@ impl StoreError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Sql(e) => match e {
-                sqlx::Error::Database(e) => e.code().is_some_and(|c| matches!(c.as_ref(), "40001" | "40P01" | "57P01" | "57P02" | "57P03" | "53300" | "55P03" | "5" | "517")),
-                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+                sqlx::Error::Database(e) => {
+                    e.code().is_some_and(|c| matches!(c.as_ref(), "40001" | "40P01" | "57P01" | "57P02" | "57P03" | "53300" | "55P03" | "5" | "517"))
+                }
+                sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_) => true,
                 _ => false,
             },
             _ => false,

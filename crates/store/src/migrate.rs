@@ -2,10 +2,7 @@
 
 use sqlx::migrate::{Migrate, Migrator};
 
-use crate::{
-    Result, Store, StoreError,
-    pool::Pool,
-};
+use crate::{Result, Store, StoreError, pool::Pool};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 const POSTGRES_TUNING: &str = include_str!("../../../migrations/postgres/tuning.sql");

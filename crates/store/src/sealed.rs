@@ -84,7 +84,11 @@ impl KeyRing {
 
     fn open(&self, aad: &str, key_id: &str, sealed: &str) -> Result<SecretString> {
         let broken = || StoreError::Sealed(format!("the secret of {aad} cannot be opened: it was changed, moved, or sealed with another key file"));
-        let key = self.0.iter().find(|k| k.id == key_id).ok_or_else(|| StoreError::Sealed(format!("the key file has no key '{key_id}', with which {aad} was sealed")))?;
+        let key = self
+            .0
+            .iter()
+            .find(|k| k.id == key_id)
+            .ok_or_else(|| StoreError::Sealed(format!("the key file has no key '{key_id}', with which {aad} was sealed")))?;
         let bytes = BASE64.decode(sealed).map_err(|_| broken())?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>().ok_or_else(broken)?;
         let mut plain = sealed.to_vec();
@@ -149,7 +153,8 @@ impl Tx {
 
     /// Seals everything anew with the first key of the ring; answers how many secrets were moved.
     pub async fn reseal(&mut self) -> Result<u64> {
-        let rows: Vec<(String, String, String)> = self.all("select owner_table, owner_column, owner_id from sealed order by owner_table, owner_id", &[]).await?;
+        let rows: Vec<(String, String, String)> =
+            self.all("select owner_table, owner_column, owner_id from sealed order by owner_table, owner_id", &[]).await?;
         let count = rows.len() as u64;
         for (table, column, id) in rows {
             let place = Place { table: &table, column: &column, id: &id };

@@ -320,10 +320,34 @@ impl Tx {
                    where id = $26 and epoch = $27 and status = $28";
         let at = |when: Option<When>| when.map(|w| w.0);
         let args = args![
-            s.status.as_str(), s.status_reason.clone(), &s.template_id, s.cursor.map(|c| c.0.as_str()), s.reboot_done, s.password_done, s.password_error.clone(),
-            s.node_id.clone(), s.vmid, s.mac.clone(), s.booted, s.power.map(|p| p.0.as_str()), s.agent.map(|a| a.0.as_str()), at(s.absent_at), &s.excluded,
-            s.handle.clone(), at(s.step_since), at(s.deadline_at), at(s.held_at), at(s.running_at), at(s.ended_at), s.attempt, s.last_error.clone(), s.installed, s.endpoint.clone(),
-            &s.id, s.epoch, from.as_str(),
+            s.status.as_str(),
+            s.status_reason.clone(),
+            &s.template_id,
+            s.cursor.map(|c| c.0.as_str()),
+            s.reboot_done,
+            s.password_done,
+            s.password_error.clone(),
+            s.node_id.clone(),
+            s.vmid,
+            s.mac.clone(),
+            s.booted,
+            s.power.map(|p| p.0.as_str()),
+            s.agent.map(|a| a.0.as_str()),
+            at(s.absent_at),
+            &s.excluded,
+            s.handle.clone(),
+            at(s.step_since),
+            at(s.deadline_at),
+            at(s.held_at),
+            at(s.running_at),
+            at(s.ended_at),
+            s.attempt,
+            s.last_error.clone(),
+            s.installed,
+            s.endpoint.clone(),
+            &s.id,
+            s.epoch,
+            from.as_str(),
         ];
         self.fenced(sql, args, s.id.as_str(), s.epoch).await
     }

@@ -55,7 +55,8 @@ struct Last {
 impl Tx {
     /// Writes the intent. A step that waits goes on in its line; one that was cut off is closed as `interrupted`.
     pub async fn open_step(&mut self, server: &Server, step: Step, worker: &str) -> Result<Opened> {
-        let last: Option<Last> = self.optional("select no, step, outcome, generation from server_steps where server_id = $1 order by no desc limit 1", args![&server.id]).await?;
+        let last: Option<Last> =
+            self.optional("select no, step, outcome, generation from server_steps where server_id = $1 order by no desc limit 1", args![&server.id]).await?;
         let same = |l: &Last| l.step == step.as_str() && l.generation == server.generation;
         let no = match &last {
             Some(l) if same(l) && l.outcome.as_deref() == Some("waiting") => {

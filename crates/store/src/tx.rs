@@ -59,8 +59,14 @@ pub(crate) enum Conn {
 macro_rules! on {
     ($conn:expr, $c:ident => $run:expr) => {
         match $conn {
-            Conn::Sqlite(t) => { let $c = &mut **t; $run }
-            Conn::Postgres(t) => { let $c = &mut **t; $run }
+            Conn::Sqlite(t) => {
+                let $c = &mut **t;
+                $run
+            }
+            Conn::Postgres(t) => {
+                let $c = &mut **t;
+                $run
+            }
         }
     };
 }

@@ -126,7 +126,9 @@ impl Context<'_> {
             Step::PowerOff => self.progress(hv.ensure_power(call, vmid, Power::Off).await),
             Step::Reboot => self.progress(hv.reboot(call, vmid, s.reboot_asked).await),
             Step::AwaitAgent => self.await_agent(hv).await,
-            Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Missing) => Ok(Acted { note: Some("skipped: the agent does not answer".into()), ..Acted::done() }),
+            Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Missing) => {
+                Ok(Acted { note: Some("skipped: the agent does not answer".into()), ..Acted::done() })
+            }
             Step::SetCredentials | Step::ResetPassword => self.set_password(hv).await,
             Step::Verify => self.verify(hv).await,
             Step::Destroy => self.progress(hv.ensure_absent(call, vmid).await),
@@ -189,7 +191,11 @@ impl Context<'_> {
         let mut tx = self.w.store.read().await?;
         let username = tx.template(&s.build_template_id).await?.username;
         let ssh_keys = tx.ssh_keys(&s.account_id).await?.into_iter().map(|k| k.public_key).collect();
-        let address = |a: Address| GuestAddress { prefix: a.cidr.rsplit_once('/').and_then(|(_, p)| p.parse().ok()).unwrap_or(32), address: a.address, gateway: a.gateway };
+        let address = |a: Address| GuestAddress {
+            prefix: a.cidr.rsplit_once('/').and_then(|(_, p)| p.parse().ok()).unwrap_or(32),
+            address: a.address,
+            gateway: a.gateway,
+        };
         let addresses = tx.addresses(&s.id).await?.into_iter().map(address).collect();
         Ok(GuestConfig { hostname: s.hostname.clone(), username, ssh_keys, addresses })
     }

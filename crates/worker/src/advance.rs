@@ -135,7 +135,7 @@ async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, acted: &Act
             (s.password_done, s.password_error) = (task.server.password_asked, None);
             tell(tx, s, NoticeKind::PasswordChanged, &format!("{}:{}", s.id, s.password_done)).await?;
         }
-        Step::Verify => s.endpoint = acted.endpoint.clone(),
+        Step::Verify => s.endpoint.clone_from(&acted.endpoint),
         Step::Destroy => s.absent_at = Some(When(tx.now)),
         Step::Release if s.absent_at.is_some() => {
             let rest = if s.booted { w.limits.ip_quarantine } else { std::time::Duration::ZERO };

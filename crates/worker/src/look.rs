@@ -76,7 +76,8 @@ async fn compare(w: &Worker, tx: &mut Tx, node: &Node, owned: &[Owned]) -> Resul
             let epoch = tx.server(&machine.mark.server).await?.epoch;
             removable.push((machine.clone(), epoch));
         } else if !over {
-            let detail = format!("machine {} on {} carries the mark {mark} of no server that belongs there; look at it, then remove it by hand", machine.vmid, node.id);
+            let detail =
+                format!("machine {} on {} carries the mark {mark} of no server that belongs there; look at it, then remove it by hand", machine.vmid, node.id);
             tx.attend("orphan", &format!("node:{}:{}", node.id, machine.vmid), &detail).await?;
         }
     }

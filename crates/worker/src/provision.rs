@@ -113,7 +113,11 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
     let outcome = advance::in_records(w, &mut tx, &mut s, &task, &acted).await?;
     let word = word_of(&outcome, &acted);
     let building = matches!(s.status, Status::Pending | Status::Building) && task.step.in_build(s.build);
-    let limits = leasehold_domain::server::Limits { attempt: s.attempt + 1, attempts: w.limits.backoff.attempts, deadline: s.deadline_at.map(|at| at.0).filter(|_| building) };
+    let limits = leasehold_domain::server::Limits {
+        attempt: s.attempt + 1,
+        attempts: w.limits.backoff.attempts,
+        deadline: s.deadline_at.map(|at| at.0).filter(|_| building),
+    };
     let wait = w.limits.backoff.wait(limits.attempt, tx.dice());
     let rest = match judge(outcome, limits, now) {
         Verdict::Advance => {

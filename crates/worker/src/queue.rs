@@ -8,9 +8,7 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -186,9 +184,20 @@ impl WorkBackend {
     /// Gives claimed rows that no run has begun straight back.
     async fn give_back(shared: Arc<Shared>, claims: Vec<Claim>) {
         let now = shared.worker.store.clock().now();
-        let back = |c: Claim| Settled { id: c.id, epoch: c.epoch, seen: c.wants, next_at: Some(now), parked: false, started_at: now, outcome: "given_back", error: None };
+        let back = |c: Claim| Settled {
+            id: c.id,
+            epoch: c.epoch,
+            seen: c.wants,
+            next_at: Some(now),
+            parked: false,
+            started_at: now,
+            outcome: "given_back",
+            error: None,
+        };
         let settled: Vec<Settled> = claims.into_iter().map(back).collect();
-        if !settled.is_empty() && let Err(error) = shared.worker.store.settle(shared.settings.queue, &shared.worker.name, &settled).await {
+        if !settled.is_empty()
+            && let Err(error) = shared.worker.store.settle(shared.settings.queue, &shared.worker.name, &settled).await
+        {
             tracing::warn!(%error, "claims could not be given back; they run out by themselves");
         }
     }

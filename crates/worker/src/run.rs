@@ -80,7 +80,13 @@ impl Worker {
         };
         match ran {
             Ok(rest) => {
-                let outcome = if rest.error.is_some() { "retry" } else if rest.next_at.is_some() { "later" } else { "rest" };
+                let outcome = if rest.error.is_some() {
+                    "retry"
+                } else if rest.next_at.is_some() {
+                    "later"
+                } else {
+                    "rest"
+                };
                 settled(rest, false, outcome)
             }
             Err(error) => {

@@ -1,5 +1,6 @@
 //! `leasehold account …`
 
+use clap::{Args, Subcommand};
 use leasehold_commands::accounts;
 use leasehold_domain::Money;
 use leasehold_store::{
@@ -7,13 +8,91 @@ use leasehold_store::{
     books::Booked,
 };
 use serde_json::json;
+use std::path::PathBuf;
 
 use super::Context;
 use crate::{
-    args::{Account, Movement},
     exit::Failure,
     output::{show, table},
 };
+
+/// `leasehold account …`
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// An account and its owner.
+    Create {
+        /// Where mail goes.
+        #[arg(long)]
+        email: String,
+        /// Given name.
+        #[arg(long)]
+        first_name: String,
+        /// Family name.
+        #[arg(long)]
+        last_name: String,
+        /// Company.
+        #[arg(long)]
+        company: Option<String>,
+        /// The currency of its wallet.
+        #[arg(long, default_value = "EUR")]
+        currency: String,
+    },
+    /// Pay money in (a top-up).
+    Credit(Movement),
+    /// Take money out.
+    Debit(Movement),
+    /// Sell nothing more to it.
+    Freeze {
+        /// Account id or number.
+        account: String,
+    },
+    /// All accounts.
+    List,
+    /// Sell to it again.
+    Resume {
+        /// Account id or number.
+        account: String,
+    },
+    /// One account, its wallet, keys and servers.
+    Show {
+        /// Account id or number.
+        account: String,
+    },
+    /// Add an SSH public key, which goes onto every server built from then on.
+    SshKey {
+        /// Account id or number.
+        account: String,
+        /// The .pub file.
+        file: PathBuf,
+        /// Its name.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Every movement of its wallet.
+    Statement {
+        /// Account id or number.
+        account: String,
+        /// Lines at most.
+        #[arg(long, default_value_t = 100)]
+        limit: i64,
+    },
+}
+
+/// Money in or out.
+#[derive(Debug, Args)]
+pub struct Movement {
+    /// Account id or number.
+    pub account: String,
+    /// How much, like 9.99, in the account's currency.
+    #[arg(allow_hyphen_values = true)]
+    pub amount: String,
+    /// Why; it is what the books say later.
+    #[arg(long)]
+    pub reason: String,
+    /// The payment's own reference: the same one twice is booked once.
+    #[arg(long)]
+    pub reference: Option<String>,
+}
 
 pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
     match command {
@@ -112,7 +191,14 @@ async fn statement(c: &Context, account: &str, limit: i64) -> Result<(), Failure
     let mut rows = Vec::new();
     for t in &transfers {
         let amount = Money::new(if t.credit == own { t.amount } else { -t.amount }, t.currency.parse().map_err(|e| Failure::Failed(format!("{e}")))?);
-        rows.push(vec![t.created_at.human(), t.code.clone(), amount.to_string(), t.state.to_string(), t.reason.clone().unwrap_or_default(), t.reference.clone()]);
+        rows.push(vec![
+            t.created_at.human(),
+            t.code.clone(),
+            amount.to_string(),
+            t.state.to_string(),
+            t.reason.clone().unwrap_or_default(),
+            t.reference.clone(),
+        ]);
     }
     show(c.json(), &json!(transfers), || table(&["WHEN", "WHAT", "AMOUNT", "STATE", "REASON", "REFERENCE"], rows));
     Ok(())

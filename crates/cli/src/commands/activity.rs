@@ -1,5 +1,6 @@
 //! `leasehold activity`
 
+use leasehold_domain::{AccountId, ServerId};
 use serde_json::json;
 
 use super::Context;
@@ -19,7 +20,7 @@ pub(super) async fn run(c: &Context, account: Option<String>, server: Option<Str
         Some(text) => Some(tx.find_server(&text).await?.id),
         None => None,
     };
-    let lines = tx.activity(account.as_ref().map(|a| a.as_str()), server.as_ref().map(|s| s.as_str()), limit).await?;
+    let lines = tx.activity(account.as_ref().map(AccountId::as_str), server.as_ref().map(ServerId::as_str), limit).await?;
     let rows = lines.iter().map(|l| vec![l.created_at.human(), l.actor.clone(), l.action.clone(), l.server_id.clone().unwrap_or_default(), l.detail.clone()]);
     show(c.json(), &json!(lines), || table(&["WHEN", "WHO", "WHAT", "SERVER", "DETAIL"], rows));
     Ok(())

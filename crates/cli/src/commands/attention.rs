@@ -1,15 +1,36 @@
 //! `leasehold attention …`
 
+use clap::Subcommand;
 use leasehold_commands::operate;
 use leasehold_store::attention::Attention as Matter;
 use serde_json::{Value, json};
 
 use super::Context;
 use crate::{
-    args::Attention,
     exit::Failure,
     output::{show, table},
 };
+
+/// `leasehold attention …`
+#[derive(Debug, Subcommand)]
+pub enum Attention {
+    /// Close one.
+    Close {
+        /// Its id.
+        id: String,
+    },
+    /// What is open.
+    List {
+        /// Closed ones too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// One, in full.
+    Show {
+        /// Its id.
+        id: String,
+    },
+}
 
 fn value(a: &Matter) -> Value {
     json!({ "id": a.id, "kind": a.kind, "subject": a.subject, "detail": a.detail, "openedAt": a.opened_at, "closedAt": a.closed_at.map(|w| w.0), "closedBy": a.closed_by })
@@ -24,7 +45,10 @@ pub(super) async fn run(c: &Context, command: Attention) -> Result<(), Failure> 
                 if matters.is_empty() {
                     println!("nothing needs a person");
                 } else {
-                    table(&["SINCE", "KIND", "SUBJECT", "DETAIL", "ID"], matters.iter().map(|a| vec![a.opened_at.human(), a.kind.clone(), a.subject.clone(), a.detail.clone(), a.id.clone()]));
+                    table(
+                        &["SINCE", "KIND", "SUBJECT", "DETAIL", "ID"],
+                        matters.iter().map(|a| vec![a.opened_at.human(), a.kind.clone(), a.subject.clone(), a.detail.clone(), a.id.clone()]),
+                    );
                 }
             });
         }

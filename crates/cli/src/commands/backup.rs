@@ -18,6 +18,8 @@ pub(super) async fn run(c: &Context, file: &Path) -> Result<(), Failure> {
         return Err(Failure::Refused(format!("{} exists; a backup is never written over", file.display())));
     }
     app.store.backup_to(&file.display().to_string()).await?;
-    show(c.json(), &json!({ "file": file }), || println!("{} is a consistent copy; keep the key file {} beside it, apart", file.display(), app.config.secrets.key_file.display()));
+    show(c.json(), &json!({ "file": file }), || {
+        println!("{} is a consistent copy; keep the key file {} beside it, apart", file.display(), app.config.secrets.key_file.display());
+    });
     Ok(())
 }

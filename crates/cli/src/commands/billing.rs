@@ -1,9 +1,17 @@
 //! `leasehold billing …`
 
+use clap::Subcommand;
 use serde_json::json;
 
 use super::Context;
-use crate::{args::Billing, exit::Failure, output::show};
+use crate::{exit::Failure, output::show};
+
+/// `leasehold billing …`
+#[derive(Debug, Subcommand)]
+pub enum Billing {
+    /// Check that the books balance and the records fit; exit 1 when something does not.
+    Audit,
+}
 
 pub(super) async fn run(c: &Context, command: Billing) -> Result<(), Failure> {
     let Billing::Audit = command;

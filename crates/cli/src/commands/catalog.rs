@@ -1,18 +1,34 @@
 //! `leasehold catalog …`
 
+use clap::Subcommand;
 use leasehold_commands::{
     CommandError,
     catalog::{self, Catalog as File, Change},
 };
 use leasehold_domain::Money;
 use serde_json::json;
+use std::path::PathBuf;
 
 use super::Context;
 use crate::{
-    args::Catalog,
     exit::Failure,
     output::{show, table},
 };
+
+/// `leasehold catalog …`
+#[derive(Debug, Subcommand)]
+pub enum Catalog {
+    /// Bring the catalogue to what a file says.
+    Import {
+        /// The TOML file.
+        file: PathBuf,
+        /// Only show what would change.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// What is offered.
+    Show,
+}
 
 /// Whether a backend accepts its settings.
 pub(crate) fn check_node(backend: &str, settings: &str) -> Result<(), CommandError> {
@@ -27,7 +43,16 @@ pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
             let changes = catalog::import(&app.store, &app.actor, &File::parse(&text)?, check_node, dry_run).await?;
             show(c.json(), &json!({ "changes": changes.iter().map(Change::to_string).collect::<Vec<_>>(), "dryRun": dry_run }), || {
                 changes.iter().for_each(|change| println!("{change}"));
-                println!("{}", if changes.is_empty() { "nothing to change" } else if dry_run { "not written (--dry-run)" } else { "done" });
+                println!(
+                    "{}",
+                    if changes.is_empty() {
+                        "nothing to change"
+                    } else if dry_run {
+                        "not written (--dry-run)"
+                    } else {
+                        "done"
+                    }
+                );
             });
             Ok(())
         }
@@ -54,7 +79,10 @@ async fn offered(c: &Context, app: &crate::app::App) -> Result<(), Failure> {
         table(&["PRODUCT", "NAME", "SIZE", "REGIONS", "PRICES"], rows);
         table(&["TEMPLATE", "NAME"], templates.iter().filter(|t| !t.hidden).map(|t| vec![t.id.to_string(), t.label.clone()]));
         table(&["REGION", "NAME"], regions.iter().filter(|r| !r.hidden).map(|r| vec![r.id.to_string(), r.name.clone()]));
-        table(&["POOL", "REGION", "NETWORK", "GATEWAY"], pools.iter().filter(|p| !p.hidden).map(|p| vec![p.id.clone(), p.region_id.clone(), p.cidr.clone(), p.gateway.clone()]));
+        table(
+            &["POOL", "REGION", "NETWORK", "GATEWAY"],
+            pools.iter().filter(|p| !p.hidden).map(|p| vec![p.id.clone(), p.region_id.clone(), p.cidr.clone(), p.gateway.clone()]),
+        );
     });
     Ok(())
 }

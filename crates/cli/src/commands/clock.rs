@@ -1,10 +1,23 @@
 //! `leasehold clock …`
 
+use clap::Subcommand;
 use leasehold_domain::time::parse_duration;
 use serde_json::json;
 
 use super::Context;
-use crate::{args::ClockCommand, exit::Failure, output::show};
+use crate::{exit::Failure, output::show};
+
+/// `leasehold clock …`
+#[derive(Debug, Subcommand)]
+pub enum ClockCommand {
+    /// Move simulated time forward, from event to event.
+    Advance {
+        /// By how much, like 40d.
+        by: String,
+    },
+    /// What time it is for leasehold.
+    Show,
+}
 
 pub(super) async fn run(c: &Context, command: ClockCommand) -> Result<(), Failure> {
     let app = c.app().await?;

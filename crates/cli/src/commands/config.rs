@@ -1,14 +1,23 @@
 //! `leasehold config …`
 
+use clap::Subcommand;
 use serde_json::json;
 
 use super::Context;
 use crate::{
-    args::ConfigCommand,
     config::{self, DEFAULT},
     exit::Failure,
     output::{show, table},
 };
+
+/// `leasehold config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// The commented default file.
+    Default,
+    /// The effective configuration and where each value came from.
+    Show,
+}
 
 pub(super) fn run(c: &Context, command: &ConfigCommand) -> Result<(), Failure> {
     match command {

@@ -1,6 +1,7 @@
 //! `leasehold demo`: a tour without set-up. Everything runs for real, in a temporary folder: the database, the worker, the
 //! scheduler's audit, a simulated node, mails written to files. It ends well only if every promise on the way held.
 
+use clap::Args;
 use std::{path::Path, time::Duration};
 
 use leasehold_commands::{
@@ -15,7 +16,21 @@ use leasehold_worker::{Roles, run_queues};
 use tokio_util::sync::CancellationToken;
 
 use super::{catalog::check_node, server_show::follow};
-use crate::{app::App, args::Demo, config, exit::Failure};
+use crate::{app::App, config, exit::Failure};
+
+/// `leasehold demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Build on a real QEMU machine of this host.
+    #[arg(long)]
+    pub qemu: bool,
+    /// No pauses.
+    #[arg(long)]
+    pub fast: bool,
+    /// Seed of the simulated node.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
 
 /// The sample catalogue, whose node is put into the demo's own folder.
 const CATALOG: &str = include_str!("../../../../config/catalog.toml");
@@ -84,7 +99,12 @@ impl Tour {
     async fn walk(&self, dir: &Path) -> Result<(), Failure> {
         say("A VPS host opens its shop: one region, one (simulated) node, three plans.");
         self.import("").await?;
-        let tour = Self { account: self.new_account().await?, app: App { config: self.app.config.clone(), store: self.app.store.clone(), actor: self.app.actor.clone() }, node: self.node.clone(), fast: self.fast };
+        let tour = Self {
+            account: self.new_account().await?,
+            app: App { config: self.app.config.clone(), store: self.app.store.clone(), actor: self.app.actor.clone() },
+            node: self.node.clone(),
+            fast: self.fast,
+        };
         tour.an_order_runs().await?;
         tour.a_build_fails_and_is_retried().await?;
         tour.mails(dir).await?;
@@ -100,7 +120,12 @@ impl Tour {
 
     async fn new_account(&self) -> Result<String, Failure> {
         let new = NewAccount {
-            email: "ada@demo.example".into(), first_name: "Ada".into(), last_name: "Lovelace".into(), company: None, currency: "EUR".parse().map_err(|e| Failure::Failed(format!("{e}")))?, locale: "en".into(),
+            email: "ada@demo.example".into(),
+            first_name: "Ada".into(),
+            last_name: "Lovelace".into(),
+            company: None,
+            currency: "EUR".parse().map_err(|e| Failure::Failed(format!("{e}")))?,
+            locale: "en".into(),
         };
         let account = accounts::create(&self.app.store, &self.app.actor, &new).await?.number.to_string();
         let movement = Movement { account: &account, amount: "20.00", reason: "card payment", reference: Some("pay-1") };
@@ -118,7 +143,14 @@ impl Tour {
 
     async fn order(&self, label: &str) -> Result<Server, Failure> {
         let order = Order {
-            account: self.account.clone(), product: PRODUCT.into(), template: "debian-12".into(), region: None, label: Some(label.into()), hostname: Some(label.into()), cycle: Cycle::Month, key: Some(format!("cart-{label}")),
+            account: self.account.clone(),
+            product: PRODUCT.into(),
+            template: "debian-12".into(),
+            region: None,
+            label: Some(label.into()),
+            hostname: Some(label.into()),
+            cycle: Cycle::Month,
+            key: Some(format!("cart-{label}")),
         };
         order::order(&self.app.store, &self.app.actor, &order).await?;
         Ok(order::order(&self.app.store, &self.app.actor, &order).await?)
@@ -180,7 +212,10 @@ impl Tour {
             let text = std::fs::read_to_string(file)?;
             say(&format!("  {:<22} {}", mail.state.to_string(), text.lines().find(|l| l.starts_with("Subject: ")).unwrap_or_default()));
         }
-        held(mails.iter().all(|m| m.state == MailState::Sent) && mails.len() == 5, "each notice was sent once: two confirmations, one failure, two Server Ready")
+        held(
+            mails.iter().all(|m| m.state == MailState::Sent) && mails.len() == 5,
+            "each notice was sent once: two confirmations, one failure, two Server Ready",
+        )
     }
 
     async fn audit(&self) -> Result<(), Failure> {

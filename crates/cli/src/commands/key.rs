@@ -1,5 +1,6 @@
 //! `leasehold key …`
 
+use clap::Subcommand;
 use leasehold_commands::keys;
 use leasehold_domain::time::parse_duration;
 use leasehold_store::keys::{ApiKey, KeyKind};
@@ -9,11 +10,41 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::{
     app::App,
-    args::Key,
     config,
     exit::Failure,
     output::{show, table},
 };
+
+/// `leasehold key …`
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Make a key; it is printed once.
+    Create {
+        /// Whose; not for an operator's.
+        #[arg(long)]
+        account: Option<String>,
+        /// What for.
+        #[arg(long, default_value = "api")]
+        kind: KeyKind,
+        /// What it may do, separated by commas.
+        #[arg(long)]
+        scopes: Option<String>,
+        /// How long it lasts, like 90d.
+        #[arg(long)]
+        expires: Option<String>,
+    },
+    /// Keys of an account, or the operators'.
+    List {
+        /// Whose.
+        #[arg(long)]
+        account: Option<String>,
+    },
+    /// End a key at once.
+    Revoke {
+        /// Its id or public id.
+        id: String,
+    },
+}
 
 fn value(k: &ApiKey) -> Value {
     json!({ "id": k.id, "publicId": k.public_id, "kind": k.kind, "account": k.account_id, "scopes": k.scopes, "createdAt": k.created_at, "expiresAt": k.expires_at.map(|w| w.0), "revokedAt": k.revoked_at.map(|w| w.0) })

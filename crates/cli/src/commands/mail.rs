@@ -1,17 +1,44 @@
 //! `leasehold mail …`
 
+use clap::Subcommand;
 use leasehold_commands::operate;
+use leasehold_domain::notice::MailState;
 use leasehold_notifier::Renderer;
 use leasehold_store::mails::Mail as Row;
 use serde_json::{Value, json};
 
 use super::Context;
 use crate::{
-    args::Mail,
     config,
     exit::Failure,
     output::{show, table},
 };
+
+/// `leasehold mail …`
+#[derive(Debug, Subcommand)]
+pub enum Mail {
+    /// The newest mails.
+    List {
+        /// Only of this state.
+        #[arg(long)]
+        state: Option<MailState>,
+    },
+    /// What a notice looks like.
+    Preview {
+        /// Which notice.
+        kind: leasehold_domain::notice::NoticeKind,
+    },
+    /// Send one again under a new Message-ID.
+    Resend {
+        /// Its id.
+        id: String,
+    },
+    /// One mail, in full.
+    Show {
+        /// Its id.
+        id: String,
+    },
+}
 
 fn value(m: &Row) -> Value {
     json!({
@@ -41,7 +68,16 @@ pub(super) async fn run(c: &Context, command: Mail) -> Result<(), Failure> {
     match command {
         Mail::List { state } => {
             let mails = app.store.read().await?.mails(state, None, 200).await?;
-            let rows = mails.iter().map(|m| vec![m.created_at.human(), m.kind.to_string(), m.recipient.clone(), m.state.to_string(), m.last_error.clone().unwrap_or_default(), m.id.to_string()]);
+            let rows = mails.iter().map(|m| {
+                vec![
+                    m.created_at.human(),
+                    m.kind.to_string(),
+                    m.recipient.clone(),
+                    m.state.to_string(),
+                    m.last_error.clone().unwrap_or_default(),
+                    m.id.to_string(),
+                ]
+            });
             show(c.json(), &json!(mails.iter().map(value).collect::<Vec<_>>()), || table(&["WHEN", "NOTICE", "TO", "STATE", "ERROR", "ID"], rows));
         }
         Mail::Show { id } => {

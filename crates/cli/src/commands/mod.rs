@@ -1,28 +1,28 @@
 //! One file a subcommand; this list is all that the program does.
 
-mod account;
+pub(crate) mod account;
 mod activity;
-mod attention;
+pub(crate) mod attention;
 mod backup;
-mod billing;
-mod catalog;
-mod clock;
+pub(crate) mod billing;
+pub(crate) mod catalog;
+pub(crate) mod clock;
 mod completions;
-mod config;
-mod demo;
+pub(crate) mod config;
+pub(crate) mod demo;
 mod drift;
-mod key;
-mod mail;
+pub(crate) mod key;
+pub(crate) mod mail;
 mod man;
 mod migrate;
-mod node;
-mod queue;
+pub(crate) mod node;
+pub(crate) mod queue;
 mod roles;
-mod secrets;
-mod server;
+pub(crate) mod secrets;
+pub(crate) mod server;
 mod server_order;
 mod server_show;
-mod tick;
+pub(crate) mod tick;
 
 use crate::{Cli, Command, app::App, config as configuration, exit::Failure};
 

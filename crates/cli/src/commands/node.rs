@@ -1,15 +1,32 @@
 //! `leasehold node …`
 
+use clap::Subcommand;
 use leasehold_commands::operate;
 use leasehold_store::nodes::NodeState;
 use serde_json::json;
 
 use super::Context;
 use crate::{
-    args::Node,
     exit::Failure,
     output::{show, table},
 };
+
+/// `leasehold node …`
+#[derive(Debug, Subcommand)]
+pub enum Node {
+    /// Place nothing new there.
+    Drain {
+        /// The node.
+        node: String,
+    },
+    /// All nodes, what they hold and whether they answer.
+    List,
+    /// Place there again.
+    Undrain {
+        /// The node.
+        node: String,
+    },
+}
 
 pub(super) async fn run(c: &Context, command: Node) -> Result<(), Failure> {
     match command {
@@ -43,7 +60,17 @@ async fn list(c: &Context) -> Result<(), Failure> {
         let size = [of(u.map(|u| u.vcpu), n.vcpu), of(u.map(|u| u.ram_mb), n.ram_mb), of(u.map(|u| u.disk_gb), n.disk_gb)];
         values.push(json!({ "id": n.id, "region": n.region_id, "backend": n.backend, "state": n.state, "servers": u.map_or(0, |u| u.servers), "vcpu": size[0], "ramMb": size[1], "diskGb": size[2], "seenAt": n.seen_at.map(|w| w.0), "failingSince": n.failing_since.map(|w| w.0) }));
         let [vcpu, ram, disk] = size;
-        rows.push(vec![n.id.to_string(), n.region_id.to_string(), n.backend.clone(), n.state.to_string(), u.map_or(0, |u| u.servers).to_string(), vcpu, ram, disk, answers]);
+        rows.push(vec![
+            n.id.to_string(),
+            n.region_id.to_string(),
+            n.backend.clone(),
+            n.state.to_string(),
+            u.map_or(0, |u| u.servers).to_string(),
+            vcpu,
+            ram,
+            disk,
+            answers,
+        ]);
     }
     show(c.json(), &json!(values), || table(&["NODE", "REGION", "BACKEND", "STATE", "SERVERS", "VCPU", "RAM MiB", "DISK GB", "ANSWERED"], rows));
     Ok(())

@@ -1,5 +1,6 @@
 //! `leasehold queue …`
 
+use clap::Subcommand;
 use std::time::Duration;
 
 use leasehold_domain::Timestamp;
@@ -8,10 +9,34 @@ use serde_json::json;
 
 use super::Context;
 use crate::{
-    args::QueueCommand,
     exit::Failure,
     output::{show, table},
 };
+
+/// `leasehold queue …`
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// The jobs themselves.
+    List {
+        /// Only of this queue.
+        #[arg(long)]
+        queue: Option<Queue>,
+        /// Only due, claimed, waiting, parked or stuck ones.
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// What ran where and how it ended.
+    Runs {
+        /// Only of this worker.
+        #[arg(long)]
+        worker: Option<String>,
+        /// Lines at most.
+        #[arg(long, default_value_t = 50)]
+        limit: i64,
+    },
+    /// How many jobs are due, claimed, waiting, parked, stuck; who is alive.
+    Status,
+}
 
 /// Rows of one queue that are looked at.
 const LIMIT: i64 = 10_000;
@@ -57,7 +82,10 @@ async fn status(c: &Context) -> Result<(), Failure> {
         if processes.is_empty() {
             println!("no daemon is running; start one with: leasehold serve");
         } else {
-            table(&["PROCESS", "ROLE", "QUEUES", "VERSION", "LAST SEEN"], processes.iter().map(|p| vec![p.name.clone(), p.role.clone(), p.queues.clone(), p.version.clone(), p.seen_at.human()]));
+            table(
+                &["PROCESS", "ROLE", "QUEUES", "VERSION", "LAST SEEN"],
+                processes.iter().map(|p| vec![p.name.clone(), p.role.clone(), p.queues.clone(), p.version.clone(), p.seen_at.human()]),
+            );
         }
     });
     Ok(())
@@ -78,7 +106,15 @@ async fn list(c: &Context, queue: Option<Queue>, wanted: Option<String>) -> Resu
                 continue;
             }
             values.push(json!({ "queue": q, "id": w.id, "state": s, "nextAt": w.next_at.map(|at| at.0), "claimedBy": w.claimed_by, "attempt": w.attempt, "lost": w.lost, "error": w.last_error }));
-            rows.push(vec![q.to_string(), w.id, s.to_owned(), w.next_at.map_or_else(String::new, |at| at.0.human()), w.claimed_by.unwrap_or_default(), w.attempt.to_string(), w.last_error.unwrap_or_default()]);
+            rows.push(vec![
+                q.to_string(),
+                w.id,
+                s.to_owned(),
+                w.next_at.map_or_else(String::new, |at| at.0.human()),
+                w.claimed_by.unwrap_or_default(),
+                w.attempt.to_string(),
+                w.last_error.unwrap_or_default(),
+            ]);
         }
     }
     show(c.json(), &json!(values), || table(&["QUEUE", "ROW", "STATE", "NEXT", "WORKER", "ATTEMPT", "ERROR"], rows));
@@ -88,7 +124,17 @@ async fn list(c: &Context, queue: Option<Queue>, wanted: Option<String>) -> Resu
 async fn runs(c: &Context, worker: Option<String>, limit: i64) -> Result<(), Failure> {
     let app = c.app().await?;
     let runs = app.store.read().await?.runs(worker.as_deref(), limit).await?;
-    let rows = runs.iter().map(|r| vec![r.ended_at.human(), r.queue.clone(), r.row_id.clone(), r.outcome.clone(), format!("{} ms", r.ended_at.since(r.started_at).as_millis()), r.worker.clone(), r.error.clone().unwrap_or_default()]);
+    let rows = runs.iter().map(|r| {
+        vec![
+            r.ended_at.human(),
+            r.queue.clone(),
+            r.row_id.clone(),
+            r.outcome.clone(),
+            format!("{} ms", r.ended_at.since(r.started_at).as_millis()),
+            r.worker.clone(),
+            r.error.clone().unwrap_or_default(),
+        ]
+    });
     show(c.json(), &json!(runs), || table(&["ENDED", "QUEUE", "ROW", "OUTCOME", "TOOK", "WORKER", "ERROR"], rows));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `leasehold secrets …`
 
+use clap::Subcommand;
 use std::{
     fs::{self, OpenOptions},
     io::Write,
@@ -12,7 +13,16 @@ use leasehold_store::KeyRing;
 use serde_json::json;
 
 use super::Context;
-use crate::{app::App, args::Secrets, config, exit::Failure, output::show};
+use crate::{app::App, config, exit::Failure, output::show};
+
+/// `leasehold secrets …`
+#[derive(Debug, Subcommand)]
+pub enum Secrets {
+    /// Make the key file; refuses to overwrite one.
+    Generate,
+    /// Put a new key before the old ones and seal everything anew.
+    Rotate,
+}
 
 pub(super) async fn run(c: &Context, command: &Secrets) -> Result<(), Failure> {
     let configured = config::load(&c.cli.config)?;
@@ -20,7 +30,9 @@ pub(super) async fn run(c: &Context, command: &Secrets) -> Result<(), Failure> {
     match command {
         Secrets::Generate => {
             write_new(&file, &KeyRing::file_with_new_key(None, &Dice::from_os()))?;
-            show(c.json(), &json!({ "file": file }), || println!("{} holds a new key; keep a copy apart from the database: without it, sealed passwords are lost", file.display()));
+            show(c.json(), &json!({ "file": file }), || {
+                println!("{} holds a new key; keep a copy apart from the database: without it, sealed passwords are lost", file.display());
+            });
         }
         Secrets::Rotate => {
             let old = KeyRing::read(&file)?;
@@ -32,7 +44,9 @@ pub(super) async fn run(c: &Context, command: &Secrets) -> Result<(), Failure> {
             let count = tx.reseal().await?;
             tx.log(&app.actor, "secrets.rotate", None, None, &format!("{count} secrets")).await?;
             tx.commit().await?;
-            show(c.json(), &json!({ "file": file, "resealed": count }), || println!("{count} secrets sealed anew; restart the daemons, and keep the old keys in the file as long as backups need them"));
+            show(c.json(), &json!({ "file": file, "resealed": count }), || {
+                println!("{count} secrets sealed anew; restart the daemons, and keep the old keys in the file as long as backups need them");
+            });
         }
     }
     Ok(())

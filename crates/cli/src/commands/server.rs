@@ -1,5 +1,7 @@
 //! `leasehold server …`
 
+use clap::Subcommand;
+use leasehold_domain::server::HoldKind;
 use std::time::Duration;
 
 use leasehold_commands::{CommandError, servers};
@@ -11,11 +13,126 @@ use serde_json::{Value, json};
 use super::{Context, server_order, server_show};
 use crate::{
     app::App,
-    args::Server,
     config,
     exit::Failure,
     output::{confirm, show, table},
 };
+
+/// `leasehold server …`
+#[derive(Debug, Subcommand)]
+pub enum Server {
+    /// Where and how to sign in; the only command that prints a password.
+    Credentials {
+        /// Server id, label or hostname.
+        server: String,
+    },
+    /// Change its label.
+    Label {
+        /// Server id, label or hostname.
+        server: String,
+        /// The new label.
+        label: String,
+    },
+    /// All servers.
+    List {
+        /// Only of this status.
+        #[arg(long)]
+        status: Option<Status>,
+        /// Only of this account.
+        #[arg(long)]
+        account: Option<String>,
+    },
+    /// Order one.
+    Order(server_order::OrderArgs),
+    /// A new root password, through the guest agent.
+    PasswordReset {
+        /// Server id, label or hostname.
+        server: String,
+    },
+    /// Off and on again.
+    Reboot {
+        /// Server id, label or hostname.
+        server: String,
+    },
+    /// A new system; everything on its disk is lost.
+    Reinstall {
+        /// Server id, label or hostname.
+        server: String,
+        /// Another system than the one it has.
+        #[arg(long)]
+        template: Option<String>,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Close its open matters; a machine that its node cannot be asked about counts as gone.
+    Resolve {
+        /// Server id, label or hostname.
+        server: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Build a failed server again.
+    Retry {
+        /// Server id, label or hostname.
+        #[arg(required_unless_present = "all_failed")]
+        server: Option<String>,
+        /// Every failed server.
+        #[arg(long)]
+        all_failed: bool,
+    },
+    /// One server: state, step log, lease, addresses, mails.
+    Show {
+        /// Server id, label or hostname.
+        server: String,
+    },
+    /// On.
+    Start {
+        /// Server id, label or hostname.
+        server: String,
+    },
+    /// Off.
+    Stop {
+        /// Server id, label or hostname.
+        server: String,
+    },
+    /// Place a hold.
+    Suspend {
+        /// Server id, label or hostname.
+        server: String,
+        /// `abuse` or `admin`.
+        #[arg(long)]
+        kind: HoldKind,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// The end: its data is deleted, its addresses go back.
+    Terminate {
+        /// Server id, label or hostname.
+        server: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+        /// Only show what would be lost.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Lift a hold.
+    Unsuspend {
+        /// Server id, label or hostname.
+        server: String,
+        /// Which.
+        #[arg(long)]
+        kind: HoldKind,
+    },
+    /// Follow a server until it rests.
+    Watch {
+        /// Server id, label or hostname.
+        server: String,
+    },
+}
 
 /// What a list shows of a server.
 pub(super) fn value(s: &Row) -> Value {
@@ -67,8 +184,12 @@ async fn list(c: &Context, app: &App, status: Option<Status>, account: Option<St
         None => None,
     };
     let servers = tx.servers(status, account.as_ref(), 1000).await?;
-    let row = |s: &Row| vec![s.label.clone(), s.status.to_string(), s.template_id.to_string(), s.node_id.clone().unwrap_or_default(), s.created_at.human(), s.id.to_string()];
-    show(c.json(), &json!(servers.iter().map(value).collect::<Vec<_>>()), || table(&["LABEL", "STATUS", "TEMPLATE", "NODE", "ORDERED", "ID"], servers.iter().map(row)));
+    let row = |s: &Row| {
+        vec![s.label.clone(), s.status.to_string(), s.template_id.to_string(), s.node_id.clone().unwrap_or_default(), s.created_at.human(), s.id.to_string()]
+    };
+    show(c.json(), &json!(servers.iter().map(value).collect::<Vec<_>>()), || {
+        table(&["LABEL", "STATUS", "TEMPLATE", "NODE", "ORDERED", "ID"], servers.iter().map(row));
+    });
     Ok(())
 }
 
@@ -134,7 +255,14 @@ async fn password_reset(c: &Context, app: &App, server: &str) -> Result<(), Fail
     });
     match answered.await {
         Ok(answer) => answer?,
-        Err(_) => return Err(Failure::TryAgain(format!("{} has not answered in {} s; it may still happen, see: leasehold server show {}", s.label, ANSWER.as_secs(), s.id))),
+        Err(_) => {
+            return Err(Failure::TryAgain(format!(
+                "{} has not answered in {} s; it may still happen, see: leasehold server show {}",
+                s.label,
+                ANSWER.as_secs(),
+                s.id
+            )));
+        }
     }
     show(c.json(), &json!({ "server": s.id, "changed": true }), || println!("changed; see: leasehold server credentials {}", s.label));
     Ok(())

@@ -1,14 +1,57 @@
 //! `leasehold server order`
 
+use clap::Args;
 use leasehold_commands::order::{self, Order};
+use leasehold_domain::lease::Cycle;
 use leasehold_domain::server::Status;
 
 use super::{Context, server::value, server_show};
-use crate::{args, exit::Failure, output::show};
+use crate::{exit::Failure, output::show};
 
-pub(super) async fn run(c: &Context, o: args::Order) -> Result<(), Failure> {
+/// `leasehold server order`
+#[derive(Debug, Args)]
+pub struct OrderArgs {
+    /// Account id or number.
+    #[arg(long)]
+    pub account: String,
+    /// The plan's key or id.
+    #[arg(long)]
+    pub product: String,
+    /// The system.
+    #[arg(long)]
+    pub template: String,
+    /// Where; needed where the plan is offered in several regions.
+    #[arg(long)]
+    pub region: Option<String>,
+    /// The customer's name for it.
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Its own name.
+    #[arg(long)]
+    pub hostname: Option<String>,
+    /// How much is paid at once: 1m, 3m, 6m, 12m.
+    #[arg(long, default_value = "1m")]
+    pub cycle: Cycle,
+    /// The same key with the same order is the same order.
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Show the build live; exit 0 only when it runs.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+pub(super) async fn run(c: &Context, o: OrderArgs) -> Result<(), Failure> {
     let app = c.app().await?;
-    let order = Order { account: o.account, product: o.product, template: o.template, region: o.region, label: o.label, hostname: o.hostname, cycle: o.cycle, key: o.key };
+    let order = Order {
+        account: o.account,
+        product: o.product,
+        template: o.template,
+        region: o.region,
+        label: o.label,
+        hostname: o.hostname,
+        cycle: o.cycle,
+        key: o.key,
+    };
     let server = order::order(&app.store, &app.actor, &order).await?;
     if !o.wait {
         show(c.json(), &value(&server), || println!("{} ({}) is ordered; follow it with: leasehold server watch {}", server.label, server.id, server.id));
@@ -18,6 +61,8 @@ pub(super) async fn run(c: &Context, o: args::Order) -> Result<(), Failure> {
     show(c.json(), &value(&rested), || println!("{} is {}", rested.label, rested.status));
     match rested.status {
         Status::Running => Ok(()),
-        other => Err(Failure::Failed(format!("{} is {other}: {}; see: leasehold server show {}", rested.label, rested.status_reason.unwrap_or_default(), rested.id))),
+        other => {
+            Err(Failure::Failed(format!("{} is {other}: {}; see: leasehold server show {}", rested.label, rested.status_reason.unwrap_or_default(), rested.id)))
+        }
     }
 }

@@ -47,7 +47,10 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
     whole["steps"] = steps.iter().map(step_value).collect();
     whole["holds"] = json!(holds);
     whole["addresses"] = json!(addresses);
-    whole["lease"] = lease.as_ref().map_or(Value::Null, |l| json!({ "state": l.state, "cycle": l.cycle, "price": l.price.decimal(), "currency": l.price.currency, "paidUntil": l.paid_until }));
+    whole["lease"] = lease.as_ref().map_or(
+        Value::Null,
+        |l| json!({ "state": l.state, "cycle": l.cycle, "price": l.price.decimal(), "currency": l.price.currency, "paidUntil": l.paid_until }),
+    );
     whole["mails"] = mails.iter().map(|m| json!({ "id": m.id, "kind": m.kind, "state": m.state })).collect();
     show(c.json(), &whole, || {
         println!("{} ({})\nstatus    {} (goal: {})", s.label, s.id, s.status, s.goal);
@@ -59,7 +62,13 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
         println!("addresses {}", addresses.iter().map(|a| a.address.as_str()).collect::<Vec<_>>().join(", "));
         holds.iter().for_each(|h| println!("held      {} since {}: {}", h.kind, h.placed_at.human(), h.reason));
         if let Some(l) = &lease {
-            println!("lease     {}, {} for {}, paid until {}", l.state, l.price, l.cycle, l.paid_until.map_or_else(|| "-".into(), leasehold_domain::Timestamp::day));
+            println!(
+                "lease     {}, {} for {}, paid until {}",
+                l.state,
+                l.price,
+                l.cycle,
+                l.paid_until.map_or_else(|| "-".into(), leasehold_domain::Timestamp::day)
+            );
         }
         println!("mails     {}", mails.iter().map(|m| format!("{} ({})", m.kind, m.state)).collect::<Vec<_>>().join(", "));
         table(&["BUILD", "STEP", "TRY", "STARTED", "TOOK", "OUTCOME", "DETAIL"], steps.iter().map(step_row));

@@ -1,14 +1,36 @@
 //! `leasehold tick …`
 
+use clap::Subcommand;
 use leasehold_commands::operate;
 use serde_json::json;
 
 use super::Context;
 use crate::{
-    args::Tick,
     exit::Failure,
     output::{show, table},
 };
+
+/// `leasehold tick …`
+#[derive(Debug, Subcommand)]
+pub enum Tick {
+    /// All ticks.
+    List,
+    /// Skip a tick until it is resumed.
+    Pause {
+        /// The tick.
+        name: String,
+    },
+    /// No longer skip it.
+    Resume {
+        /// The tick.
+        name: String,
+    },
+    /// Make a tick due now.
+    Run {
+        /// The tick.
+        name: String,
+    },
+}
 
 pub(super) async fn run(c: &Context, command: Tick) -> Result<(), Failure> {
     let app = c.app().await?;
@@ -21,7 +43,14 @@ pub(super) async fn run(c: &Context, command: Tick) -> Result<(), Failure> {
             let rows = ticks.iter().map(|t| {
                 let purpose = leasehold_cron::TICKS.iter().find(|k| k.name == t.name).map_or("", |k| k.purpose);
                 let next = if t.paused { "paused".to_owned() } else { t.next_at.human() };
-                vec![t.name.clone(), purpose.to_owned(), next, t.ended_at.map_or_else(|| "never".into(), |at| at.0.human()), t.runs.to_string(), t.last_error.clone().unwrap_or_default()]
+                vec![
+                    t.name.clone(),
+                    purpose.to_owned(),
+                    next,
+                    t.ended_at.map_or_else(|| "never".into(), |at| at.0.human()),
+                    t.runs.to_string(),
+                    t.last_error.clone().unwrap_or_default(),
+                ]
             });
             show(c.json(), &value, || table(&["TICK", "PURPOSE", "NEXT", "LAST", "RUNS", "ERROR"], rows));
         }

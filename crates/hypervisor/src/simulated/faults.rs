@@ -68,7 +68,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn before(&self) -> Option<Error> {
+    pub(super) fn before(self) -> Option<Error> {
         match self {
             Self::Busy => Some(Error::Transient("the node is busy (simulated)".into())),
             Self::RequestLost => Some(Error::Unknown("the request was lost (simulated)".into())),
@@ -78,8 +78,8 @@ impl Fault {
         }
     }
 
-    pub(super) fn after(&self) -> Option<Error> {
-        (*self == Self::ReplyLost).then(|| Error::Unknown("the answer was lost (simulated)".into()))
+    pub(super) fn after(self) -> Option<Error> {
+        (self == Self::ReplyLost).then(|| Error::Unknown("the answer was lost (simulated)".into()))
     }
 }
 

@@ -1,0 +1,24 @@
+# What CI runs.
+check:
+    scripts/test
+
+# Format everything.
+fmt:
+    cargo fmt --all
+
+# The linter, as CI has it.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Licences, bans and sources of all dependencies (needs cargo-deny).
+deny:
+    cargo deny check licenses bans sources
+
+# Accept changed snapshots after reading them.
+snapshots:
+    INSTA_UPDATE=always scripts/test
+
+# Replay one history of the simulation: just sim sqlite 42
+sim database seed:
+    LEASEHOLD_SIM_SEED={{seed}} LEASEHOLD_SIM_LOG=1 scripts/test -E 'binary(sim) and test({{database}}_1)' --no-capture
