@@ -26,7 +26,8 @@ pub async fn fresh(kind: Kind, dir: &Path, name: &str) -> String {
     }
 }
 
-async fn fresh_postgres(name: &str) -> String {
+/// The address of a fresh database in the cluster; migrated.
+pub async fn fresh_postgres(name: &str) -> String {
     let cluster = std::env::var(CLUSTER).unwrap_or_else(|_| panic!("{CLUSTER} is not set; PostgreSQL is never skipped: run scripts/test"));
     let mut admin = PgConnection::connect(&format!("{cluster}/postgres")).await.expect("the test cluster answers");
     // One process makes the template, the others wait for it.
@@ -41,6 +42,14 @@ async fn fresh_postgres(name: &str) -> String {
     }
     run(&mut admin, format!("create database {name} template {TEMPLATE}")).await;
     run(&mut admin, "select pg_advisory_unlock(4711)".into()).await;
+    format!("{cluster}/{name}")
+}
+
+/// The address of a fresh database without a schema.
+pub async fn bare_postgres(name: &str) -> String {
+    let cluster = std::env::var(CLUSTER).unwrap_or_else(|_| panic!("{CLUSTER} is not set; PostgreSQL is never skipped: run scripts/test"));
+    let mut admin = PgConnection::connect(&format!("{cluster}/postgres")).await.expect("the test cluster answers");
+    run(&mut admin, format!("create database {name}")).await;
     format!("{cluster}/{name}")
 }
 

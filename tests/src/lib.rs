@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod database;
+pub mod program;
 pub mod sim;
 
 pub use app::App;

@@ -1,0 +1,165 @@
+//! The program as its users meet it: what it says, how it ends, and that a refusal changes nothing.
+
+use std::os::unix::fs::PermissionsExt;
+
+use leasehold_tests::program::{Program, eventually};
+
+#[test]
+fn bad_input_is_one_clear_line_and_changes_nothing() {
+    let p = Program::new(None);
+    let account = p.set_up("20.00");
+    p.ok(&["account", "create", "--email", "poor@example.org", "--first-name", "Poor", "--last-name", "Soul", "--currency", "JPY"]);
+    let before = (p.json(&["server", "list"]), p.json(&["account", "list"]), p.json(&["mail", "list"]));
+    let order = |more: &[&str]| [&["server", "order", "--account", account.as_str()], more].concat().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let refuses = |code, says: &[&str], args: Vec<String>| p.refuses(code, says, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    let small = ["--product", "small", "--template", "debian-12"];
+    refuses(3, &["no product 'huge'"], order(&["--product", "huge", "--template", "debian-12"]));
+    refuses(3, &["no template 'plan9'"], order(&["--product", "small", "--template", "plan9"]));
+    refuses(2, &["region 'moon' does not offer product 'small'", "fra"], order(&[&small[..], &["--region", "moon"]].concat()));
+    refuses(4, &["the wallet holds 20.00 EUR", "54.00 EUR is needed", "account credit"], order(&[&small[..], &["--cycle", "12m"]].concat()));
+    refuses(2, &["label 'a/b' is not allowed"], order(&[&small[..], &["--label", "a/b"]].concat()));
+    refuses(2, &["hostname '-x' is not allowed"], order(&[&small[..], &["--hostname=-x"]].concat()));
+    p.refuses(2, &["has no price in JPY for 1m"], &["server", "order", "--account", "1002", "--product", "small", "--template", "debian-12"]);
+    p.refuses(3, &["no account '4711'"], &["server", "order", "--account", "4711", "--product", "small", "--template", "debian-12"]);
+    p.refuses(2, &["'1.999' has 3 decimals, EUR has 2"], &["account", "credit", &account, "1.999", "--reason", "x"]);
+    p.refuses(2, &["'-5' is negative"], &["account", "credit", &account, "-5", "--reason", "x"]);
+    p.refuses(2, &["above zero"], &["account", "credit", &account, "0", "--reason", "x"]);
+    p.refuses(2, &["too large"], &["account", "credit", &account, "99999999999999999999", "--reason", "x"]);
+    p.refuses(4, &["the wallet holds 20.00 EUR"], &["account", "debit", &account, "20.01", "--reason", "x"]);
+    p.refuses(2, &["e-mail address 'nobody' is not allowed"], &["account", "create", "--email", "nobody", "--first-name", "A", "--last-name", "B"]);
+    p.refuses(
+        2,
+        &["unknown currency 'EURO'"],
+        &["account", "create", "--email", "a@example.org", "--first-name", "A", "--last-name", "B", "--currency", "EURO"],
+    );
+    p.refuses(3, &["no server 'nothing'"], &["server", "retry", "nothing"]);
+    p.refuses(2, &["unknown scope 'root'"], &["key", "create", "--account", &account, "--scopes", "root"]);
+    assert_eq!(before, (p.json(&["server", "list"]), p.json(&["account", "list"]), p.json(&["mail", "list"])));
+    p.ok(&["billing", "audit"]);
+}
+
+#[test]
+fn configuration_keys_and_files_are_checked() {
+    let mut p = Program::new(None);
+    p.refuses(1, &["key file", "No such file", "leasehold secrets generate"], &["serve"]);
+    p.ok(&["secrets", "generate"]);
+    p.refuses(4, &["never overwritten"], &["secrets", "generate"]);
+    std::fs::set_permissions(p.path("leasehold.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    p.refuses(1, &["can be read by others (mode 644)", "chmod 600"], &["serve"]);
+    std::fs::set_permissions(p.path("leasehold.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(p.path("bad.toml"), "[provision]\natempts = 3\n").unwrap();
+    p.refuses(2, &["unknown key 'provision.atempts'", "bad.toml", "did you mean 'provision.attempts'?"], &["--config", "bad.toml", "queue", "status"]);
+    p.refuses(2, &["worker needs PostgreSQL", "leasehold serve"], &["worker"]);
+    p.set("DATABASE__URL", "postgres://u:secret@127.0.0.1:1/x");
+    let ended = p.run(&["queue", "status"]);
+    assert_eq!(ended.code, 75);
+    assert!(ended.err.contains("postgres://u@127.0.0.1:1/x cannot be reached") && !ended.err.contains("secret"), "{}", ended.err);
+    let shown = p.ok(&["config", "show"]);
+    assert!(shown.contains("u:***@127.0.0.1") && !shown.contains("secret@"), "{shown}");
+}
+
+#[test]
+fn one_daemon_at_a_time_holds_a_sqlite_file_and_the_cli_works_beside_it() {
+    let p = Program::new(None);
+    let account = p.set_up("20.00");
+    let daemon = p.daemon(&["serve"]);
+    eventually("the daemon is alive", || !p.json(&["queue", "status"])["processes"].as_array().unwrap().is_empty());
+    p.refuses(4, &["another leasehold daemon is running"], &["serve"]);
+    let server = p.json(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "web", "--wait"]);
+    assert_eq!(server["status"], "running");
+    let shown = p.json(&["server", "show", "web"]);
+    assert_eq!((&shown["lease"]["state"], shown["steps"].as_array().unwrap().len() >= 9), (&"active".into(), true));
+    let credentials = p.json(&["server", "credentials", "web"]);
+    assert!(credentials["password"].as_str().unwrap().len() >= 20);
+    let log = p.ok(&["activity", "--server", "web"]);
+    assert!(log.contains("server.credentials") && log.contains("operator:tester"), "{log}");
+    p.refuses(4, &["say --yes"], &["server", "terminate", "web"]);
+    p.ok(&["server", "password-reset", "web"]);
+    assert_ne!(p.json(&["server", "credentials", "web"])["password"], credentials["password"]);
+    p.ok(&["backup", "copy.db"]);
+    p.refuses(4, &["copy.db exists"], &["backup", "copy.db"]);
+    assert_eq!(daemon.stop(), Some(0), "SIGTERM is a clean end");
+    p.ok(&["billing", "audit"]);
+    let daemon_log = std::fs::read_to_string(p.path("daemon.log")).unwrap();
+    assert!(!daemon_log.contains(credentials["password"].as_str().unwrap()) && !daemon_log.contains("ada@example.org"), "logs hold no secret and no person");
+}
+
+#[test]
+fn a_catalogue_that_would_orphan_servers_is_refused() {
+    let p = Program::new(None);
+    let account = p.set_up("20.00");
+    let _daemon = p.daemon(&["serve"]);
+    p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--wait"]);
+    let whole = std::fs::read_to_string(p.path("catalog.toml")).unwrap();
+    assert_eq!(p.json(&["catalog", "import", "catalog.toml"])["changes"].as_array().unwrap().len(), 0, "importing twice changes nothing");
+    for (name, text, says) in [
+        ("node", whole.replace("id = \"node-1\"", "id = \"node-2\""), "node 'node-1' cannot go: 1 live server(s)"),
+        ("endpoint", whole.replace("simulated/node-1", "elsewhere"), "endpoint or region of node 'node-1' cannot go"),
+        ("range", whole.replace("203.0.113.10-", "203.0.113.11-"), "addresses of pool 'fra-v4' cannot go"),
+        ("typo", whole.replace("bandwidth_gb = 2000", "bandwith_gb = 2000"), "unknown field `bandwith_gb`"),
+        ("backend", whole.replace("backend = \"simulated\"", "backend = \"cloud\""), "backend 'cloud'"),
+        ("amount", whole.replace("\"5.00\"", "\"5.001\""), "'5.001' has 3 decimals"),
+    ] {
+        std::fs::write(p.path("other.toml"), text).unwrap();
+        let ended = p.run(&["catalog", "import", "other.toml"]);
+        assert!(matches!(ended.code, 2 | 4) && ended.err.contains(says), "{name}: {ended:?}");
+    }
+    assert_eq!(p.json(&["catalog", "import", "catalog.toml"])["changes"].as_array().unwrap().len(), 0, "the refused imports changed nothing");
+}
+
+#[test]
+fn secrets_are_rotated_without_losing_one() {
+    let p = Program::new(None);
+    let account = p.set_up("20.00");
+    let daemon = p.daemon(&["serve"]);
+    p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "web", "--wait"]);
+    daemon.stop();
+    let before = p.json(&["server", "credentials", "web"]);
+    assert_eq!(p.json(&["secrets", "rotate"])["resealed"], 1);
+    assert_eq!(p.json(&["server", "credentials", "web"]), before);
+}
+
+#[test]
+fn every_list_prints_json_and_the_helpers_speak() {
+    let p = Program::new(None);
+    p.set_up("1.00");
+    for args in [
+        &["account", "list"][..],
+        &["account", "show", "1001"],
+        &["account", "statement", "1001"],
+        &["activity"],
+        &["attention", "list"],
+        &["catalog", "show"],
+        &["clock", "show"],
+        &["config", "show"],
+        &["drift"],
+        &["key", "list"],
+        &["mail", "list"],
+        &["node", "list"],
+        &["queue", "list"],
+        &["queue", "runs"],
+        &["queue", "status"],
+        &["server", "list"],
+        &["tick", "list"],
+        &["migrate", "--check"],
+        &["billing", "audit"],
+        &["mail", "preview", "server_ready"],
+    ] {
+        p.json(args);
+        assert!(!p.ok(args).is_empty());
+    }
+    assert!(p.ok(&["completions", "bash"]).contains("_leasehold"));
+    assert!(p.ok(&["man"]).contains(".TH leasehold"));
+    assert!(p.ok(&["config", "default"]).contains("[provision]"));
+    let key = p.json(&["key", "create", "--account", "1001"]);
+    assert!(key["key"].as_str().unwrap().starts_with("lsh_"));
+    assert!(!p.ok(&["key", "list", "--account", "1001"]).contains(key["key"].as_str().unwrap()));
+    p.refuses(4, &["only a simulated clock is moved by hand"], &["clock", "advance", "1d"]);
+}
+
+#[test]
+fn the_demo_keeps_its_promises() {
+    let p = Program::new(None);
+    let out = p.ok(&["demo", "--fast"]);
+    assert!(out.contains("ok: the books balance, every record fits"), "{out}");
+}

@@ -1,0 +1,252 @@
+//! What the store promises, on both databases; the races are real: many tasks, released at once by a barrier.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use leasehold_commands::{accounts, order, servers};
+use leasehold_domain::{Money, server::Status};
+use leasehold_store::{
+    Queue, StoreError, args,
+    sealed::Place,
+    work::{LOST_LIMIT, Settled},
+};
+use leasehold_tests::{App, on_both};
+use secrecy::ExposeSecret;
+use tokio::{sync::Barrier, task::JoinSet};
+
+const CLAIM: Duration = Duration::from_secs(30);
+
+fn at_rest(app: &App, claim: &leasehold_store::work::Claim) -> Settled {
+    Settled { id: claim.id.clone(), epoch: claim.epoch, seen: claim.wants, next_at: None, parked: false, started_at: app.now(), outcome: "rest", error: None }
+}
+
+/// Mails are the cheapest work rows.
+async fn thousand_rows(app: &App) {
+    let mut tx = app.store.begin().await.unwrap();
+    for n in 0..1000 {
+        let sql = "insert into mails (id, kind, dedup_key, recipient, locale, data, message_id, state, created_at, next_at) \
+                   values ($1, 'order_confirmation', $1, 'a@example.org', 'en', '{}', $1, 'queued', $2, $2)";
+        tx.exec_one(sql, args![format!("m{n:04}"), app.now()]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+on_both!(eight_claimers_take_a_thousand_rows_and_none_twice(app) {
+    thousand_rows(app).await;
+    let barrier = Arc::new(Barrier::new(8));
+    let mut claimers = JoinSet::new();
+    for n in 0..8 {
+        let (store, barrier) = (app.store.clone(), Arc::clone(&barrier));
+        claimers.spawn(async move {
+            barrier.wait().await;
+            let mut mine = Vec::new();
+            loop {
+                let claims = store.claim(Queue::Mails, &format!("w{n}"), 7, CLAIM).await.unwrap();
+                if claims.is_empty() {
+                    return mine;
+                }
+                mine.extend(claims.into_iter().map(|c| c.id));
+            }
+        });
+    }
+    let all: Vec<String> = claimers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(all.len(), 1000, "each row is claimed");
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 1000, "and none twice");
+    // They are left claimed: give them to nobody, so that the audit sees no open mail at rest.
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("delete from mails", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+});
+
+on_both!(a_lost_claim_settles_nothing_and_counts_as_lost(app) {
+    let server = app.order("web").await;
+    let first = app.store.claim(Queue::Servers, "a", 1, CLAIM).await.unwrap().remove(0);
+    assert!(app.store.claim(Queue::Servers, "b", 1, CLAIM).await.unwrap().is_empty(), "claimed is not due");
+    app.advance(CLAIM);
+    let second = app.store.claim(Queue::Servers, "b", 1, CLAIM).await.unwrap().remove(0);
+    assert_eq!((second.epoch, second.lost), (first.epoch + 1, 1));
+    assert!(app.store.settle(Queue::Servers, "a", &[at_rest(app, &first)]).await.unwrap().is_empty(), "the older epoch changes nothing");
+    assert!(app.store.keep(Queue::Servers, &[(first.id.clone(), first.epoch)], CLAIM).await.unwrap().is_empty());
+    assert_eq!(app.store.keep(Queue::Servers, &[(second.id.clone(), second.epoch)], CLAIM).await.unwrap(), [second.id.clone()]);
+    let mut tx = app.store.begin().await.unwrap();
+    let stale = tx.claimed_server(&server.id, first.epoch).await;
+    assert!(matches!(stale, Err(StoreError::Lost { .. })));
+    drop(tx);
+    app.advance(CLAIM);
+    app.until_quiet().await;
+});
+
+on_both!(a_row_that_kills_its_workers_is_parked(app) {
+    let server = app.order("web").await;
+    for _ in 0..=LOST_LIMIT {
+        app.store.claim(Queue::Servers, "dies", 1, CLAIM).await.unwrap();
+        app.advance(CLAIM);
+    }
+    app.drain().await;
+    assert!(app.server(&server.id).await.parked_at.is_some());
+    assert_eq!(app.attention().await, [format!("parked server:{}", server.id)]);
+    servers::resolve(&app.store, &App::operator(), "web", "mended", Duration::ZERO).await.unwrap();
+    servers::suspend(&app.store, &App::operator(), "web", leasehold_domain::server::HoldKind::Admin, "look").await.unwrap();
+    servers::unsuspend(&app.store, &App::operator(), "web", leasehold_domain::server::HoldKind::Admin).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+});
+
+on_both!(a_want_during_every_finish_is_never_lost(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    for round in 0..50 {
+        let mut tx = app.store.begin().await.unwrap();
+        tx.want(Queue::Servers, server.id.as_str()).await.unwrap();
+        tx.commit().await.unwrap();
+        let claim = app.store.claim(Queue::Servers, "w", 1, CLAIM).await.unwrap().remove(0);
+        let barrier = Arc::new(Barrier::new(2));
+        let (store, id, gate) = (app.store.clone(), server.id.clone(), Arc::clone(&barrier));
+        let wants = tokio::spawn(async move {
+            gate.wait().await;
+            let mut tx = store.begin().await.unwrap();
+            tx.want(Queue::Servers, id.as_str()).await.unwrap();
+            tx.commit().await.unwrap();
+        });
+        barrier.wait().await;
+        let settled = app.store.settle(Queue::Servers, "w", &[at_rest(app, &claim)]).await.unwrap();
+        wants.await.unwrap();
+        assert_eq!(settled.len(), 1);
+        assert!(app.store.next_due(Queue::Servers).await.unwrap().is_some(), "round {round}: the want was lost");
+        app.drain().await;
+    }
+});
+
+on_both!(orders_payments_and_deliveries_of_one_account_neither_deadlock_nor_overspend(app) {
+    // 100.00 EUR and 16 payments of 1.00 against orders of 9.00.
+    let barrier = Arc::new(Barrier::new(64));
+    let mut tasks = JoinSet::new();
+    for n in 0..64 {
+        let (store, worker, barrier) = (app.store.clone(), app.another_worker(&format!("w{n}")), Arc::clone(&barrier));
+        let (account, wanted) = (app.account.clone(), order::Order { label: None, hostname: None, ..app.an_order("x") });
+        tasks.spawn(async move {
+            barrier.wait().await;
+            match n % 4 {
+                0 => {
+                    let reference = format!("pay-{n}");
+                    let movement = accounts::Movement { account: &account, amount: "1.00", reason: "race", reference: Some(&reference) };
+                    accounts::credit(&store, &App::operator(), &movement).await.unwrap();
+                    0
+                }
+                1 | 2 => i64::from(order::order(&store, &App::operator(), &wanted).await.is_ok()),
+                _ => {
+                    for _ in 0..10 {
+                        worker.run_one(Queue::Servers).await.unwrap();
+                    }
+                    0
+                }
+            }
+        });
+    }
+    let accepted: i64 = tasks.join_all().await.iter().sum();
+    assert!(accepted * 900 <= 10_000 + 1_600, "{accepted} orders were accepted");
+    assert!(accepted >= 11, "only {accepted} orders were accepted: 100.00 EUR pay for eleven");
+    app.audit().await;
+    app.until_quiet().await;
+    let running = app.store.read().await.unwrap().servers(Some(Status::Running), None, 100).await.unwrap().len();
+    assert_eq!(running as i64, accepted);
+    let spent = Money::parse(&app.balance().await, "EUR".parse().unwrap()).unwrap();
+    assert_eq!(spent.minor, 11_600 - accepted * 900);
+});
+
+on_both!(one_payment_reference_is_one_payment(app) {
+    let movement = |amount| accounts::Movement { account: &app.account, amount, reason: "card", reference: Some("pay-1") };
+    accounts::credit(&app.store, &App::operator(), &movement("5.00")).await.unwrap();
+    accounts::credit(&app.store, &App::operator(), &movement("5.00")).await.unwrap();
+    assert_eq!(app.balance().await, "105.00");
+    let other = accounts::credit(&app.store, &App::operator(), &movement("6.00")).await.unwrap_err();
+    assert!(other.to_string().contains("was used on 2026-03-10 for another movement (5.00 EUR)"), "{other}");
+    assert_eq!(app.balance().await, "105.00");
+});
+
+on_both!(a_secret_opens_in_its_own_row_only(app) {
+    let place = |id| Place { table: "servers", column: "password", id };
+    let mut tx = app.store.begin().await.unwrap();
+    tx.put_secret(place("a"), &"s3cret".to_owned().into()).await.unwrap();
+    assert_eq!(tx.secret(place("a")).await.unwrap().unwrap().expose_secret(), "s3cret");
+    tx.exec("insert into sealed select owner_table, owner_column, 'b', key_id, box from sealed where owner_id = 'a'", &[]).await.unwrap();
+    assert!(tx.secret(place("b")).await.is_err(), "a copy in another row does not open");
+    let stored: (String,) = tx.one("select box from sealed where owner_id = 'a'", &[]).await.unwrap();
+    assert!(!stored.0.contains("s3cret"));
+});
+
+on_both!(numbers_beyond_doubles_and_odd_texts_survive_row_lists(app) {
+    let big = 9_007_199_254_740_993_i64;
+    let odd = "quote \" backslash \\ newline \n emoji 🦀 null-ish \\u0000x";
+    let mut tx = app.store.begin().await.unwrap();
+    let mut rows = leasehold_store::Rows::new("v_name:t v_value:i");
+    rows.push(&[odd.into(), big.into()]);
+    tx.exec_rows("with v(v_name, v_value) as ({rows}) insert into counters (name, value) select v_name, v_value from v", rows, &[]).await.unwrap();
+    let back: (String, i64) = tx.one("select name, value from counters where value = $1", args![big]).await.unwrap();
+    assert_eq!(back, (odd.to_owned(), big));
+});
+
+on_both!(a_tick_that_rings_twice_runs_once(app) {
+    let first = app.scheduler.run_due().await.unwrap();
+    assert_eq!(first.len(), leasehold_cron::TICKS.len());
+    assert!(app.scheduler.run_due().await.unwrap().is_empty());
+    app.advance(Duration::from_secs(10));
+    let (a, b) = tokio::join!(app.scheduler.run_due(), app.scheduler.run_due());
+    let mut ran = [a.unwrap(), b.unwrap()].concat();
+    ran.sort_unstable();
+    assert_eq!(ran, ["heartbeat", "seal"]);
+});
+
+on_both!(the_activity_chain_shows_what_was_changed_later(app) {
+    app.order("web").await;
+    app.scheduler.run_due().await.unwrap();
+    assert_eq!(leasehold_cron::verify_chain(&app.store).await.unwrap(), None);
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("update activity set detail = 'nothing to see' where action = 'server.order'", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(leasehold_cron::verify_chain(&app.store).await.unwrap().is_some());
+});
+
+on_both!(the_digest_tells_at_once_and_then_hourly(app) {
+    app.import("faults = { refused = 1.0 }").await;
+    app.order("one").await;
+    app.until_quiet().await;
+    app.advance(Duration::from_mins(1));
+    app.scheduler.run_due().await.unwrap();
+    app.order("two").await;
+    app.until_quiet().await;
+    app.advance(Duration::from_mins(2));
+    app.scheduler.run_due().await.unwrap();
+    app.drain().await;
+    let digests = |subjects: Vec<String>| subjects.into_iter().filter(|s| s.contains("a person")).collect::<Vec<_>>();
+    assert_eq!(digests(app.delivered()), ["1 matter needs a person"]);
+    app.advance(Duration::from_hours(1));
+    app.scheduler.run_due().await.unwrap();
+    app.drain().await;
+    assert_eq!(digests(app.delivered()), ["1 matter needs a person", "2 matters need a person"]);
+});
+
+on_both!(the_audit_finds_what_is_broken(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    for (sql, undo, rule) in [
+        ("update wallets set posted = posted + 1", "update wallets set posted = posted - 1", "wallet posted"),
+        ("update transfers set credit = 'nowhere' where code = 'order'", "update transfers set credit = 'revenue:EUR' where code = 'order'", "two ledger accounts"),
+        ("update transfers set amount = amount + 1 where code = 'order'", "update transfers set amount = amount - 1 where code = 'order'", "posted transfer of the same amount"),
+        ("update charges set transfer = 'x'", "update charges set transfer = (select reference from transfers where code = 'order')", "paid one charge"),
+        ("update leases set state = 'ended'", "update leases set state = 'active'", "a lease fits its server"),
+        ("update servers set goal = 'stopped'", "update servers set goal = 'running'", "at rest with work left"),
+        ("update reservations set vmid = vmid + 1", "update reservations set vmid = vmid - 1", "its reservation"),
+        ("update mails set dedup_key = 'x' where kind = 'order_confirmation'", "update mails set dedup_key = 'order_confirmation:' || server_id where kind = 'order_confirmation'", "order confirmation"),
+    ] {
+        let mut tx = app.store.begin().await.unwrap();
+        tx.exec(sql, &[]).await.unwrap();
+        tx.commit().await.unwrap();
+        let findings = app.store.audit().await.unwrap();
+        assert!(findings.iter().any(|f| f.rule.contains(rule)), "{sql}: {findings:?}");
+        let mut tx = app.store.begin().await.unwrap();
+        tx.exec(undo, &[]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+});

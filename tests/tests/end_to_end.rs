@@ -1,0 +1,95 @@
+//! The real thing: `leasehold worker` processes over PostgreSQL, and a real SMTP server that stores what it is given.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::process::Command;
+
+use leasehold_tests::{
+    database::fresh_postgres,
+    program::{Daemon, Program, eventually, free_port},
+};
+
+/// aiosmtpd in a process of its own, storing into a maildir.
+fn smtp_server(p: &Program, port: u16) -> Daemon {
+    let aiosmtpd = std::env::var("LEASEHOLD_AIOSMTPD").expect("LEASEHOLD_AIOSMTPD is not set; a real SMTP server is never skipped: run scripts/test");
+    let listen = format!("127.0.0.1:{port}");
+    let mailbox = p.path("mailbox").display().to_string();
+    let server = Daemon::start(Command::new(aiosmtpd).args(["-n", "-l", &listen, "-c", "aiosmtpd.handlers.Mailbox", &mailbox]));
+    eventually("the SMTP server answers", || std::net::TcpStream::connect(&listen).is_ok());
+    server
+}
+
+fn stored(p: &Program) -> Vec<String> {
+    let Ok(files) = std::fs::read_dir(p.path("mailbox").join("new")) else { return vec![] };
+    files.flatten().map(|f| std::fs::read_to_string(f.path()).unwrap()).collect()
+}
+
+fn subjects(p: &Program) -> Vec<String> {
+    let mut subjects: Vec<String> = stored(p).iter().filter_map(|m| m.lines().find_map(|l| l.strip_prefix("Subject: ")).map(str::to_owned)).collect();
+    subjects.sort();
+    subjects
+}
+
+fn over_postgres(name: &str) -> Program {
+    let url = tokio::runtime::Runtime::new().unwrap().block_on(fresh_postgres(&format!("e2e_{name}_{}", std::process::id())));
+    Program::new(Some(&url))
+}
+
+fn order(p: &Program, account: &str, label: &str) -> serde_json::Value {
+    p.json(&["server", "order", "--account", account, "--product", "small", "--template", "debian-12", "--label", label, "--wait"])
+}
+
+#[test]
+fn a_worker_process_builds_and_a_real_mail_server_stores_both_mails() {
+    let mut p = over_postgres("mail");
+    let port = free_port();
+    p.set("MAIL__TRANSPORT", &format!("smtp://127.0.0.1:{port}?tls=none"));
+    let account = p.set_up("20.00");
+    let worker = p.daemon(&["worker"]);
+    // The mail server comes late: what could not be sent is sent when it is there.
+    assert_eq!(order(&p, &account, "web")["status"], "running");
+    let _smtp = smtp_server(&p, port);
+    eventually("both mails are stored", || subjects(&p) == ["Server Ready: web", "We received your order: web"]);
+    let ready = stored(&p).into_iter().find(|m| m.contains("Subject: Server Ready")).unwrap();
+    assert!(ready.contains("From: \"Test Host\" <hello@example.org>") || ready.contains("From: Test Host <hello@example.org>"), "{ready}");
+    assert!(ready.contains("To: ada@example.org") && ready.contains("Auto-Submitted: auto-generated") && ready.contains("203.0.113.10"), "{ready}");
+    let password = p.json(&["server", "credentials", "web"])["password"].as_str().unwrap().to_owned();
+    assert!(stored(&p).iter().all(|m| !m.contains(&password)), "no password in a mail");
+    eventually("both mails are known as sent", || p.json(&["mail", "list", "--state", "sent"]).as_array().unwrap().len() == 2);
+    assert_eq!(worker.stop(), Some(0));
+    p.ok(&["billing", "audit"]);
+}
+
+#[test]
+fn a_worker_that_dies_in_the_middle_is_followed_by_another() {
+    let p = over_postgres("crash");
+    let account = p.set_up("20.00");
+    for point in ["step.before_ask:3", "step.asked:4", "step.outcome_committed:6", "mail.answered:1"] {
+        let worker = Daemon::start(p.command(&["worker"]).env("LEASEHOLD_CRASH_AT", point).stderr(std::process::Stdio::null()));
+        let label = point.replace([':', '.', '_'], "-");
+        let args = ["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", &label];
+        p.ok(&args);
+        assert_eq!(worker.wait(), None, "{point}: the worker aborts");
+    }
+    let worker = p.daemon(&["worker"]);
+    eventually("all servers run", || p.json(&["server", "list", "--status", "running"]).as_array().unwrap().len() == 4);
+    eventually("no mail is queued", || p.json(&["mail", "list", "--state", "queued"]).as_array().unwrap().is_empty());
+    assert_eq!(p.json(&["mail", "list", "--state", "ambiguous"]).as_array().unwrap().len(), 1, "the mail whose answer was lost is counted, not sent twice");
+    assert_eq!(worker.stop(), Some(0));
+    assert_eq!(p.json(&["account", "show", "1001"])["balance"], "0.00");
+    p.ok(&["billing", "audit"]);
+}
+
+#[test]
+fn a_worker_of_an_old_schema_asks_for_the_migration() {
+    let url = std::env::var("LEASEHOLD_TEST_POSTGRES").unwrap();
+    let name = format!("e2e_bare_{}", std::process::id());
+    let created = tokio::runtime::Runtime::new().unwrap().block_on(leasehold_tests::database::bare_postgres(&name));
+    assert!(created.starts_with(&url));
+    let p = Program::new(Some(&created));
+    p.ok(&["secrets", "generate"]);
+    p.refuses(75, &["the database needs", "leasehold migrate"], &["worker"]);
+    assert_eq!(p.run(&["migrate", "--check"]).code, 1);
+    p.ok(&["migrate"]);
+    p.ok(&["migrate"]);
+    p.ok(&["migrate", "--check"]);
+}
