@@ -66,7 +66,7 @@ pub fn binary() -> PathBuf {
 
 /// Looks until `what` holds; a test that waits for another process has no other way.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < end, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(50));

@@ -1,5 +1,5 @@
 //! The real thing: `leasehold worker` processes over PostgreSQL, and a real SMTP server that stores what it is given.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
 use std::process::Command;
 
@@ -92,4 +92,87 @@ fn a_worker_of_an_old_schema_asks_for_the_migration() {
     p.ok(&["migrate"]);
     p.ok(&["migrate"]);
     p.ok(&["migrate", "--check"]);
+}
+
+/// One QEMU node of this host, and a plan that the small guest fits.
+fn real_catalogue(p: &Program) -> String {
+    let images = std::env::var("LEASEHOLD_GUEST").expect("LEASEHOLD_GUEST is not set; real machines are never skipped: run scripts/test");
+    format!(
+        r#"
+region = [{{ id = "here", name = "This host" }}]
+[[node]]
+id = "qemu-1"
+region = "here"
+backend = "qemu"
+endpoint = "{}"
+images = "{images}"
+accel = "tcg"
+network = "user"
+capacity = {{ vcpu = 4, ram_mb = 4096, disk_gb = 50 }}
+[[template]]
+id = "tiny"
+family = "debian"
+label = "Tiny"
+image = "tiny"
+[[pool]]
+id = "here-v4"
+region = "here"
+family = 4
+cidr = "10.66.0.0/24"
+gateway = "10.66.0.1"
+range = "10.66.0.10-10.66.0.20"
+[[product]]
+key = "small"
+name = "Small"
+vcpu = 1
+ram_mb = 512
+disk_gb = 2
+bandwidth_gb = 100
+regions = ["here"]
+prices = {{ EUR = {{ 1m = "5.00" }} }}
+"#,
+        p.path("machines").display()
+    )
+}
+
+fn processes(p: &Program) -> usize {
+    let machines = p.path("machines").display().to_string();
+    let commands = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| std::fs::read(e.path().join("cmdline")).ok());
+    commands.filter(|c| c.starts_with(b"qemu-system") && String::from_utf8_lossy(c).contains(&machines)).count()
+}
+
+#[test]
+fn a_real_machine_is_built_through_a_worker_that_dies_on_the_way() {
+    let mut p = over_postgres("qemu");
+    let port = free_port();
+    p.set("MAIL__TRANSPORT", &format!("smtp://127.0.0.1:{port}?tls=none"));
+    let _smtp = smtp_server(&p, port);
+    let account = p.set_up("20.00");
+    std::fs::write(p.path("real.toml"), real_catalogue(&p)).unwrap();
+    p.ok(&["catalog", "import", "real.toml"]);
+    assert!(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(p.path("id")).status().unwrap().success());
+    p.ok(&["account", "ssh-key", &account, "id.pub"]);
+
+    // The first worker dies right after the machine was switched on, before it could write that down.
+    let dies = Daemon::start(p.command(&["worker"]).env("LEASEHOLD_CRASH_AT", "step.asked:6").stderr(std::process::Stdio::null()));
+    p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "tiny", "--label", "real"]);
+    assert_eq!(dies.wait(), None);
+    assert_eq!(processes(&p), 1, "the machine outlives the worker");
+    let worker = p.daemon(&["worker"]);
+    eventually("the server runs", || p.json(&["server", "show", "real"])["status"] == "running");
+    assert_eq!(processes(&p), 1, "and it is still the only one");
+    let steps = p.json(&["server", "show", "real"])["steps"].clone();
+    assert!(steps.as_array().unwrap().iter().any(|s| s["outcome"] == "interrupted"), "{steps}");
+
+    let at = p.json(&["server", "credentials", "real"]);
+    let target = format!("root@{}", at["ip"].as_str().unwrap());
+    let options = ["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"];
+    let seen = Command::new("ssh").args(options).arg("-i").arg(p.path("id")).args(["-p", &at["port"].to_string(), &target, "hostname"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), p.json(&["server", "show", "real"])["hostname"].as_str().unwrap());
+    eventually("both mails are stored", || subjects(&p) == ["Server Ready: real", "We received your order: real"]);
+
+    p.ok(&["server", "terminate", "real", "--yes"]);
+    eventually("the machine is gone", || p.json(&["server", "list", "--status", "terminated"]).as_array().unwrap().len() == 1 && processes(&p) == 0);
+    assert_eq!(worker.stop(), Some(0));
+    p.ok(&["billing", "audit"]);
 }

@@ -9,6 +9,8 @@
 //! - No call takes longer than ten seconds; longer work answers [`Progress::Started`] and is polled.
 
 mod error;
+mod fence;
+pub mod qemu;
 pub mod simulated;
 mod types;
 
@@ -60,7 +62,8 @@ pub fn connect(backend: &str, settings: &str) -> Result<Arc<dyn Hypervisor>> {
     let bad = |e: serde_json::Error| Error::Permanent(format!("settings of the {backend} node: {e}"));
     match backend {
         "simulated" => Ok(Arc::new(simulated::Simulated::new(serde_json::from_str(settings).map_err(bad)?))),
-        other => Err(Error::Unsupported(format!("backend '{other}' (known: simulated)"))),
+        "qemu" => Ok(Arc::new(qemu::Qemu::new(serde_json::from_str(settings).map_err(bad)?))),
+        other => Err(Error::Unsupported(format!("backend '{other}' (known: qemu, simulated)"))),
     }
 }
 

@@ -76,7 +76,7 @@ impl Simulated {
             return Err(error);
         }
         let done = self.directory.update(vmid, |entry| {
-            entry.admit(call, name)?;
+            entry.fence.admit(call, name == "destroy")?;
             change(entry)
         })?;
         fault.and_then(Fault::after).map_or(Ok(done), Err)

@@ -10,6 +10,7 @@ pub(crate) mod clock;
 mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+mod demo_qemu;
 mod drift;
 pub(crate) mod key;
 pub(crate) mod mail;

@@ -5,19 +5,14 @@ use std::{fs, path::PathBuf};
 use leasehold_domain::{Mark, Timestamp, server::Power};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Call, Error, GuestConfig, MachineSpec, Progress, Result};
+use crate::{Call, Error, GuestConfig, MachineSpec, Progress, Result, fence::Fence};
 
 /// Everything that is remembered under one number, also after the machine's end.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// The newest epoch that spoke to this number.
-    pub(super) epoch: i64,
+    pub(super) fence: Fence,
     /// Mutating calls so far.
     pub(super) calls: u64,
-    /// Whose disks and machine these are.
-    pub(super) server: Option<Mark>,
-    /// The newest mark that was destroyed here.
-    pub(super) destroyed: Option<(Mark, Timestamp)>,
     pub(super) disks: Vec<Disk>,
     pub(super) machine: Option<SimMachine>,
 }
@@ -43,25 +38,9 @@ pub(super) struct SimMachine {
 }
 
 impl Entry {
-    /// The fence: an older epoch, a destroyed machine and another server's number are refused.
-    pub(super) fn admit(&mut self, call: &Call, name: &str) -> Result<()> {
-        if call.epoch < self.epoch {
-            return Err(Error::Stale(format!("epoch {} has spoken, this call is of epoch {}", self.epoch, call.epoch)));
-        }
-        if let Some((mark, _)) = self.destroyed.as_ref().filter(|_| name != "destroy") {
-            return Err(Error::Stale(format!("{mark} was destroyed")));
-        }
-        if let Some(owner) = self.owner().filter(|owner| owner.server != call.mark.server) {
-            return Err(Error::Conflict(format!("the number belongs to {owner}")));
-        }
-        self.epoch = call.epoch;
-        self.server.get_or_insert_with(|| call.mark.clone());
-        Ok(())
-    }
-
     /// Whose this is, while anything of it exists.
     pub(super) fn owner(&self) -> Option<Mark> {
-        let disk = || self.server.clone().filter(|_| !self.disks.is_empty());
+        let disk = || self.fence.server().cloned().filter(|_| !self.disks.is_empty());
         self.machine.as_ref().map(|m| m.mark.clone()).or_else(disk)
     }
 
@@ -91,9 +70,9 @@ impl Entry {
     }
 
     pub(super) fn destroy(&mut self, call: &Call) {
-        (self.machine, self.server) = (None, None);
+        self.machine = None;
         self.disks.clear();
-        self.destroyed = Some((call.mark.clone(), call.now));
+        self.fence.destroy(call);
     }
 }
 

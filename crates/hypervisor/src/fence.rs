@@ -1,0 +1,45 @@
+//! The fence that a backend keeps for every number: a database's fence does not stop a call that is already on its way.
+
+use leasehold_domain::{Mark, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{Call, Error, Result};
+
+/// What is remembered under a number, also after the machine's end.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Fence {
+    /// The newest epoch that spoke.
+    epoch: i64,
+    /// Whose this number is or was.
+    server: Option<Mark>,
+    /// What was destroyed here, and when.
+    destroyed: Option<(Mark, Timestamp)>,
+}
+
+impl Fence {
+    /// Refuses an older epoch, a destroyed machine (but for destroying it once more) and another server's number.
+    pub(crate) fn admit(&mut self, call: &Call, destroying: bool) -> Result<()> {
+        if call.epoch < self.epoch {
+            return Err(Error::Stale(format!("epoch {} has spoken, this call is of epoch {}", self.epoch, call.epoch)));
+        }
+        if let Some((mark, _)) = self.destroyed.as_ref().filter(|_| !destroying) {
+            return Err(Error::Stale(format!("{mark} was destroyed")));
+        }
+        if let Some(owner) = self.server.as_ref().filter(|owner| owner.server != call.mark.server) {
+            return Err(Error::Conflict(format!("the number belongs to {owner}")));
+        }
+        self.epoch = call.epoch;
+        self.server.get_or_insert_with(|| call.mark.clone());
+        Ok(())
+    }
+
+    /// Who spoke for this number first.
+    pub(crate) fn server(&self) -> Option<&Mark> {
+        self.server.as_ref()
+    }
+
+    /// Remembers the end.
+    pub(crate) fn destroy(&mut self, call: &Call) {
+        self.destroyed = Some((call.mark.clone(), call.now));
+    }
+}

@@ -1,0 +1,214 @@
+//! Real machines on this host: overlay disks, a NoCloud seed, QMP and the guest agent.
+//!
+//! A machine is a folder: what it should be (`machine.json`), its disk, its seed, its sockets, its process id. Machines are detached
+//! processes: they outlive the daemon and are found again by their folder. Every change happens under the folder's lock.
+
+mod agent;
+mod folder;
+mod image;
+mod launch;
+mod qmp;
+mod seed;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use leasehold_domain::{Timestamp, server::Power};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::{Call, Error, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result};
+use folder::{Defined, Folder};
+
+/// How machines are accelerated. Said, never guessed: a `/dev/kvm` that opens may still be unusable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accel {
+    /// By the processor.
+    Kvm,
+    /// In software.
+    Tcg,
+}
+
+/// How machines reach the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// QEMU's own user network, with SSH forwarded from a port of the host.
+    User,
+}
+
+/// Settings of a QEMU node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The directory that holds its machines.
+    pub endpoint: PathBuf,
+    /// The directory that holds its images: `NAME.qcow2`, and `NAME.kernel`, `.initrd`, `.append` where the kernel is booted directly.
+    pub images: PathBuf,
+    /// How machines are accelerated.
+    pub accel: Accel,
+    /// How machines reach the network.
+    pub network: Network,
+}
+
+/// This host as a node.
+#[derive(Debug)]
+pub struct Qemu {
+    settings: Settings,
+}
+
+impl Qemu {
+    /// Opens the node; its directory is made at the first write.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    fn folder(&self, vmid: i64) -> Folder {
+        Folder::new(self.settings.endpoint.join(vmid.to_string()))
+    }
+}
+
+#[async_trait]
+impl Hypervisor for Qemu {
+    async fn node_status(&self) -> Result<NodeStatus> {
+        if !self.settings.images.is_dir() {
+            return Err(Error::Permanent(format!("the image directory {} is missing", self.settings.images.display())));
+        }
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(folder::io)?;
+        Ok(NodeStatus { boot_id: boot_id.trim().to_owned(), version: launch::version().await? })
+    }
+
+    async fn list_owned(&self) -> Result<Vec<Owned>> {
+        let Ok(entries) = std::fs::read_dir(&self.settings.endpoint) else { return Ok(Vec::new()) };
+        let mut vmids: Vec<i64> = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+        vmids.sort_unstable();
+        let mut owned = Vec::new();
+        for vmid in vmids {
+            let folder = self.folder(vmid);
+            if let Some(mark) = folder.read()?.owner(&folder) {
+                owned.push(Owned { vmid, mark, power: folder.power() });
+            }
+        }
+        Ok(owned)
+    }
+
+    async fn observe(&self, vmid: i64) -> Result<Observed> {
+        let folder = self.folder(vmid);
+        let record = folder.read()?;
+        if record.owner(&folder).is_none() {
+            return Ok(Observed::Absent);
+        }
+        let defined = record.defined.as_ref();
+        let disk_gb = match defined {
+            Some(d) => image::size_gb(&folder.disk(d.mark.generation)).await?,
+            None => 0,
+        };
+        Ok(Observed::Present(Machine {
+            mark: defined.map(|d| d.mark.clone()),
+            power: folder.power(),
+            disk_gb,
+            mac: defined.map(|d| d.spec.mac.clone()),
+            ssh: defined.map(|d| ([127, 0, 0, 1], d.ssh_port).into()),
+        }))
+    }
+
+    async fn ensure_disk(&self, call: &Call, vmid: i64, image: &str) -> Result<Progress> {
+        let (folder, lock) = self.folder(vmid).admit(call, false)?;
+        let disk = folder.disk(call.mark.generation);
+        if !disk.exists() {
+            image::overlay(&self.settings.images.join(format!("{image}.qcow2")), &disk).await?;
+        }
+        let mut record = folder.read()?;
+        image.clone_into(&mut record.image);
+        folder.write(&lock, &record)?;
+        Ok(Progress::Done)
+    }
+
+    async fn ensure_vm(&self, call: &Call, spec: &MachineSpec) -> Result<Progress> {
+        let (folder, lock) = self.folder(spec.vmid).admit(call, false)?;
+        let mut record = folder.read()?;
+        if record.defined.as_ref().is_some_and(|d| d.mark == call.mark) {
+            return Ok(Progress::Done);
+        }
+        if !folder.disk(call.mark.generation).exists() {
+            return Err(Error::Permanent(format!("the disk of {} is missing", call.mark)));
+        }
+        if folder.power() == Power::On {
+            return Err(Error::Transient("the machine is on; switch it off before its disk is swapped".into()));
+        }
+        let reboots = record.defined.as_ref().map_or(0, |d| d.reboots);
+        record.defined = Some(Defined { mark: call.mark.clone(), spec: spec.clone(), guest: None, ssh_port: launch::free_port()?, reboots });
+        folder.write(&lock, &record)?;
+        folder.drop_other_disks(call.mark.generation)?;
+        Ok(Progress::Done)
+    }
+
+    async fn ensure_config(&self, call: &Call, vmid: i64, guest: &GuestConfig) -> Result<Progress> {
+        let (folder, lock) = self.folder(vmid).admit(call, false)?;
+        let mut record = folder.read()?;
+        let defined = record.defined()?;
+        defined.guest = Some(guest.clone());
+        seed::write(&folder.file("seed.img"), &defined.mark, guest)?;
+        folder.write(&lock, &record)?;
+        Ok(Progress::Done)
+    }
+
+    async fn ensure_disk_size(&self, call: &Call, vmid: i64, disk_gb: i64) -> Result<Progress> {
+        let (folder, _lock) = self.folder(vmid).admit(call, false)?;
+        let disk = folder.disk(call.mark.generation);
+        if image::size_gb(&disk).await? < disk_gb {
+            image::grow(&disk, disk_gb).await?;
+        }
+        Ok(Progress::Done)
+    }
+
+    async fn ensure_power(&self, call: &Call, vmid: i64, power: Power) -> Result<Progress> {
+        let (folder, lock) = self.folder(vmid).admit(call, false)?;
+        match (folder.power(), power) {
+            (Power::Off, Power::On) => {
+                let mut record = folder.read()?;
+                if !launch::port_is_free(record.defined()?.ssh_port) {
+                    record.defined()?.ssh_port = launch::free_port()?;
+                    folder.write(&lock, &record)?;
+                }
+                launch::start(&self.settings, &folder, &record).await?;
+            }
+            (Power::On, Power::Off) => launch::stop(&folder).await?,
+            _ => {}
+        }
+        Ok(Progress::Done)
+    }
+
+    async fn reboot(&self, call: &Call, vmid: i64, seq: i64) -> Result<Progress> {
+        let (folder, lock) = self.folder(vmid).admit(call, false)?;
+        let mut record = folder.read()?;
+        if record.defined()?.reboots < seq {
+            qmp::run(&folder.file("qmp.sock"), "system_reset").await?;
+            record.defined()?.reboots = seq;
+            folder.write(&lock, &record)?;
+        }
+        Ok(Progress::Done)
+    }
+
+    async fn agent_ready(&self, vmid: i64, _now: Timestamp) -> Result<bool> {
+        let folder = self.folder(vmid);
+        Ok(folder.power() == Power::On && agent::is_ready(&folder.file("qga.sock")).await)
+    }
+
+    async fn set_password(&self, call: &Call, vmid: i64, user: &str, password: &SecretString) -> Result<()> {
+        let (folder, _lock) = self.folder(vmid).admit(call, false)?;
+        agent::set_password(&folder.file("qga.sock"), user, password).await
+    }
+
+    async fn poll(&self, _call: &Call, _vmid: i64, handle: &str) -> Result<Progress> {
+        Err(Error::Unknown(format!("this backend starts no tasks, so it knows none called {handle}")))
+    }
+
+    async fn ensure_absent(&self, call: &Call, vmid: i64) -> Result<Progress> {
+        let (folder, lock) = self.folder(vmid).admit(call, true)?;
+        launch::kill(&folder).await?;
+        folder.clear(&lock, call)?;
+        Ok(Progress::Done)
+    }
+}

@@ -1,0 +1,101 @@
+//! The guest agent: one connection and one command at a time, in step by a sync with a number of our own.
+
+use std::{path::Path, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::UnixStream,
+    time::timeout,
+};
+
+use crate::{Error, Result};
+
+/// The longest wait for a guest's answer. Short: a guest that starts does not answer at all.
+const ANSWER: Duration = Duration::from_secs(3);
+/// Where a guest that set itself up says so: the tiny guest by a file, others by cloud-init.
+const READY: &str = "[ -f /run/ready ] || { command -v cloud-init >/dev/null && cloud-init status | grep -q done; }";
+/// Before a message it makes the agent forget half a message; after it, it marks the sync's answer.
+const DELIMITER: u8 = 0xff;
+
+struct Agent(BufReader<UnixStream>);
+
+impl Agent {
+    async fn connect(socket: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(socket).await.map_err(|e| Error::Transient(format!("the agent's socket: {e}")))?;
+        let mut agent = Self(BufReader::new(stream));
+        agent.within(async |a| a.sync().await).await?;
+        Ok(agent)
+    }
+
+    async fn within<T>(&mut self, work: impl AsyncFnOnce(&mut Self) -> std::io::Result<T>) -> Result<T> {
+        match timeout(ANSWER, work(self)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(e)) => Err(Error::Unknown(format!("the agent hung up ({e})"))),
+            Err(_) => Err(Error::Unknown(format!("the agent did not answer within {} s", ANSWER.as_secs()))),
+        }
+    }
+
+    async fn sync(&mut self) -> std::io::Result<()> {
+        let id = std::process::id();
+        let message = json!({ "execute": "guest-sync-delimited", "arguments": { "id": id } });
+        self.0.write_all(&[&[DELIMITER], format!("{message}\n").as_bytes()].concat()).await?;
+        loop {
+            self.0.read_until(DELIMITER, &mut Vec::new()).await?;
+            if self.read().await?["return"] == id {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn read(&mut self) -> std::io::Result<Value> {
+        let mut line = Vec::new();
+        if self.0.read_until(b'\n', &mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(serde_json::from_slice(&line)?)
+    }
+
+    async fn call(&mut self, command: &str, arguments: Value) -> Result<Value> {
+        let message = json!({ "execute": command, "arguments": arguments });
+        let answer = self
+            .within(async |a| {
+                a.0.write_all(format!("{message}\n").as_bytes()).await?;
+                a.read().await
+            })
+            .await?;
+        match answer.get("error") {
+            None => Ok(answer["return"].clone()),
+            Some(error) => Err(Error::Permanent(format!("the guest refuses {command}: {}", error["desc"].as_str().unwrap_or("no reason given")))),
+        }
+    }
+
+    /// Runs a shell line in the guest; whether it ended well.
+    async fn shell(&mut self, line: &str) -> Result<bool> {
+        let started = self.call("guest-exec", json!({ "path": "/bin/sh", "arg": ["-c", line] })).await?;
+        for _ in 0..20 {
+            let status = self.call("guest-exec-status", json!({ "pid": started["pid"] })).await?;
+            if status["exited"] == true {
+                return Ok(status["exitcode"] == 0);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(false)
+    }
+}
+
+/// Whether the agent answers and the guest has set itself up; a guest that does not answer is not ready.
+pub(super) async fn is_ready(socket: &Path) -> bool {
+    match Agent::connect(socket).await {
+        Ok(mut agent) => agent.shell(READY).await.unwrap_or(false),
+        Err(_) => false,
+    }
+}
+
+pub(super) async fn set_password(socket: &Path, user: &str, password: &SecretString) -> Result<()> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let mut agent = Agent::connect(socket).await?;
+    let arguments = json!({ "username": user, "password": STANDARD.encode(password.expose_secret()), "crypted": false });
+    agent.call("guest-set-user-password", arguments).await.map(drop)
+}

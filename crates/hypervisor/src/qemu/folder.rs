@@ -1,0 +1,131 @@
+//! A machine's folder, its record, and the lock under which both change.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use leasehold_domain::{Mark, server::Power};
+use serde::{Deserialize, Serialize};
+
+use crate::{Call, Error, GuestConfig, MachineSpec, Result, fence::Fence};
+
+/// `machine.json`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Record {
+    fence: Fence,
+    pub(super) image: String,
+    pub(super) defined: Option<Defined>,
+}
+
+/// The machine as it was defined.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Defined {
+    pub(super) mark: Mark,
+    pub(super) spec: MachineSpec,
+    pub(super) guest: Option<GuestConfig>,
+    pub(super) ssh_port: u16,
+    pub(super) reboots: i64,
+}
+
+impl Record {
+    /// Whose this is, while a machine or a disk exists.
+    pub(super) fn owner(&self, folder: &Folder) -> Option<Mark> {
+        let disk = || self.fence.server().cloned().filter(|_| folder.disks().next().is_some());
+        self.defined.as_ref().map(|d| d.mark.clone()).or_else(disk)
+    }
+
+    pub(super) fn defined(&mut self) -> Result<&mut Defined> {
+        self.defined.as_mut().ok_or_else(|| Error::Permanent("there is no such machine".into()))
+    }
+}
+
+/// Holds a machine for one change.
+pub(super) struct Lock(#[expect(dead_code, reason = "locked as long as it is open")] File);
+
+/// A machine's folder.
+#[derive(Clone, Debug)]
+pub(super) struct Folder(PathBuf);
+
+#[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
+pub(super) fn io(e: io::Error) -> Error {
+    Error::Transient(format!("the machine's folder: {e}"))
+}
+
+impl Folder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(super) fn disk(&self, generation: i64) -> PathBuf {
+        self.file(&format!("disk-{generation}.qcow2"))
+    }
+
+    fn disks(&self) -> impl Iterator<Item = PathBuf> {
+        let files = fs::read_dir(&self.0).into_iter().flatten().flatten().map(|f| f.path());
+        files.filter(|p| p.extension().is_some_and(|e| e == "qcow2"))
+    }
+
+    /// Takes the lock and passes the fence. A machine that another call holds is busy, not waited for.
+    pub(super) fn admit(self, call: &Call, destroying: bool) -> Result<(Self, Lock)> {
+        fs::create_dir_all(&self.0).map_err(io)?;
+        let file = File::create(self.file("lock")).map_err(io)?;
+        file.try_lock().map_err(|_| Error::Transient("another call holds the machine".into()))?;
+        let lock = Lock(file);
+        let mut record = self.read()?;
+        record.fence.admit(call, destroying)?;
+        self.write(&lock, &record)?;
+        Ok((self, lock))
+    }
+
+    pub(super) fn read(&self) -> Result<Record> {
+        match fs::read_to_string(self.file("machine.json")) {
+            Ok(text) => serde_json::from_str(&text).map_err(|e| Error::Permanent(format!("{}: {e}", self.0.display()))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Record::default()),
+            Err(e) => Err(io(e)),
+        }
+    }
+
+    pub(super) fn write(&self, _: &Lock, record: &Record) -> Result<()> {
+        let text = serde_json::to_string_pretty(record).map_err(|e| Error::Permanent(e.to_string()))?;
+        fs::write(self.file("machine.new"), text).map_err(io)?;
+        fs::rename(self.file("machine.new"), self.file("machine.json")).map_err(io)
+    }
+
+    pub(super) fn drop_other_disks(&self, generation: i64) -> Result<()> {
+        let keep = self.disk(generation);
+        self.disks().filter(|d| *d != keep).try_for_each(fs::remove_file).map_err(io)
+    }
+
+    /// Removes everything but the memory of it.
+    pub(super) fn clear(&self, lock: &Lock, call: &Call) -> Result<()> {
+        let mut record = self.read()?;
+        record.fence.destroy(call);
+        record.defined = None;
+        let kept = |p: &PathBuf| p.file_name().is_some_and(|n| n == "machine.json" || n == "lock");
+        let files = fs::read_dir(&self.0).map_err(io)?.flatten().map(|f| f.path());
+        files.filter(|p| !kept(p)).try_for_each(fs::remove_file).map_err(io)?;
+        self.write(lock, &record)
+    }
+
+    /// The process, if it lives: a reused number belongs to a program that does not name this folder.
+    pub(super) fn pid(&self) -> Option<u32> {
+        let pid = fs::read_to_string(self.file("pid")).ok()?.trim().parse().ok()?;
+        let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let ours = self.file("qmp.sock");
+        String::from_utf8_lossy(&command).contains(&*ours.to_string_lossy()).then_some(pid)
+    }
+
+    pub(super) fn power(&self) -> Power {
+        if self.pid().is_some() { Power::On } else { Power::Off }
+    }
+}

@@ -1,0 +1,143 @@
+//! Machines as processes: started detached, asked to switch off, and ended by number when they do not.
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    time::Duration,
+};
+
+use tokio::process::Command;
+
+use super::{
+    Accel, Network, Settings,
+    folder::{Defined, Folder, Record, io},
+    qmp,
+};
+use crate::{Error, Result};
+
+const QEMU: &str = "qemu-system-x86_64";
+/// How long a guest may take to switch itself off.
+const GRACE: Duration = Duration::from_secs(6);
+const LOOK: Duration = Duration::from_millis(100);
+
+fn missing(e: &std::io::Error) -> Error {
+    Error::Permanent(format!("{QEMU} cannot be run ({e}); install Debian's qemu-system-x86"))
+}
+
+pub(super) async fn version() -> Result<String> {
+    let output = Command::new(QEMU).arg("--version").output().await.map_err(|e| missing(&e))?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+}
+
+pub(super) fn free_port() -> Result<u16> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr()).map(|a| a.port()).map_err(io)
+}
+
+pub(super) fn port_is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// The user network as the guest's first IPv4 address wants it, with SSH forwarded.
+fn network(settings: &Settings, d: &Defined) -> String {
+    let Network::User = settings.network;
+    let guest = d.guest.iter().flat_map(|g| &g.addresses).find_map(|a| Some((a.address.parse::<Ipv4Addr>().ok()?, a)));
+    match guest {
+        Some((ip, a)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(a.prefix)).unwrap_or(0);
+            let net = Ipv4Addr::from(u32::from(ip) & mask);
+            format!("user,id=net0,net={net}/{},host={},hostfwd=tcp:127.0.0.1:{}-{ip}:22", a.prefix, a.gateway, d.ssh_port)
+        }
+        None => "user,id=net0".into(),
+    }
+}
+
+fn direct_kernel(images: &Path, image: &str) -> Vec<String> {
+    let part = |extension: &str| images.join(format!("{image}.{extension}"));
+    let Ok(append) = std::fs::read_to_string(part("append")) else { return Vec::new() };
+    let file = |extension: &str| part(extension).display().to_string();
+    vec!["-kernel".into(), file("kernel"), "-initrd".into(), file("initrd"), "-append".into(), append.trim().to_owned()]
+}
+
+fn arguments(settings: &Settings, folder: &Folder, record: &Record, d: &Defined) -> Vec<String> {
+    let file = |name: &str| folder.file(name).display().to_string();
+    let accel = match settings.accel {
+        Accel::Kvm => "kvm",
+        Accel::Tcg => "tcg,thread=multi",
+    };
+    let pairs = [
+        ("-name", format!("leasehold-{}", d.spec.vmid)),
+        ("-uuid", d.spec.server.to_string()),
+        ("-machine", "q35".into()),
+        ("-accel", accel.into()),
+        ("-cpu", "max".into()),
+        ("-smp", d.spec.vcpu.to_string()),
+        ("-m", d.spec.ram_mb.to_string()),
+        ("-display", "none".into()),
+        ("-serial", format!("file:{}", file("console.log"))),
+        ("-pidfile", file("pid")),
+        ("-qmp", format!("unix:{},server=on,wait=off", file("qmp.sock"))),
+        ("-drive", format!("if=none,id=disk0,file={},format=qcow2", folder.disk(d.mark.generation).display())),
+        ("-device", "virtio-blk-pci,drive=disk0".into()),
+        ("-drive", format!("if=virtio,file={},format=raw,readonly=on", file("seed.img"))),
+        ("-netdev", network(settings, d)),
+        ("-device", format!("virtio-net-pci,netdev=net0,id=nic0,mac={},romfile=", d.spec.mac)),
+        ("-device", "virtio-serial-pci".into()),
+        ("-chardev", format!("socket,id=qga0,path={},server=on,wait=off", file("qga.sock"))),
+        ("-device", "virtserialport,id=qga,chardev=qga0,name=org.qemu.guest_agent.0".into()),
+        ("-device", "virtio-rng-pci".into()),
+    ];
+    let flags = ["-nodefaults", "-daemonize"].map(str::to_owned);
+    pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).chain(flags).chain(direct_kernel(&settings.images, &record.image)).collect()
+}
+
+/// Starts the machine; it lives on when we end.
+pub(super) async fn start(settings: &Settings, folder: &Folder, record: &Record) -> Result<()> {
+    let Some(d) = &record.defined else { return Err(Error::Permanent("there is no such machine".into())) };
+    for left_over in ["pid", "qmp.sock", "qga.sock"] {
+        // From a machine that ended without removing them.
+        let _ = std::fs::remove_file(folder.file(left_over));
+    }
+    let started = Command::new(QEMU)
+        .args(arguments(settings, folder, record, d))
+        .current_dir(folder.path())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .map_err(|e| missing(&e))?;
+    if started.status.success() {
+        return Ok(());
+    }
+    Err(Error::Transient(format!("QEMU did not start: {}", String::from_utf8_lossy(&started.stderr).trim())))
+}
+
+/// Asks the guest to switch off; the plug is pulled when it does not.
+pub(super) async fn stop(folder: &Folder) -> Result<()> {
+    let asked = qmp::run(&folder.file("qmp.sock"), "system_powerdown").await;
+    if asked.is_ok() && ended(folder, GRACE).await {
+        return Ok(());
+    }
+    kill(folder).await
+}
+
+/// Ends the process.
+pub(super) async fn kill(folder: &Folder) -> Result<()> {
+    let Some(pid) = folder.pid() else { return Ok(()) };
+    // QEMU may be gone before it answers; what counts is that it ends.
+    let _ = qmp::run(&folder.file("qmp.sock"), "quit").await;
+    if ended(folder, LOOK * 10).await {
+        return Ok(());
+    }
+    Command::new("kill").args(["-KILL", &pid.to_string()]).status().await.map_err(io)?;
+    if ended(folder, LOOK * 10).await { Ok(()) } else { Err(Error::Transient(format!("process {pid} does not end"))) }
+}
+
+async fn ended(folder: &Folder, within: Duration) -> bool {
+    let looks = (within.as_millis() / LOOK.as_millis()) as u32;
+    for _ in 0..looks {
+        if folder.pid().is_none() {
+            return true;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    folder.pid().is_none()
+}
