@@ -97,42 +97,9 @@ fn a_worker_of_an_old_schema_asks_for_the_migration() {
 /// One QEMU node of this host, and a plan that the small guest fits.
 fn real_catalogue(p: &Program) -> String {
     let images = std::env::var("LEASEHOLD_GUEST").expect("LEASEHOLD_GUEST is not set; real machines are never skipped: run scripts/test");
-    format!(
-        r#"
-region = [{{ id = "here", name = "This host" }}]
-[[node]]
-id = "qemu-1"
-region = "here"
-backend = "qemu"
-endpoint = "{}"
-images = "{images}"
-accel = "tcg"
-network = "user"
-capacity = {{ vcpu = 4, ram_mb = 4096, disk_gb = 50 }}
-[[template]]
-id = "tiny"
-family = "debian"
-label = "Tiny"
-image = "tiny"
-[[pool]]
-id = "here-v4"
-region = "here"
-family = 4
-cidr = "10.66.0.0/24"
-gateway = "10.66.0.1"
-range = "10.66.0.10-10.66.0.20"
-[[product]]
-key = "small"
-name = "Small"
-vcpu = 1
-ram_mb = 512
-disk_gb = 2
-bandwidth_gb = 100
-regions = ["here"]
-prices = {{ EUR = {{ 1m = "5.00" }} }}
-"#,
-        p.path("machines").display()
-    )
+    include_str!("../../config/catalog-qemu.toml")
+        .replace("\"target/guest\"", &format!("\"{images}\""))
+        .replace("\"machines\"", &format!("\"{}\"", p.path("machines").display()))
 }
 
 fn processes(p: &Program) -> usize {

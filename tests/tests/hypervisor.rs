@@ -92,7 +92,7 @@ async fn suite(reopen: impl Fn() -> Arc<dyn Hypervisor>, image: &str, key: &str,
     twice!(hv.ensure_absent(&call(SERVER, 2, 8), VMID));
     assert_eq!(hv.observe(VMID).await.unwrap(), Observed::Absent);
     assert!(hv.list_owned().await.unwrap().is_empty());
-    assert!(matches!(hv.ensure_disk(&call(SERVER, 2, 9), VMID, image).await, Err(Error::Stale(_))));
+    assert!(matches!(hv.ensure_disk(&call(SERVER, 2, 9), VMID, image).await, Err(Error::Destroyed(_))));
 }
 
 #[tokio::test]

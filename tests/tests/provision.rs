@@ -131,6 +131,92 @@ on_both!(a_hold_stops_a_build_before_boot_and_its_end_goes_on(app) {
     assert_eq!(app.server(&server.id).await.status, Status::Running, "the deadline stood still");
 });
 
+on_both!(a_hold_after_the_first_boot_switches_the_machine_off_again(app) {
+    app.import("boot_time = \"60s\"").await;
+    let server = app.order("web").await;
+    app.drain().await;
+    assert!(app.server(&server.id).await.booted);
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    app.until_quiet().await;
+    let held = app.server(&server.id).await;
+    assert_eq!((held.status, held.power.map(|p| p.0)), (Status::Building, Some(leasehold_domain::server::Power::Off)));
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+});
+
+on_both!(a_hold_during_a_reinstall_still_switches_the_old_system_off(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    servers::reinstall(&app.store, &App::operator(), "web", None).await.unwrap();
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    app.until_quiet().await;
+    let held = app.server(&server.id).await;
+    assert_eq!((held.status, held.power.map(|p| p.0)), (Status::Building, Some(leasehold_domain::server::Power::Off)));
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+});
+
+on_both!(no_room_is_understood_also_when_the_clean_up_went_unanswered(app) {
+    app.import("faults = { capacity = 0.5, reply_lost = 0.5 }").await;
+    for n in 0..6 {
+        app.order(&format!("web-{n}")).await;
+    }
+    app.until_quiet().await;
+    let all = app.store.read().await.unwrap().servers(None, None, 100).await.unwrap();
+    assert!(all.iter().all(|s| matches!(s.status, Status::Running | Status::Failed)));
+    app.machines_match().await;
+});
+
+on_both!(many_orders_of_one_account_wait_for_their_turn_without_failing(app) {
+    app.import("faults = { agent_never = 1.0 }").await;
+    app.top_up(&app.account, "300.00").await;
+    for n in 0..40 {
+        app.order(&format!("web-{n}")).await;
+    }
+    app.until_quiet().await;
+    let all = app.store.read().await.unwrap().servers(None, None, 100).await.unwrap();
+    assert!(all.iter().all(|s| s.status == Status::Running), "waiting for a turn is not building");
+});
+
+on_both!(resolving_a_failed_reinstall_keeps_the_paid_machine(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    app.import("boot_time = \"60s\"").await;
+    servers::reinstall(&app.store, &App::operator(), "web", None).await.unwrap();
+    app.drain().await;
+    app.import("faults = { busy = 1.0 }").await;
+    app.advance(Duration::from_hours(1));
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Failed);
+    servers::resolve(&app.store, &App::operator(), "web", "seen", Duration::ZERO).await.unwrap();
+    assert!(app.server(&server.id).await.node_id.is_some());
+    app.import("").await;
+    servers::retry(&app.store, &App::operator(), "web").await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+    app.machines_match().await;
+});
+
+on_both!(a_host_that_restarted_gets_its_machines_started(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let s = app.server(&server.id).await;
+    let node: leasehold_domain::NodeId = s.node_id.clone().unwrap().into();
+    let mut tx = app.store.begin().await.unwrap();
+    let row = tx.node(&node).await.unwrap();
+    tx.exec("update nodes set boot_id = 'before' where id = $1", leasehold_store::args![&node]).await.unwrap();
+    tx.want(Queue::Nodes, node.as_str()).await.unwrap();
+    tx.commit().await.unwrap();
+    let hypervisor = leasehold_hypervisor::connect(&row.backend, &row.settings).unwrap();
+    let call = leasehold_hypervisor::Call { mark: leasehold_domain::Mark { server: s.id.clone(), generation: 1 }, epoch: s.epoch, now: app.now() };
+    hypervisor.ensure_power(&call, s.vmid.unwrap(), leasehold_domain::server::Power::Off).await.unwrap();
+    app.drain().await;
+    let leasehold_hypervisor::Observed::Present(machine) = hypervisor.observe(s.vmid.unwrap()).await.unwrap() else { panic!("gone") };
+    assert_eq!(machine.power, leasehold_domain::server::Power::On);
+});
+
 on_both!(power_reboot_suspend_and_password_follow_what_is_asked(app) {
     let server = app.order("web").await;
     app.until_quiet().await;

@@ -236,13 +236,18 @@ pub fn origins(files: &[PathBuf]) -> Result<Vec<Origin>, Failure> {
     let origin = |key: &String| {
         let (layer, value) = layers.iter().rev().find_map(|l| l.values.iter().find(|(k, _)| k == key).map(|(_, v)| (l, v)))?;
         let value = value.to_string();
-        let value = if key.starts_with("database.") && value.contains('@') { hide_password(&value) } else { value };
+        let value = if key.starts_with("database.") { hide_password(&value) } else { value };
         Some(Origin { key: key.clone(), value, from: layer.name.clone() })
     };
     Ok(keys.into_iter().filter_map(origin).collect())
 }
 
 fn hide_password(url: &str) -> String {
+    let (url, query) = url.split_once('?').map_or((url, None), |(url, query)| (url, Some(query)));
+    if let Some(query) = query {
+        let part = |p: &str| if p.starts_with("password=") { "password=***".to_owned() } else { p.to_owned() };
+        return format!("{}?{}", hide_password(url), query.split('&').map(part).collect::<Vec<_>>().join("&"));
+    }
     let Some((head, host)) = url.rsplit_once('@') else { return url.to_owned() };
     let start = head.find("://").map_or(0, |i| i + 3);
     match head[start..].split_once(':') {
@@ -274,5 +279,6 @@ mod tests {
     #[test]
     fn passwords_are_hidden() {
         assert_eq!(hide_password("postgres://u:p@h/db"), "postgres://u:***@h/db");
+        assert_eq!(hide_password("postgres://h/db?user=u&password=s"), "postgres://h/db?user=u&password=***");
     }
 }

@@ -27,7 +27,9 @@ pub async fn look_at_nodes(store: &Store) -> Result<()> {
 pub async fn resend_mail(store: &Store, actor: &Actor, id: &MailId) -> Result<String> {
     let mut tx = store.begin().await?;
     let new = tx.resend_mail(id).await?;
-    tx.attended("mail_dead", &format!("mail:{id}"), &actor.name).await?;
+    for kind in ["mail_dead", "mail_ambiguous"] {
+        tx.attended(kind, &format!("mail:{id}"), &actor.name).await?;
+    }
     tx.log(actor, "mail.resend", None, None, &format!("{id} as {new}")).await?;
     commit(tx).await?;
     Ok(new)

@@ -156,7 +156,8 @@ pub async fn label(store: &Store, actor: &Actor, id: &str, label: &str) -> Resul
 pub async fn resolve(store: &Store, actor: &Actor, id: &str, reason: &str, quarantine: Duration) -> Result<Server> {
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, id).await?;
-    let over = matches!(s.status, Status::Failed | Status::Terminated) && s.node_id.is_some();
+    let delivered = s.build == BuildKind::Reinstall && s.status != Status::Terminated;
+    let over = matches!(s.status, Status::Failed | Status::Terminated) && !delivered && s.node_id.is_some();
     if over {
         let free_at = tx.now + quarantine;
         tx.resolve_as_gone(&s, free_at).await?;

@@ -163,6 +163,11 @@ impl BuildKind {
         steps.get(at + 1).copied()
     }
 
+    /// Whether the new system has not been switched on yet when `step` is due.
+    pub fn is_before_boot(self, step: Step) -> bool {
+        self.steps().iter().take_while(|s| **s != Step::Boot).any(|s| *s == step)
+    }
+
     /// Whether giving up at `step` leaves the old machine as it was.
     pub const fn keeps_machine_at(self, step: Step) -> bool {
         matches!((self, step), (Self::Reinstall, Step::CreateDisk | Step::PowerOff | Step::SwapDisk))
@@ -240,7 +245,10 @@ pub fn next_step(s: &Facts) -> Option<Step> {
             }
         }
         Status::Pending if s.build == BuildKind::First => clean_up().or(Some(Step::Place)),
-        Status::Pending | Status::Building => s.cursor.filter(|step| !(s.held && *step >= Step::Boot)),
+        Status::Pending | Status::Building => s.cursor.and_then(|step| {
+            let may_go_on = !s.held || s.build.is_before_boot(step);
+            if may_go_on { Some(step) } else { (s.power == Some(Power::On)).then_some(Step::PowerOff) }
+        }),
         Status::Running if s.held || s.goal == Goal::Stopped => Some(Step::PowerOff),
         Status::Running if s.power == Some(Power::Off) => Some(Step::PowerOn),
         Status::Running if s.reboot_due => Some(Step::Reboot),
@@ -257,10 +265,9 @@ pub fn event_of(step: Step, s: &Facts) -> Option<Event> {
     match step {
         Step::Place | Step::CreateDisk if s.status == Status::Pending => Some(Event::BuildStarted),
         Step::Verify => Some(Event::BuildFinished),
-        Step::PowerOn if s.status != Status::Running => Some(Event::PoweredOn),
-        Step::PowerOff if s.status == Status::Building => None,
-        Step::PowerOff if s.held => Some(Event::Held),
-        Step::PowerOff => Some(Event::PoweredOff),
+        Step::PowerOn if matches!(s.status, Status::Stopped | Status::Suspended) => Some(Event::PoweredOn),
+        Step::PowerOff if s.held && matches!(s.status, Status::Running | Status::Stopped) => Some(Event::Held),
+        Step::PowerOff if !s.held && matches!(s.status, Status::Running | Status::Suspended) => Some(Event::PoweredOff),
         Step::Destroy if s.goal == Goal::Terminated && s.status != Status::Terminated => Some(Event::Destroyed),
         _ => None,
     }

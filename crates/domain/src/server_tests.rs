@@ -67,8 +67,12 @@ fn done(step: Step, mut s: Facts) -> Facts {
         Step::ResetPassword => s.password_due = false,
         _ => {}
     }
-    if s.build.steps().contains(&step) && matches!(s.status, Status::Building | Status::Pending) {
+    let due = s.cursor.is_none() || s.cursor == Some(step);
+    if due && s.build.steps().contains(&step) && matches!(s.status, Status::Building | Status::Pending) {
         s.cursor = s.build.after(step);
+    }
+    if step == Step::PowerOff && s.status == Status::Building && s.cursor.is_some_and(|c| !s.build.is_before_boot(c)) {
+        s.cursor = Some(Step::Boot);
     }
     s
 }
@@ -90,6 +94,8 @@ proptest! {
             (Goal::Stopped, _) => matches!(s.status, Status::Stopped | Status::Failed | Status::Terminated),
         };
         prop_assert!(right, "{start:?} came to rest at {s:?}");
+        let on_while_held = s.held && s.status == Status::Building && s.power == Some(Power::On);
+        prop_assert!(!on_while_held, "{start:?} is held and still on at {s:?}");
     }
 
     #[test]

@@ -24,7 +24,10 @@ pub enum Error {
     /// This backend cannot do it.
     #[error("not supported: {0}")]
     Unsupported(String),
-    /// A newer claim has spoken to this machine, or the machine's mark was destroyed: this call comes too late.
+    /// The machine under this number was destroyed; the number is not used again.
+    #[error("gone: {0}")]
+    Destroyed(String),
+    /// A newer claim has spoken to this machine: this call comes too late.
     #[error("too late: {0}")]
     Stale(String),
 }

@@ -23,7 +23,7 @@ impl Fence {
             return Err(Error::Stale(format!("epoch {} has spoken, this call is of epoch {}", self.epoch, call.epoch)));
         }
         if let Some((mark, _)) = self.destroyed.as_ref().filter(|_| !destroying) {
-            return Err(Error::Stale(format!("{mark} was destroyed")));
+            return Err(Error::Destroyed(format!("{mark} was destroyed")));
         }
         if let Some(owner) = self.server.as_ref().filter(|owner| owner.server != call.mark.server) {
             return Err(Error::Conflict(format!("the number belongs to {owner}")));

@@ -4,7 +4,8 @@
 //! - Level-triggered: every `ensure_*` may be repeated with the same arguments and ends in the same state.
 //! - We choose identity (number, mark, network card); a foreign machine under our number is [`Error::Conflict`], never overwritten.
 //! - Every mutating call carries a [`Call`]: the mark, and the epoch of the claim it is made for. A backend refuses an epoch older
-//!   than the newest that it has seen for the machine ([`Error::Stale`]), since a fence in the database does not stop a late call.
+//!   than the newest that it has seen for the machine ([`Error::Stale`]), since a fence in the database does not stop a late call,
+//!   and never makes again what was destroyed under a number ([`Error::Destroyed`]).
 //! - An unreachable node is an error, never [`Observed::Absent`].
 //! - No call takes longer than ten seconds; longer work answers [`Progress::Started`] and is polled.
 

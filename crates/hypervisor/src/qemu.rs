@@ -52,6 +52,9 @@ pub struct Settings {
     pub network: Network,
 }
 
+/// Says that a directory is a node's, and that its volume is there.
+const MARKER: &str = ".leasehold-node";
+
 /// This host as a node.
 #[derive(Debug)]
 pub struct Qemu {
@@ -60,12 +63,33 @@ pub struct Qemu {
 
 impl Qemu {
     /// Opens the node; its directory is made at the first write.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
+        // QEMU runs in the machine's folder, where a relative path would mean another place.
+        for path in [&mut settings.endpoint, &mut settings.images] {
+            *path = std::path::absolute(&*path).unwrap_or_else(|_| path.clone());
+        }
         Self { settings }
     }
 
-    fn folder(&self, vmid: i64) -> Folder {
-        Folder::new(self.settings.endpoint.join(vmid.to_string()))
+    /// Makes the directory where there is none. One without our marker is refused: it may be a mount point whose volume is missing,
+    /// and then every machine would seem to be gone.
+    fn make_endpoint(&self) -> Result<()> {
+        if !self.settings.endpoint.exists() {
+            std::fs::create_dir_all(&self.settings.endpoint).and_then(|()| std::fs::write(self.settings.endpoint.join(MARKER), "")).map_err(folder::io)?;
+        }
+        self.endpoint().map(drop)
+    }
+
+    fn endpoint(&self) -> Result<&std::path::Path> {
+        let endpoint = &self.settings.endpoint;
+        if endpoint.join(MARKER).exists() {
+            return Ok(endpoint);
+        }
+        Err(Error::Transient(format!("{} has no file {MARKER}: is its volume mounted? If it is a new one: touch it there", endpoint.display())))
+    }
+
+    fn folder(&self, vmid: i64) -> Result<Folder> {
+        Ok(Folder::new(self.endpoint()?.join(vmid.to_string())))
     }
 }
 
@@ -75,26 +99,27 @@ impl Hypervisor for Qemu {
         if !self.settings.images.is_dir() {
             return Err(Error::Permanent(format!("the image directory {} is missing", self.settings.images.display())));
         }
+        self.make_endpoint()?;
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(folder::io)?;
         Ok(NodeStatus { boot_id: boot_id.trim().to_owned(), version: launch::version().await? })
     }
 
     async fn list_owned(&self) -> Result<Vec<Owned>> {
-        let Ok(entries) = std::fs::read_dir(&self.settings.endpoint) else { return Ok(Vec::new()) };
+        let entries = std::fs::read_dir(self.endpoint()?).map_err(folder::io)?;
         let mut vmids: Vec<i64> = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
         vmids.sort_unstable();
         let mut owned = Vec::new();
         for vmid in vmids {
-            let folder = self.folder(vmid);
+            let folder = self.folder(vmid)?;
             if let Some(mark) = folder.read()?.owner(&folder) {
-                owned.push(Owned { vmid, mark, power: folder.power() });
+                owned.push(Owned { vmid, mark, power: folder.power()? });
             }
         }
         Ok(owned)
     }
 
     async fn observe(&self, vmid: i64) -> Result<Observed> {
-        let folder = self.folder(vmid);
+        let folder = self.folder(vmid)?;
         let record = folder.read()?;
         if record.owner(&folder).is_none() {
             return Ok(Observed::Absent);
@@ -106,7 +131,7 @@ impl Hypervisor for Qemu {
         };
         Ok(Observed::Present(Machine {
             mark: defined.map(|d| d.mark.clone()),
-            power: folder.power(),
+            power: folder.power()?,
             disk_gb,
             mac: defined.map(|d| d.spec.mac.clone()),
             ssh: defined.map(|d| ([127, 0, 0, 1], d.ssh_port).into()),
@@ -114,27 +139,29 @@ impl Hypervisor for Qemu {
     }
 
     async fn ensure_disk(&self, call: &Call, vmid: i64, image: &str) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid).admit(call, false)?;
+        self.make_endpoint()?;
+        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
         let disk = folder.disk(call.mark.generation);
         if !disk.exists() {
             image::overlay(&self.settings.images.join(format!("{image}.qcow2")), &disk).await?;
         }
         let mut record = folder.read()?;
-        image.clone_into(&mut record.image);
+        record.images.insert(call.mark.generation, image.to_owned());
         folder.write(&lock, &record)?;
         Ok(Progress::Done)
     }
 
     async fn ensure_vm(&self, call: &Call, spec: &MachineSpec) -> Result<Progress> {
-        let (folder, lock) = self.folder(spec.vmid).admit(call, false)?;
+        let (folder, lock) = self.folder(spec.vmid)?.admit(call, false)?;
         let mut record = folder.read()?;
         if record.defined.as_ref().is_some_and(|d| d.mark == call.mark) {
+            folder.drop_other_disks(call.mark.generation)?;
             return Ok(Progress::Done);
         }
         if !folder.disk(call.mark.generation).exists() {
             return Err(Error::Permanent(format!("the disk of {} is missing", call.mark)));
         }
-        if folder.power() == Power::On {
+        if folder.power()? == Power::On {
             return Err(Error::Transient("the machine is on; switch it off before its disk is swapped".into()));
         }
         let reboots = record.defined.as_ref().map_or(0, |d| d.reboots);
@@ -145,17 +172,17 @@ impl Hypervisor for Qemu {
     }
 
     async fn ensure_config(&self, call: &Call, vmid: i64, guest: &GuestConfig) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid).admit(call, false)?;
+        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
         let mut record = folder.read()?;
         let defined = record.defined()?;
         defined.guest = Some(guest.clone());
-        seed::write(&folder.file("seed.img"), &defined.mark, guest)?;
+        seed::write(&folder.file("seed.img"), &defined.mark, &defined.spec.mac, guest)?;
         folder.write(&lock, &record)?;
         Ok(Progress::Done)
     }
 
     async fn ensure_disk_size(&self, call: &Call, vmid: i64, disk_gb: i64) -> Result<Progress> {
-        let (folder, _lock) = self.folder(vmid).admit(call, false)?;
+        let (folder, _lock) = self.folder(vmid)?.admit(call, false)?;
         let disk = folder.disk(call.mark.generation);
         if image::size_gb(&disk).await? < disk_gb {
             image::grow(&disk, disk_gb).await?;
@@ -164,8 +191,8 @@ impl Hypervisor for Qemu {
     }
 
     async fn ensure_power(&self, call: &Call, vmid: i64, power: Power) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid).admit(call, false)?;
-        match (folder.power(), power) {
+        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
+        match (folder.power()?, power) {
             (Power::Off, Power::On) => {
                 let mut record = folder.read()?;
                 if !launch::port_is_free(record.defined()?.ssh_port) {
@@ -181,7 +208,7 @@ impl Hypervisor for Qemu {
     }
 
     async fn reboot(&self, call: &Call, vmid: i64, seq: i64) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid).admit(call, false)?;
+        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
         let mut record = folder.read()?;
         if record.defined()?.reboots < seq {
             qmp::run(&folder.file("qmp.sock"), "system_reset").await?;
@@ -192,12 +219,12 @@ impl Hypervisor for Qemu {
     }
 
     async fn agent_ready(&self, vmid: i64, _now: Timestamp) -> Result<bool> {
-        let folder = self.folder(vmid);
-        Ok(folder.power() == Power::On && agent::is_ready(&folder.file("qga.sock")).await)
+        let folder = self.folder(vmid)?;
+        Ok(folder.power()? == Power::On && agent::is_ready(&folder.file("qga.sock")).await)
     }
 
     async fn set_password(&self, call: &Call, vmid: i64, user: &str, password: &SecretString) -> Result<()> {
-        let (folder, _lock) = self.folder(vmid).admit(call, false)?;
+        let (folder, _lock) = self.folder(vmid)?.admit(call, false)?;
         agent::set_password(&folder.file("qga.sock"), user, password).await
     }
 
@@ -206,7 +233,7 @@ impl Hypervisor for Qemu {
     }
 
     async fn ensure_absent(&self, call: &Call, vmid: i64) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid).admit(call, true)?;
+        let (folder, lock) = self.folder(vmid)?.admit(call, true)?;
         launch::kill(&folder).await?;
         folder.clear(&lock, call)?;
         Ok(Progress::Done)

@@ -11,7 +11,7 @@ use lettre::{
     },
 };
 use secrecy::SecretString;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{Rendered, smtp::Smtp};
 
@@ -74,6 +74,7 @@ enum Transport {
 /// The way out.
 pub struct Outbox {
     sender: Sender,
+    turn: Mutex<()>,
     transport: Transport,
 }
 
@@ -104,7 +105,12 @@ impl Outbox {
         } else {
             Transport::Smtp(Box::new(Mutex::new(Smtp::parse(transport, password)?)))
         };
-        Ok(Self { sender, transport })
+        Ok(Self { sender, turn: Mutex::new(()), transport })
+    }
+
+    /// Waits until the transport is free; whoever writes down that a message goes out holds its turn first.
+    pub async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     fn message(&self, parcel: &Parcel) -> Result<Message, String> {

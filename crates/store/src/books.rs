@@ -189,6 +189,9 @@ impl Books<'_> {
     pub async fn deliver(&mut self, server: &ServerId, generation: i64) -> Result<Charge> {
         let mut lease = self.lease(server).await?;
         let hold = self.pending(&order_reference(server, generation)).await?;
+        if hold.is_none() && lease.price.minor > 0 {
+            return Err(StoreError::Broken(format!("the price of server {server} was never set aside")));
+        }
         let now = self.tx.now;
         let charge = books::deliver(&mut self.wallet, &mut lease, hold.as_ref(), now)?;
         self.resolve(hold.as_ref(), TransferState::Posted).await?;

@@ -78,8 +78,9 @@ fn sqlite_options(path: &str) -> SqliteConnectOptions {
 
 /// The address without its password, for messages.
 fn without_password(url: &str) -> String {
+    let url = url.split('?').next().unwrap_or_default();
     let Some((head, tail)) = url.split_once("://") else { return url.to_owned() };
-    let Some((login, host)) = tail.split_once('@') else { return url.to_owned() };
+    let Some((login, host)) = tail.rsplit_once('@') else { return url.to_owned() };
     format!("{head}://{}@{host}", login.split(':').next().unwrap_or_default())
 }
 

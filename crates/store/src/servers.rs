@@ -261,6 +261,15 @@ impl Tx {
         self.want(Queue::Servers, server.as_str()).await
     }
 
+    /// A running server whose machine was found off after its host was restarted; one that a worker holds is left to that worker.
+    pub async fn found_off(&mut self, server: &ServerId) -> Result<()> {
+        let sql = "update servers set power = 'off' where id = $1 and status = 'running' and claimed_by is null";
+        match self.exec(sql, args![server]).await? {
+            0 => Ok(()),
+            _ => self.want(Queue::Servers, server.as_str()).await,
+        }
+    }
+
     /// Asks for a restart.
     pub async fn ask_reboot(&mut self, server: &ServerId) -> Result<()> {
         self.exec_one("update servers set reboot_asked = reboot_asked + 1 where id = $1", args![server]).await?;
@@ -300,7 +309,7 @@ impl Tx {
     /// the worker's claim is fenced off, room is given back at once, the addresses rest until `addresses_free_at`.
     pub async fn resolve_as_gone(&mut self, s: &Server, addresses_free_at: Timestamp) -> Result<()> {
         let sql = "update servers set epoch = epoch + 1, claimed_by = null, claimed_until = null, node_id = null, vmid = null, mac = null, installed = null, \
-                   power = null, absent_at = null, endpoint = null where id = $1 and status in ('failed', 'terminated') and epoch = $2";
+                   power = null, absent_at = null, endpoint = null where id = $1 and (status = 'terminated' or (status = 'failed' and build = 'first')) and epoch = $2";
         self.fenced(sql, args![&s.id, s.epoch], s.id.as_str(), s.epoch).await?;
         self.release_addresses(&s.id, addresses_free_at).await?;
         self.unreserve(s).await?;

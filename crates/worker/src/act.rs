@@ -49,10 +49,13 @@ type Asked = std::result::Result<Acted, Error>;
 
 pub(crate) async fn act(w: &Worker, task: &Task) -> Result<Acted> {
     let s = &task.server;
-    let Some((node_id, vmid)) = s.place() else { return Ok(Acted::done()) };
+    let Some((node_id, vmid)) = s.place() else {
+        let needs_none = matches!(task.step, Step::Place | Step::Destroy | Step::Release);
+        return Ok(if needs_none { Acted::done() } else { Acted::new(Outcome::Failed("it has no place on any node".into())) });
+    };
     let node = w.store.read().await?.node(&node_id).await?;
     if node.state == NodeState::Offline {
-        return Ok(Acted::new(Outcome::Retry(format!("node {node_id} is offline"))));
+        return Ok(Acted { unsure: task.opened.unsure, ..Acted::new(Outcome::Retry(format!("node {node_id} is offline"))) });
     }
     let context = Context { w, task, vmid, call: Call { mark: mark_of(task), epoch: s.epoch, now: w.store.clock().now() } };
     let asked = match w.fleet.node(&node) {
@@ -64,7 +67,7 @@ pub(crate) async fn act(w: &Worker, task: &Task) -> Result<Acted> {
     };
     match asked {
         Ok(acted) => Ok(acted),
-        Err(Error::Stale(_)) => Err(StoreError::Lost { id: s.id.to_string(), epoch: s.epoch }),
+        Err(Error::Stale(_)) if w.store.read().await?.server(&s.id).await?.epoch != s.epoch => Err(StoreError::Lost { id: s.id.to_string(), epoch: s.epoch }),
         Err(Error::Transient(why)) => Ok(Acted { unsure: task.opened.unsure, ..Acted::new(Outcome::Retry(why)) }),
         Err(error @ Error::Unknown(_)) => Ok(Acted { unsure: true, ..Acted::new(Outcome::Unknown(error.to_string())) }),
         Err(error) => Ok(Acted { unsure: task.opened.unsure, ..Acted::new(Outcome::Failed(error.to_string())) }),
@@ -173,6 +176,8 @@ impl Context<'_> {
                 hv.ensure_absent(&self.call, self.vmid).await?;
                 Ok(Acted { no_room: true, ..Acted::new(Outcome::Failed(why)) })
             }
+            // It was cleared before, and the answer was lost.
+            Err(Error::Destroyed(why)) if s.build == BuildKind::First => Ok(Acted { no_room: true, ..Acted::new(Outcome::Failed(why)) }),
             other => self.progress(other),
         }
     }

@@ -85,6 +85,7 @@ async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
     let vmid = tx.reserve(s, node).await?;
     let [a, b, c] = tx.dice().bytes();
     (s.node_id, s.vmid, s.mac) = (Some(node.0.clone()), Some(vmid), Some(format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")));
+    s.deadline_at = Some(When(tx.now + w.limits.deadline));
     (s.booted, s.absent_at, s.installed, s.power, s.agent, s.endpoint) = (false, None, None, None, None, None);
     Ok(Outcome::Done)
 }
@@ -110,6 +111,9 @@ pub(crate) async fn advance(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task
     }
     if step.in_build(s.build) && s.facts().cursor.or(Some(Step::Place)) == Some(step) {
         s.cursor = s.build.after(step).map(Text);
+    } else if step == Step::PowerOff && s.status == Status::Building {
+        // Held after its first boot: once the hold is lifted it boots again.
+        s.cursor = Some(Text(Step::Boot));
     }
     match event_of(step, &s.facts()) {
         Some(event) => happened(w, tx, s, event).await,
@@ -118,7 +122,7 @@ pub(crate) async fn advance(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task
 }
 
 /// What a finished step tells of the machine.
-async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, acted: &Acted) -> Result<()> {
+pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, acted: &Acted) -> Result<()> {
     match task.step {
         Step::Define | Step::SwapDisk => {
             (s.installed, s.template_id) = (Some(s.generation), s.build_template_id.clone());

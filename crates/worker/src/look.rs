@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use leasehold_domain::{NodeId, server::Status};
+use leasehold_domain::{
+    NodeId,
+    server::{Power, Status},
+};
 use leasehold_hypervisor::{Call, Error, NodeStatus, Owned};
 use leasehold_store::{
     Result, StoreError, Tx, crash,
@@ -34,8 +37,11 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
     let rest = match seen {
         Ok((status, owned)) => {
             tx.node_seen(&node, &status.boot_id).await?;
+            if node.boot_id.as_ref().is_some_and(|before| *before != status.boot_id) {
+                start_again(&mut tx, &node, &owned).await?;
+            }
             tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;
-            let orphans = compare(w, &mut tx, &node, &owned).await?;
+            let orphans = compare(&mut tx, &node, &owned).await?;
             tx.commit().await?;
             remove(w, &node, orphans).await;
             Rest::until(Some(next_at), node.wants)
@@ -61,8 +67,18 @@ async fn look(w: &Worker, node: &Node) -> std::result::Result<(NodeStatus, Vec<O
     timeout(CALL, look).await.unwrap_or_else(|_| Err(Error::Transient(format!("no answer within {} s", CALL.as_secs()))))
 }
 
+/// The host was restarted: what should run and is off is started by its own next step.
+async fn start_again(tx: &mut Tx, node: &Node, owned: &[Owned]) -> Result<()> {
+    for p in tx.placed_on(&node.id).await?.iter().filter(|p| p.status == Status::Running) {
+        if owned.iter().any(|m| m.vmid == p.vmid && m.power == Power::Off) {
+            tx.found_off(&p.id).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Notes what does not fit; answers the machines that may be removed: the records know them as over, seen twice.
-async fn compare(w: &Worker, tx: &mut Tx, node: &Node, owned: &[Owned]) -> Result<Vec<(Owned, i64)>> {
+async fn compare(tx: &mut Tx, node: &Node, owned: &[Owned]) -> Result<Vec<(Owned, i64)>> {
     let placed = tx.placed_on(&node.id).await?;
     let mut removable = Vec::new();
     for machine in owned {
@@ -72,7 +88,7 @@ async fn compare(w: &Worker, tx: &mut Tx, node: &Node, owned: &[Owned]) -> Resul
         let (subject, mark) = (format!("machine {}", machine.vmid), machine.mark.to_string());
         let first_seen = tx.drift_seen(&node.id, &subject, "orphan", Some(&mark)).await?;
         let over = tx.mark_is_over(&machine.mark, &node.id).await?;
-        if over && tx.now.since(first_seen) >= ORPHAN_AGE.min(w.limits.look_every) {
+        if over && tx.now.since(first_seen) >= ORPHAN_AGE {
             let epoch = tx.server(&machine.mark.server).await?.epoch;
             removable.push((machine.clone(), epoch));
         } else if !over {
@@ -95,7 +111,7 @@ async fn remove(w: &Worker, node: &Node, orphans: Vec<(Owned, i64)>) {
     let Ok(hypervisor) = w.fleet.node(node) else { return };
     for (machine, epoch) in orphans {
         let call = Call { mark: machine.mark.clone(), epoch, now: w.store.clock().now() };
-        let removed = hypervisor.ensure_absent(&call, machine.vmid).await;
+        let removed = timeout(CALL, hypervisor.ensure_absent(&call, machine.vmid)).await;
         tracing::warn!(node = %node.id, vmid = machine.vmid, mark = %machine.mark, ?removed, "removing a machine whose server is over");
     }
 }

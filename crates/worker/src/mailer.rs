@@ -1,5 +1,7 @@
 //! One mail: intent, hand-over, outcome. A lost answer is never followed by a second message.
 
+use std::time::Duration;
+
 use leasehold_domain::{
     notice::{MailState, NoticeKind},
     server::Status,
@@ -9,7 +11,13 @@ use leasehold_store::{Result, Tx, crash, mails::Mail, work::Claim};
 
 use crate::{Worker, run::Rest};
 
+/// How often, and after which wait, an outcome is written once more while the database is away.
+const RECORDS: u32 = 10;
+const AGAIN: Duration = Duration::from_secs(2);
+
 pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
+    // A mail that only waits for its turn is not on its way: cut off now, it is simply sent later.
+    let _turn = w.post.outbox.turn().await;
     crash::point("mail.before_intent").await;
     let mut tx = w.store.begin().await?;
     let mut mail = tx.claimed_mail(&claim.id, claim.epoch).await?;
@@ -26,6 +34,9 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
     };
     if let Some((state, why)) = over {
         tx.mail_done(&mail, state, Some(why)).await?;
+        if state == MailState::Ambiguous {
+            tell_ambiguous(&mut tx, &mail, why).await?;
+        }
         tx.commit().await?;
         return Ok(rest);
     }
@@ -35,7 +46,7 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
     crash::point("mail.intent_committed").await;
     let sent = hand_over(w, &mail).await;
     crash::point("mail.answered").await;
-    let next_at = record(w, &mail, &sent).await?;
+    let next_at = record_through_outages(w, &mail, &sent).await?;
     crash::point("mail.outcome_committed").await;
     let error = match sent {
         Sent::Retry(why) => Some(why),
@@ -67,13 +78,35 @@ async fn hand_over(w: &Worker, mail: &Mail) -> Sent {
     }
 }
 
+/// What the mail server said must not be lost to a short outage of the database: then nobody would know it any more.
+async fn record_through_outages(w: &Worker, mail: &Mail, sent: &Sent) -> Result<Option<leasehold_domain::Timestamp>> {
+    for _ in 0..RECORDS {
+        match record(w, mail, sent).await {
+            Err(error) if error.is_outage() => tokio::time::sleep(AGAIN).await,
+            recorded => return recorded,
+        }
+    }
+    record(w, mail, sent).await
+}
+
+async fn tell_ambiguous(tx: &mut Tx, mail: &Mail, why: &str) -> Result<()> {
+    let detail = format!(
+        "{} may or may not have been delivered: {why}; if it matters, ask the mail server for {}, or: leasehold mail resend {}",
+        mail.kind, mail.message_id, mail.id
+    );
+    tx.attend("mail_ambiguous", &format!("mail:{}", mail.id), &detail).await
+}
+
 async fn record(w: &Worker, mail: &Mail, sent: &Sent) -> Result<Option<leasehold_domain::Timestamp>> {
     let mut tx = w.store.begin().await?;
     let now = tx.now;
     let mut next_at = None;
     match sent {
         Sent::Accepted => tx.mail_done(mail, MailState::Sent, None).await?,
-        Sent::Ambiguous(why) => tx.mail_done(mail, MailState::Ambiguous, Some(why)).await?,
+        Sent::Ambiguous(why) => {
+            tx.mail_done(mail, MailState::Ambiguous, Some(why)).await?;
+            tell_ambiguous(&mut tx, mail, why).await?;
+        }
         Sent::Retry(why) if now.since(mail.created_at) < w.limits.mail_for => {
             tx.mail_retry(mail, why).await?;
             next_at = Some(now + w.limits.backoff.wait(mail.attempt, tx.dice()));

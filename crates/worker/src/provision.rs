@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use leasehold_domain::{
     ServerId, Timestamp,
-    server::{Outcome, Status, Step, Verdict, judge, next_step},
+    server::{BuildKind, Outcome, Status, Step, Verdict, judge, next_step},
 };
 use leasehold_store::{Result, Tx, When, crash, servers::Server, steps::Opened, work::Claim};
 use secrecy::SecretString;
@@ -79,6 +79,8 @@ async fn decide(w: &Worker, tx: &mut Tx, s: &mut Server, go_on: bool) -> Result<
     if opened.fresh {
         (s.attempt, s.step_since, s.handle) = (0, None, None);
     }
+    // From the intent on it may be on the net, whatever becomes of the answer.
+    s.booted |= matches!(step, Step::Boot | Step::PowerOn);
     let password = match step {
         Step::SetCredentials | Step::ResetPassword => Some(advance::proposed_password(tx, &s.id).await?),
         _ => None,
@@ -86,10 +88,11 @@ async fn decide(w: &Worker, tx: &mut Tx, s: &mut Server, go_on: bool) -> Result<
     Ok(Next::Do(Box::new(Task { server: s.clone(), step, opened, password })))
 }
 
-/// The deadline runs from the first claim of a build and stands still while a hold stops it.
+/// The deadline runs from the placement of a build (waiting for a turn is not building) and stands still while a hold stops it.
 fn hold_the_deadline(w: &Worker, s: &mut Server, now: Timestamp) {
     let building = matches!(s.status, Status::Pending | Status::Building);
-    if building && s.deadline_at.is_none() {
+    let placed = s.status == Status::Building || s.build == BuildKind::Reinstall;
+    if building && placed && s.deadline_at.is_none() {
         s.deadline_at = Some(When(now + w.limits.deadline));
     }
     match (s.held && building, s.held_at) {
@@ -119,7 +122,17 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
         deadline: s.deadline_at.map(|at| at.0).filter(|_| building),
     };
     let wait = w.limits.backoff.wait(limits.attempt, tx.dice());
-    let rest = match judge(outcome, limits, now) {
+    let overtaken = s.generation != task.server.generation;
+    let verdict = if overtaken { Verdict::Advance } else { judge(outcome.clone(), limits, now) };
+    let rest = match verdict {
+        Verdict::Advance if overtaken => {
+            // Another build was asked for meanwhile: what was found is kept, what it would have meant is not.
+            tx.close_step(&s.id, task.opened.no, word, acted.note.as_deref()).await?;
+            if outcome == Outcome::Done {
+                advance::found(w, &mut tx, &mut s, &task, &acted).await?;
+            }
+            None
+        }
         Verdict::Advance => {
             tx.close_step(&s.id, task.opened.no, word, acted.note.as_deref()).await?;
             advance::advance(w, &mut tx, &mut s, &task, acted).await?;
@@ -154,6 +167,8 @@ fn word_of(outcome: &Outcome, acted: &Acted) -> &'static str {
         Outcome::Done if acted.found_done => "found done",
         Outcome::Done => "done",
         Outcome::Wait(_) => "waiting",
+        // Still not known: whoever comes next must look, too.
+        Outcome::Retry(_) if acted.unsure => "unknown",
         Outcome::Retry(_) => "retry",
         Outcome::Unknown(_) => "unknown",
         Outcome::Failed(_) => "failed",

@@ -88,7 +88,9 @@ impl Shared {
             };
             let full = claims.len() == free;
             for claim in claims {
-                self.held().insert(claim.id.clone(), (claim.epoch, self.stopping.child_token()));
+                let replaced = self.held().insert(claim.id.clone(), (claim.epoch, self.stopping.child_token()));
+                // An older claim of ours on the same row ran out while its run goes on.
+                replaced.into_iter().for_each(|(_, stop)| stop.cancel());
                 if tasks.send(claim).await.is_err() {
                     return self.settings.poll;
                 }
@@ -155,7 +157,11 @@ impl Shared {
                 }
             };
             for (s, told) in group.drain(..) {
-                self.held().remove(&s.id);
+                let mut held = self.held();
+                if held.get(&s.id).is_some_and(|(epoch, _)| *epoch == s.epoch) {
+                    held.remove(&s.id);
+                }
+                drop(held);
                 // The run may be gone already; then nobody waits for the answer.
                 let _ = told.send(done.contains(&s.id));
             }

@@ -33,9 +33,23 @@ pub(super) async fn run(c: &Context, command: ClockCommand) -> Result<(), Failur
             }
             let by = parse_duration(&by).map_err(|e| Failure::Usage(e.to_string()))?;
             app.check().await?;
+            only_a_trial(&app).await?;
             let now = app.store.advance_clock(by).await?;
             show(c.json(), &json!({ "now": now }), || println!("{}", now.human()));
         }
     }
     Ok(())
+}
+
+/// A trial must not reach real machines or real people.
+async fn only_a_trial(app: &crate::app::App) -> Result<(), Failure> {
+    let transport = &app.config.mail.transport;
+    let local = !transport.starts_with("smtp") || ["//127.0.0.1", "//localhost", "@127.0.0.1", "@localhost"].iter().any(|host| transport.contains(host));
+    if !local {
+        return Err(Failure::Refused("simulated time is not moved while mail goes to a real server; set mail.transport = \"stdout\"".into()));
+    }
+    match app.store.read().await?.nodes().await?.iter().find(|n| !n.hidden && n.backend != "simulated") {
+        Some(node) => Err(Failure::Refused(format!("simulated time is not moved while node {} builds real machines", node.id))),
+        None => Ok(()),
+    }
 }

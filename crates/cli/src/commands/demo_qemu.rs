@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use leasehold_commands::{accounts, servers};
@@ -18,6 +19,9 @@ use crate::exit::Failure;
 const IMAGES: &str = "target/guest";
 
 /// One QEMU node, and a plan that the small guest fits.
+const CATALOG: &str = include_str!("../../../../config/catalog-qemu.toml");
+
+/// That catalogue, with its folders in their places.
 pub(super) fn catalog(dir: &Path) -> Result<String, Failure> {
     let images = std::env::var_os("LEASEHOLD_GUEST").map_or_else(|| PathBuf::from(IMAGES), PathBuf::from);
     if !images.join("tiny.qcow2").exists() {
@@ -27,43 +31,7 @@ pub(super) fn catalog(dir: &Path) -> Result<String, Failure> {
         )));
     }
     let (images, machines) = (images.canonicalize()?, dir.join("machines"));
-    Ok(format!(
-        r#"
-region = [{{ id = "here", name = "This host" }}]
-[[node]]
-id = "qemu-1"
-region = "here"
-backend = "qemu"
-endpoint = "{}"
-images = "{}"
-accel = "tcg"
-network = "user"
-capacity = {{ vcpu = 4, ram_mb = 4096, disk_gb = 50 }}
-[[template]]
-id = "tiny"
-family = "debian"
-label = "Tiny (Debian 12 packages)"
-image = "tiny"
-[[pool]]
-id = "here-v4"
-region = "here"
-family = 4
-cidr = "10.66.0.0/24"
-gateway = "10.66.0.1"
-range = "10.66.0.10-10.66.0.20"
-[[product]]
-key = "small"
-name = "Small"
-vcpu = 1
-ram_mb = 512
-disk_gb = 3
-bandwidth_gb = 100
-regions = ["here"]
-prices = {{ EUR = {{ 1m = "5.00" }} }}
-"#,
-        machines.display(),
-        images.display()
-    ))
+    Ok(CATALOG.replace("\"target/guest\"", &format!("\"{}\"", images.display())).replace("\"machines\"", &format!("\"{}\"", machines.display())))
 }
 
 fn key_pair(dir: &Path) -> Result<(PathBuf, String), Failure> {
@@ -82,12 +50,20 @@ pub(super) async fn walk(tour: &Tour, dir: &Path) -> Result<(), Failure> {
     accounts::add_ssh_key(store, actor, &tour.account, "ada", &public).await?;
     say("\nAda adds her SSH key and orders a server. A real machine is built, in software emulation: this takes a while.");
     let server = tour.order("web", "tiny").await?;
-    let server = follow(store, &server.id, say).await?;
-    let ended = signed_in_and_gone(tour, &server.id.to_string(), server.status, &private).await;
+    let used = async {
+        let server = follow(store, &server.id, say).await?;
+        signed_in_and_gone(tour, server.id.as_str(), server.status, &private).await
+    };
+    let ended = tokio::select! {
+        ended = used => ended,
+        _ = tokio::signal::ctrl_c() => Err(Failure::Failed("interrupted; the machine was removed".into())),
+    };
     if ended.is_err() {
         // Whatever went wrong, no machine is left running on this host.
         servers::terminate(store, actor, server.id.as_str()).await?;
-        follow(store, &server.id, |_| ()).await?;
+        while store.read().await?.server(&server.id).await?.absent_at.is_none() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
     ended?;
     tour.mails(dir, 3).await?;

@@ -55,7 +55,10 @@ pub(super) async fn run(c: &Context, command: &Secrets) -> Result<(), Failure> {
 /// Written for its owner only, never over another file.
 fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
     let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    let mut open = open.map_err(|e| Failure::Refused(format!("{}: {e}; an existing key file is never overwritten", file.display())))?;
+    let mut open = open.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::Refused(format!("{} exists; a key file is never overwritten", file.display())),
+        _ => Failure::Failed(format!("{}: {e}", file.display())),
+    })?;
     open.write_all(text.as_bytes())?;
     Ok(open.sync_all()?)
 }

@@ -57,7 +57,7 @@ pub(super) async fn run(c: &Context, o: OrderArgs) -> Result<(), Failure> {
         show(c.json(), &value(&server), || println!("{} ({}) is ordered; follow it with: leasehold server watch {}", server.label, server.id, server.id));
         return Ok(());
     }
-    let rested = server_show::follow(&app.store, &server.id, crate::output::progress).await?;
+    let rested = server_show::follow_daemon(&app.store, &server.id).await?;
     show(c.json(), &value(&rested), || println!("{} is {}", rested.label, rested.status));
     match rested.status {
         Status::Running => Ok(()),

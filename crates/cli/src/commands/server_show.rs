@@ -98,10 +98,28 @@ pub(crate) async fn follow(store: &Store, id: &ServerId, show_step: fn(&str)) ->
     }
 }
 
+/// How long a daemon may take to show up.
+const DAEMON: Duration = Duration::from_secs(5);
+
+/// As [`follow`], where a daemon must do the work: without one, following would never end.
+pub(super) async fn follow_daemon(store: &Store, id: &ServerId) -> Result<Server, Failure> {
+    let alive = async {
+        while store.read().await?.processes().await?.is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok::<(), Failure>(())
+    };
+    match tokio::time::timeout(DAEMON, alive).await {
+        Ok(found) => found?,
+        Err(_) => return Err(Failure::TryAgain(format!("no daemon is running, so nothing happens to {id} yet; start one with: leasehold serve"))),
+    }
+    follow(store, id, progress).await
+}
+
 pub(super) async fn watch(c: &Context, server: &str) -> Result<(), Failure> {
     let app = c.app().await?;
     let s = app.store.read().await?.find_server(server).await?;
-    let rested = follow(&app.store, &s.id, progress).await?;
+    let rested = follow_daemon(&app.store, &s.id).await?;
     show(c.json(), &value(&rested), || println!("{} is {}", rested.label, rested.status));
     Ok(())
 }

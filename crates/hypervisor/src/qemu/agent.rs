@@ -1,6 +1,10 @@
 //! The guest agent: one connection and one command at a time, in step by a sync with a number of our own.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Duration,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -38,7 +42,9 @@ impl Agent {
     }
 
     async fn sync(&mut self) -> std::io::Result<()> {
-        let id = std::process::id();
+        // Unlike every sync before it, so that a late answer is not taken for ours.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let id = u64::from(std::process::id()) << 32 | u64::from(COUNT.fetch_add(1, Relaxed));
         let message = json!({ "execute": "guest-sync-delimited", "arguments": { "id": id } });
         self.0.write_all(&[&[DELIMITER], format!("{message}\n").as_bytes()].concat()).await?;
         loop {
@@ -87,10 +93,8 @@ impl Agent {
 
 /// Whether the agent answers and the guest has set itself up; a guest that does not answer is not ready.
 pub(super) async fn is_ready(socket: &Path) -> bool {
-    match Agent::connect(socket).await {
-        Ok(mut agent) => agent.shell(READY).await.unwrap_or(false),
-        Err(_) => false,
-    }
+    let asked = async { Agent::connect(socket).await?.shell(READY).await };
+    matches!(timeout(ANSWER * 2, asked).await, Ok(Ok(true)))
 }
 
 pub(super) async fn set_password(socket: &Path, user: &str, password: &SecretString) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A machine's folder, its record, and the lock under which both change.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -15,7 +16,8 @@ use crate::{Call, Error, GuestConfig, MachineSpec, Result, fence::Fence};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Record {
     fence: Fence,
-    pub(super) image: String,
+    /// The image of each generation's disk.
+    pub(super) images: BTreeMap<i64, String>,
     pub(super) defined: Option<Defined>,
 }
 
@@ -40,6 +42,9 @@ impl Record {
         self.defined.as_mut().ok_or_else(|| Error::Permanent("there is no such machine".into()))
     }
 }
+
+/// What reading about a process says that has just ended.
+const ESRCH: i32 = 3;
 
 /// Holds a machine for one change.
 pub(super) struct Lock(#[expect(dead_code, reason = "locked as long as it is open")] File);
@@ -118,14 +123,19 @@ impl Folder {
     }
 
     /// The process, if it lives: a reused number belongs to a program that does not name this folder.
-    pub(super) fn pid(&self) -> Option<u32> {
-        let pid = fs::read_to_string(self.file("pid")).ok()?.trim().parse().ok()?;
-        let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let ours = self.file("qmp.sock");
-        String::from_utf8_lossy(&command).contains(&*ours.to_string_lossy()).then_some(pid)
+    pub(super) fn pid(&self) -> Result<Option<u32>> {
+        let there = |read: io::Result<Vec<u8>>| match read {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound) || e.raw_os_error() == Some(ESRCH) => Ok(None),
+            // Not known is not "off".
+            Err(e) => Err(io(e)),
+        };
+        let Some(pid) = there(fs::read(self.file("pid")))?.and_then(|text| text.trim().parse().ok()) else { return Ok(None) };
+        let command = there(fs::read(format!("/proc/{pid}/cmdline")))?.unwrap_or_default();
+        Ok(command.contains(&*self.file("qmp.sock").to_string_lossy()).then_some(pid))
     }
 
-    pub(super) fn power(&self) -> Power {
-        if self.pid().is_some() { Power::On } else { Power::Off }
+    pub(super) fn power(&self) -> Result<Power> {
+        Ok(if self.pid()?.is_some() { Power::On } else { Power::Off })
     }
 }

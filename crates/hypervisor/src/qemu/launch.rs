@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 const QEMU: &str = "qemu-system-x86_64";
 /// How long a guest may take to switch itself off.
-const GRACE: Duration = Duration::from_secs(6);
+const GRACE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 
 fn missing(e: &std::io::Error) -> Error {
@@ -87,7 +87,12 @@ fn arguments(settings: &Settings, folder: &Folder, record: &Record, d: &Defined)
         ("-device", "virtio-rng-pci".into()),
     ];
     let flags = ["-nodefaults", "-daemonize"].map(str::to_owned);
-    pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).chain(flags).chain(direct_kernel(&settings.images, &record.image)).collect()
+    pairs
+        .into_iter()
+        .flat_map(|(flag, value)| [flag.to_owned(), value])
+        .chain(flags)
+        .chain(direct_kernel(&settings.images, record.images.get(&d.mark.generation).map_or("", String::as_str)))
+        .collect()
 }
 
 /// Starts the machine; it lives on when we end.
@@ -113,31 +118,26 @@ pub(super) async fn start(settings: &Settings, folder: &Folder, record: &Record)
 /// Asks the guest to switch off; the plug is pulled when it does not.
 pub(super) async fn stop(folder: &Folder) -> Result<()> {
     let asked = qmp::run(&folder.file("qmp.sock"), "system_powerdown").await;
-    if asked.is_ok() && ended(folder, GRACE).await {
+    if asked.is_ok() && ended(folder, GRACE).await? {
         return Ok(());
     }
     kill(folder).await
 }
 
-/// Ends the process.
+/// Ends the process at once: whoever does not switch off when asked, or is to be destroyed.
 pub(super) async fn kill(folder: &Folder) -> Result<()> {
-    let Some(pid) = folder.pid() else { return Ok(()) };
-    // QEMU may be gone before it answers; what counts is that it ends.
-    let _ = qmp::run(&folder.file("qmp.sock"), "quit").await;
-    if ended(folder, LOOK * 10).await {
-        return Ok(());
-    }
+    let Some(pid) = folder.pid()? else { return Ok(()) };
     Command::new("kill").args(["-KILL", &pid.to_string()]).status().await.map_err(io)?;
-    if ended(folder, LOOK * 10).await { Ok(()) } else { Err(Error::Transient(format!("process {pid} does not end"))) }
+    if ended(folder, LOOK * 10).await? { Ok(()) } else { Err(Error::Transient(format!("process {pid} does not end"))) }
 }
 
-async fn ended(folder: &Folder, within: Duration) -> bool {
+async fn ended(folder: &Folder, within: Duration) -> Result<bool> {
     let looks = (within.as_millis() / LOOK.as_millis()) as u32;
     for _ in 0..looks {
-        if folder.pid().is_none() {
-            return true;
+        if folder.pid()?.is_none() {
+            return Ok(true);
         }
         tokio::time::sleep(LOOK).await;
     }
-    folder.pid().is_none()
+    Ok(folder.pid()?.is_none())
 }

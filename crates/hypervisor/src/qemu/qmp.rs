@@ -12,7 +12,7 @@ use tokio::{
 use crate::{Error, Result};
 
 /// The longest wait for QEMU's answer.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// Runs one command without arguments.
 pub(super) async fn run(socket: &Path, command: &str) -> Result<Value> {
