@@ -105,13 +105,18 @@ impl Sim {
         self.orders += 1;
         let wanted = order::Order { key: Some(format!("cart-{}", self.orders)), ..self.app.an_order(&format!("s{}", self.orders)) };
         let (store, me) = (self.app.store.clone(), App::operator());
-        if self.dice.chance(0.2) {
-            self.plan.arm(if self.dice.chance(0.5) { "command.before_commit" } else { "command.committed" }, 1);
-        }
+        self.maybe_arm_command();
         let crashed = self.plan.run(order::order(&store, &me, &wanted)).await.is_err();
         self.plan.disarm();
         let answer = order::order(&store, &me, &wanted).await;
         self.note(format!("order {} crashed={crashed} {:?}", self.orders, answer.map(|s| s.id).map_err(|e| e.to_string())));
+    }
+
+    /// Now and then the program dies just before or just after a request is committed.
+    fn maybe_arm_command(&self) {
+        if self.dice.chance(0.2) {
+            self.plan.arm(if self.dice.chance(0.5) { "command.before_commit" } else { "command.committed" }, 1);
+        }
     }
 
     async fn any_server(&mut self) -> Option<Server> {
@@ -126,21 +131,26 @@ impl Sim {
         let Some(s) = self.any_server().await else { return };
         let (store, me, id) = (self.app.store.clone(), App::operator(), s.id.as_str());
         let what = self.dice.below(10);
-        let answer = match what {
-            0 => servers::terminate(&store, &me, id).await.map(drop),
-            1 | 2 => {
-                let (a, b) = futures::join!(servers::retry(&store, &me, id), servers::retry(&store, &me, id));
-                assert!(a.is_err() || b.is_err(), "two retries of one failure");
-                a.or(b).map(drop)
+        let asked = async {
+            match what {
+                0 => servers::terminate(&store, &me, id).await.map(drop),
+                1 | 2 => {
+                    let (a, b) = futures::join!(servers::retry(&store, &me, id), servers::retry(&store, &me, id));
+                    assert!(a.is_err() || b.is_err(), "two retries of one failure");
+                    a.or(b).map(drop)
+                }
+                3 => servers::suspend(&store, &me, id, HoldKind::Abuse, "sim").await.map(drop),
+                4 => servers::unsuspend(&store, &me, id, HoldKind::Abuse).await.map(drop),
+                5 => servers::stop(&store, &me, id).await.map(drop),
+                6 => servers::start(&store, &me, id).await.map(drop),
+                7 => servers::reboot(&store, &me, id).await.map(drop),
+                8 => servers::password_reset(&store, &me, id).await.map(drop),
+                _ => servers::reinstall(&store, &me, id, Some("ubuntu-24.04")).await.map(drop),
             }
-            3 => servers::suspend(&store, &me, id, HoldKind::Abuse, "sim").await.map(drop),
-            4 => servers::unsuspend(&store, &me, id, HoldKind::Abuse).await.map(drop),
-            5 => servers::stop(&store, &me, id).await.map(drop),
-            6 => servers::start(&store, &me, id).await.map(drop),
-            7 => servers::reboot(&store, &me, id).await.map(drop),
-            8 => servers::password_reset(&store, &me, id).await.map(drop),
-            _ => servers::reinstall(&store, &me, id, Some("ubuntu-24.04")).await.map(drop),
         };
+        self.maybe_arm_command();
+        let answer = self.plan.run(asked).await.unwrap_or_else(|_crashed| Ok(()));
+        self.plan.disarm();
         self.note(format!("ask {what} of {} ({}): {:?}", s.label, s.status, answer.map_err(|e| e.to_string())));
     }
 
@@ -181,10 +191,11 @@ impl Sim {
         }
     }
 
-    /// A worker stalls at a point: stopped, not dead.
+    /// A worker process stalls at a point: stopped as a whole, not dead, and alone with what it holds.
     async fn stall(&mut self) {
         let point = STALLS[self.dice.below(STALLS.len() as u64) as usize];
-        let (worker, queue) = self.some_worker();
+        let (_, queue) = self.some_worker();
+        let worker = self.app.another_worker("stalled");
         self.plan.arm(point, 1 + self.dice.below(2));
         let stalled = self.plan.run(async move { worker.run_one(queue).await }).await.err();
         self.plan.disarm();

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use serde_json::Value;
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -16,7 +16,7 @@ pub(crate) fn show(json: bool, value: &Value, human: impl FnOnce()) {
 /// A table with a head.
 pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
+    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
     rows.into_iter().for_each(|row| {
         table.add_row(row);
     });

@@ -139,7 +139,8 @@ async fn write(tx: &mut Tx, order: &Order, account: &Account, product: &Product,
     let id = ServerId(tx.new_id());
     let generated = format!("{}-{}", product.key, tx.dice().text(SLUG, 6));
     let label = order.label.clone().unwrap_or_else(|| generated.clone());
-    let hostname = order.hostname.clone().unwrap_or(generated);
+    // A label that can be a hostname is one.
+    let hostname = order.hostname.clone().unwrap_or_else(|| if names::hostname(&label).is_ok() { label.to_lowercase() } else { generated });
     let line = Line { description: format!("{}, {}", product.name, label), amount };
     let price = price(vec![line], None, TAX).map_err(|e| CommandError::Invalid(e.to_string()))?;
     tx.books(&account.id).await?.open_lease(&id, order.cycle, &price, ZONE).await?;
