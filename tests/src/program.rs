@@ -1,7 +1,7 @@
 //! The real program as its users run it: a folder with a configuration, commands, daemons that are ended with the test.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -157,10 +157,5 @@ impl Program {
     /// Starts a role.
     pub fn daemon(&self, args: &[&str]) -> Daemon {
         Daemon::start(self.command(args).stderr(std::fs::File::create(self.path("daemon.log")).unwrap()))
-    }
-
-    /// The folder.
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
     }
 }

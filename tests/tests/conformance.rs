@@ -7,10 +7,12 @@ use leasehold_commands::{accounts, order, servers};
 use leasehold_domain::{Money, server::Status};
 use leasehold_store::{
     Queue, StoreError, args,
+    crash::Plan,
     sealed::Place,
     work::{LOST_LIMIT, Settled},
 };
 use leasehold_tests::{App, on_both};
+use leasehold_worker::Ran;
 use secrecy::ExposeSecret;
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -73,6 +75,19 @@ on_both!(a_lost_claim_settles_nothing_and_counts_as_lost(app) {
     assert!(matches!(stale, Err(StoreError::Lost { .. })));
     drop(tx);
     app.advance(CLAIM);
+    app.until_quiet().await;
+});
+
+on_both!(a_dead_workers_row_is_taken_over_after_thirty_seconds(app) {
+    app.order("web").await;
+    let plan = Plan::default();
+    plan.arm("work.claimed", 1);
+    assert!(plan.run(app.worker.run_one(Queue::Servers)).await.is_err(), "the worker dies with its claim");
+    let next = app.another_worker("worker-2");
+    app.advance(Duration::from_millis(29_999));
+    assert_eq!(next.run_one(Queue::Servers).await.unwrap(), Ran::Idle);
+    app.advance(Duration::from_millis(1));
+    assert_eq!(next.run_one(Queue::Servers).await.unwrap(), Ran::One);
     app.until_quiet().await;
 });
 

@@ -79,6 +79,27 @@ fn a_worker_that_dies_in_the_middle_is_followed_by_another() {
     p.ok(&["billing", "audit"]);
 }
 
+/// A daemon that looks by itself only every hour: what is done before that was rung.
+fn is_woken(mut p: Program, role: &str) {
+    p.set("WORKER__POLL", "1h");
+    let account = p.set_up("20.00");
+    let daemon = p.daemon(&[role]);
+    eventually("the daemon has nothing to do", || p.json(&["node", "list"])[0]["seenAt"].is_string());
+    assert_eq!(order(&p, &account, "web")["status"], "running");
+    eventually("both mails are sent", || p.json(&["mail", "list", "--state", "sent"]).as_array().unwrap().len() == 2);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_worker_is_woken_by_the_database() {
+    is_woken(over_postgres("woken"), "worker");
+}
+
+#[test]
+fn a_daemon_on_a_file_is_woken_by_the_command() {
+    is_woken(Program::new(None), "serve");
+}
+
 #[test]
 fn a_worker_of_an_old_schema_asks_for_the_migration() {
     let url = std::env::var("LEASEHOLD_TEST_POSTGRES").unwrap();

@@ -72,7 +72,7 @@ impl App {
         let outbox = Outbox::open(&c.mail.transport, password, sender).map_err(|e| usage(&e))?;
         let renderer = Renderer::new(c.mail.templates.as_deref()).map_err(|e| usage(&e))?;
         let host = c.mail.from.split('<').next().unwrap_or_default().trim().to_owned();
-        let post = Post { renderer, outbox, host, operator: c.mail.operator.clone() };
+        let post = Post { renderer, outbox, host };
         let p = &c.provision;
         let limits = Limits {
             claim: c.worker.claim,

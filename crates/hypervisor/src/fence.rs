@@ -1,6 +1,6 @@
 //! The fence that a backend keeps for every number: a database's fence does not stop a call that is already on its way.
 
-use leasehold_domain::{Mark, Timestamp};
+use leasehold_domain::Mark;
 use serde::{Deserialize, Serialize};
 
 use crate::{Call, Error, Result};
@@ -12,8 +12,8 @@ pub(crate) struct Fence {
     epoch: i64,
     /// Whose this number is or was.
     server: Option<Mark>,
-    /// What was destroyed here, and when.
-    destroyed: Option<(Mark, Timestamp)>,
+    /// What was destroyed here.
+    destroyed: Option<Mark>,
 }
 
 impl Fence {
@@ -22,7 +22,7 @@ impl Fence {
         if call.epoch < self.epoch {
             return Err(Error::Stale(format!("epoch {} has spoken, this call is of epoch {}", self.epoch, call.epoch)));
         }
-        if let Some((mark, _)) = self.destroyed.as_ref().filter(|_| !destroying) {
+        if let Some(mark) = self.destroyed.as_ref().filter(|_| !destroying) {
             return Err(Error::Destroyed(format!("{mark} was destroyed")));
         }
         if let Some(owner) = self.server.as_ref().filter(|owner| owner.server != call.mark.server) {
@@ -40,6 +40,6 @@ impl Fence {
 
     /// Remembers the end.
     pub(crate) fn destroy(&mut self, call: &Call) {
-        self.destroyed = Some((call.mark.clone(), call.now));
+        self.destroyed = Some(call.mark.clone());
     }
 }

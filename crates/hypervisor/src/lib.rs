@@ -14,6 +14,7 @@ mod fence;
 pub mod qemu;
 pub mod simulated;
 mod types;
+mod whole;
 
 use std::sync::Arc;
 

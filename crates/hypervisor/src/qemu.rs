@@ -105,12 +105,13 @@ impl Hypervisor for Qemu {
     }
 
     async fn list_owned(&self) -> Result<Vec<Owned>> {
-        let entries = std::fs::read_dir(self.endpoint()?).map_err(folder::io)?;
+        let endpoint = self.endpoint()?;
+        let entries = std::fs::read_dir(endpoint).map_err(folder::io)?;
         let mut vmids: Vec<i64> = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
         vmids.sort_unstable();
         let mut owned = Vec::new();
         for vmid in vmids {
-            let folder = self.folder(vmid)?;
+            let folder = Folder::new(endpoint.join(vmid.to_string()));
             if let Some(mark) = folder.read()?.owner(&folder) {
                 owned.push(Owned { vmid, mark, power: folder.power()? });
             }
@@ -154,19 +155,17 @@ impl Hypervisor for Qemu {
     async fn ensure_vm(&self, call: &Call, spec: &MachineSpec) -> Result<Progress> {
         let (folder, lock) = self.folder(spec.vmid)?.admit(call, false)?;
         let mut record = folder.read()?;
-        if record.defined.as_ref().is_some_and(|d| d.mark == call.mark) {
-            folder.drop_other_disks(call.mark.generation)?;
-            return Ok(Progress::Done);
+        if record.defined.as_ref().is_none_or(|d| d.mark != call.mark) {
+            if !folder.disk(call.mark.generation).exists() {
+                return Err(Error::Permanent(format!("the disk of {} is missing", call.mark)));
+            }
+            if folder.power()? == Power::On {
+                return Err(Error::Transient("the machine is on; switch it off before its disk is swapped".into()));
+            }
+            let reboots = record.defined.as_ref().map_or(0, |d| d.reboots);
+            record.defined = Some(Defined { mark: call.mark.clone(), spec: spec.clone(), guest: None, ssh_port: launch::free_port()?, reboots });
+            folder.write(&lock, &record)?;
         }
-        if !folder.disk(call.mark.generation).exists() {
-            return Err(Error::Permanent(format!("the disk of {} is missing", call.mark)));
-        }
-        if folder.power()? == Power::On {
-            return Err(Error::Transient("the machine is on; switch it off before its disk is swapped".into()));
-        }
-        let reboots = record.defined.as_ref().map_or(0, |d| d.reboots);
-        record.defined = Some(Defined { mark: call.mark.clone(), spec: spec.clone(), guest: None, ssh_port: launch::free_port()?, reboots });
-        folder.write(&lock, &record)?;
         folder.drop_other_disks(call.mark.generation)?;
         Ok(Progress::Done)
     }

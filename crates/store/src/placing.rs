@@ -6,7 +6,7 @@ use leasehold_domain::{
 };
 use sqlx::FromRow;
 
-use crate::{Result, Tx, args, servers::Server};
+use crate::{Queue, Result, Tx, args, servers::Server};
 
 #[derive(FromRow)]
 struct CandidateRow {
@@ -61,6 +61,20 @@ impl Tx {
     /// Gives a server's room back.
     pub async fn unreserve(&mut self, server: &Server) -> Result<()> {
         self.exec("delete from reservations where server_id = $1", args![&server.id]).await?;
+        Ok(())
+    }
+
+    /// A build made way: the first order that waits in its account, and the first in its region, are looked at now. One that another
+    /// transaction holds is passed over; it looks again by itself.
+    pub async fn make_way(&mut self, server: &Server) -> Result<()> {
+        let account = "select id from servers where next_at is not null and status = 'pending' and attempt = 0 and id <> $1 and account_id = $2 order by id limit 1 {skip}";
+        let region = "select id from servers where next_at is not null and status = 'pending' and attempt = 0 and id <> $1 and region_id = $2 order by id limit 1 {skip}";
+        for (sql, of) in [(account, &server.account_id.0), (region, &server.region_id.0)] {
+            let first: Option<(String,)> = self.optional(sql, args![&server.id, of]).await?;
+            if let Some((id,)) = first {
+                self.want(Queue::Servers, &id).await?;
+            }
+        }
         Ok(())
     }
 

@@ -44,6 +44,9 @@ impl Acted {
 
 /// How often work under way and a booting guest are looked at.
 const POLL: Duration = Duration::from_secs(2);
+/// A guest that has not answered by then is looked at less often.
+const SOON: Duration = Duration::from_mins(1);
+const POLL_SLOWLY: Duration = Duration::from_secs(10);
 
 type Asked = std::result::Result<Acted, Error>;
 
@@ -211,8 +214,10 @@ impl Context<'_> {
             return Ok(Acted { agent: Some(Agent::Ok), ..Acted::done() });
         }
         let since: Timestamp = self.server().step_since.map_or(self.call.now, |at| at.0);
-        if self.call.now.since(since) < self.w.limits.agent_wait {
-            return Ok(Acted { note: Some("the guest is starting".into()), ..Acted::new(Outcome::Wait(self.call.now + POLL)) });
+        let waited = self.call.now.since(since);
+        if waited < self.w.limits.agent_wait {
+            let soon = if waited < SOON { POLL } else { POLL_SLOWLY };
+            return Ok(Acted { note: Some("the guest is starting".into()), ..Acted::new(Outcome::Wait(self.call.now + soon)) });
         }
         Ok(Acted { agent: Some(Agent::Missing), note: Some("the agent never answered; going on without it".into()), ..Acted::done() })
     }

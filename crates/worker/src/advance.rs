@@ -1,5 +1,7 @@
 //! What an outcome means for the rows: found facts, books, mails, attention, in the transaction that records it.
 
+use std::time::Duration;
+
 use leasehold_domain::{
     NodeId, ServerId, Timestamp,
     notice::NoticeKind,
@@ -11,6 +13,8 @@ use secrecy::SecretString;
 
 use crate::{Worker, act::Acted, provision::Task};
 
+/// How often an order that waits for its turn looks by itself; a build that ends calls the next one.
+const TURN: Duration = Duration::from_secs(30);
 /// Nodes that may refuse one build before it is given up.
 const NODES_TRIED: usize = 3;
 /// No look-alikes (0 O, 1 l I), so that a password can be read out.
@@ -66,13 +70,13 @@ async fn no_room(tx: &mut Tx, s: &mut Server, why: Outcome) -> Result<Outcome> {
 /// Room, identity and addresses, in one transaction.
 async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
     if tx.builds_of(s.account_id.as_str()).await? >= w.limits.builds_per_account + i64::from(s.status == Status::Building) {
-        return Ok(Outcome::Wait(tx.now + w.limits.backoff.min));
+        return Ok(Outcome::Wait(tx.now + TURN));
     }
     let excluded: Vec<NodeId> = serde_json::from_str(&s.excluded).unwrap_or_default();
     let candidates = tx.candidates(&s.region_id, s.account_id.as_str(), &excluded).await?;
     let node = match choose(&candidates, Size { vcpu: s.vcpu, ram_mb: s.ram_mb, disk_gb: s.disk_gb }) {
         Ok(node) => node,
-        Err(leasehold_domain::placement::NoRoom::Busy) => return Ok(Outcome::Wait(tx.now + w.limits.backoff.min)),
+        Err(leasehold_domain::placement::NoRoom::Busy) => return Ok(Outcome::Wait(tx.now + TURN)),
         Err(none) => return Ok(Outcome::Retry(none.to_string())),
     };
     for family in [4, 6] {
@@ -142,7 +146,7 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         Step::Verify => s.endpoint.clone_from(&acted.endpoint),
         Step::Destroy => s.absent_at = Some(When(tx.now)),
         Step::Release if s.absent_at.is_some() => {
-            let rest = if s.booted { w.limits.ip_quarantine } else { std::time::Duration::ZERO };
+            let rest = if s.booted { w.limits.ip_quarantine } else { Duration::ZERO };
             forget_place(tx, s, tx.now + rest).await?;
         }
         _ => {}
@@ -175,6 +179,9 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
             tell(tx, s, NoticeKind::ServerTerminated, s.id.as_str()).await?;
         }
         _ => {}
+    }
+    if matches!(event, Event::BuildFinished | Event::BuildFailed) {
+        tx.make_way(s).await?;
     }
     let actor = Actor { name: "worker".into(), origin: w.name.to_string() };
     tx.log(&actor, &format!("server.{event}"), Some(&s.account_id), Some(&s.id), s.status.as_str()).await

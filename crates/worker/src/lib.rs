@@ -77,8 +77,6 @@ pub struct Post {
     pub outbox: Outbox,
     /// The host's name, for the head of every mail.
     pub host: String,
-    /// Where the operator's digest goes.
-    pub operator: Option<String>,
 }
 
 /// A worker: everything that a run needs. Cloning shares it.

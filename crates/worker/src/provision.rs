@@ -121,7 +121,7 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
         attempts: w.limits.backoff.attempts,
         deadline: s.deadline_at.map(|at| at.0).filter(|_| building),
     };
-    let wait = w.limits.backoff.wait(limits.attempt, tx.dice());
+    let later = |tx: &Tx| Some(now + w.limits.backoff.wait(limits.attempt, tx.dice()));
     let overtaken = s.generation != task.server.generation;
     let verdict = if overtaken { Verdict::Advance } else { judge(outcome.clone(), limits, now) };
     let rest = match verdict {
@@ -146,11 +146,11 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
         Verdict::Again(why) => {
             tx.close_step(&s.id, task.opened.no, word, Some(&why)).await?;
             (s.attempt, s.last_error, s.handle) = (limits.attempt, Some(why.clone()), None);
-            Some(Rest { next_at: Some(now + wait), seen: s.wants, error: Some(why) })
+            Some(Rest { next_at: later(&tx), seen: s.wants, error: Some(why) })
         }
         Verdict::GiveUp(why) => {
             tx.close_step(&s.id, task.opened.no, "failed", Some(&why)).await?;
-            advance::give_up(w, &mut tx, &mut s, (task.step, unsure), &why).await?.then(|| Rest { next_at: Some(now + wait), seen: s.wants, error: Some(why) })
+            advance::give_up(w, &mut tx, &mut s, (task.step, unsure), &why).await?.then(|| Rest { next_at: later(&tx), seen: s.wants, error: Some(why) })
         }
     };
     let next = match rest {

@@ -10,7 +10,7 @@ use std::{
 use leasehold_domain::{Mark, server::Power};
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Error, GuestConfig, MachineSpec, Result, fence::Fence};
+use crate::{Call, Error, GuestConfig, MachineSpec, Result, fence::Fence, whole};
 
 /// `machine.json`
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -102,8 +102,7 @@ impl Folder {
 
     pub(super) fn write(&self, _: &Lock, record: &Record) -> Result<()> {
         let text = serde_json::to_string_pretty(record).map_err(|e| Error::Permanent(e.to_string()))?;
-        fs::write(self.file("machine.new"), text).map_err(io)?;
-        fs::rename(self.file("machine.new"), self.file("machine.json")).map_err(io)
+        whole::write(&self.file("machine.json"), text).map_err(io)
     }
 
     pub(super) fn drop_other_disks(&self, generation: i64) -> Result<()> {

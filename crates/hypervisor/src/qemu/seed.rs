@@ -9,7 +9,7 @@ use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
 use leasehold_domain::Mark;
 
 use super::folder::io;
-use crate::{GuestConfig, Result};
+use crate::{GuestConfig, Result, whole};
 
 const SIZE: usize = 1 << 20;
 
@@ -39,6 +39,5 @@ pub(super) fn write(file: &Path, mark: &Mark, mac: &str, guest: &GuestConfig) ->
         volume.root_dir().create_file(name).and_then(|mut f| f.write_all(text.as_bytes())).map_err(io)?;
     }
     volume.unmount().map_err(io)?;
-    let new = file.with_extension("seed");
-    std::fs::write(&new, image.into_inner()).and_then(|()| std::fs::rename(&new, file)).map_err(io)
+    whole::write(file, image.into_inner()).map_err(io)
 }

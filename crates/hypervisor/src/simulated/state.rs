@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use leasehold_domain::{Mark, Timestamp, server::Power};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Call, Error, GuestConfig, MachineSpec, Progress, Result, fence::Fence};
+use crate::{Call, Error, GuestConfig, MachineSpec, Progress, Result, fence::Fence, whole};
 
 /// Everything that is remembered under one number, also after the machine's end.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -100,9 +100,7 @@ impl Directory {
         let mut entry: Entry = load(&self.file(vmid))?;
         let done = change(&mut entry)?;
         let text = serde_json::to_string_pretty(&entry).map_err(|e| Error::Permanent(e.to_string()))?;
-        let new = self.0.join(format!("{vmid}.new"));
-        fs::write(&new, text).map_err(io)?;
-        fs::rename(&new, self.file(vmid)).map_err(io)?;
+        whole::write(&self.file(vmid), text).map_err(io)?;
         Ok(done)
     }
 
