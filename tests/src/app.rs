@@ -11,7 +11,12 @@ use std::{
 
 use leasehold_commands::{accounts, catalog, order, servers};
 use leasehold_cron::Scheduler;
-use leasehold_domain::{Dice, ServerId, Timestamp, lease::Cycle};
+use leasehold_domain::{
+    Dice, ServerId, Timestamp,
+    lease::Cycle,
+    server::{Power, Status},
+};
+use leasehold_hypervisor::connect;
 use leasehold_notifier::{Outbox, Renderer, Sender};
 use leasehold_store::{Clock, KeyRing, Options, Queue, Store, accounts::NewAccount, activity::Actor, servers::Server};
 use leasehold_worker::{Fleet, Limits, Post, Ran, Worker};
@@ -222,12 +227,24 @@ impl App {
         assert!(findings.is_empty(), "{findings:#?}");
     }
 
-    /// Machines by mark are the servers that have a place: at rest nothing else may stand on a node.
+    /// Machines by mark are the servers that have a place: at rest nothing else may stand on a node, and what runs is on.
     pub async fn machines_match(&self) {
         let servers = self.store.read().await.unwrap().servers(None, None, 10_000).await.unwrap();
         let mut expected: Vec<String> = servers.iter().filter(|s| s.node_id.is_some()).map(|s| format!("{}:{}", s.id, s.installed.unwrap_or(0))).collect();
         expected.sort();
         assert_eq!(self.machines(), expected, "machines by mark are the servers that should have one");
+        for node in ["node-a", "node-b"].map(|n| self.path(n)) {
+            let settings = format!("{{\"endpoint\": {:?}}}", node.display().to_string());
+            for machine in connect("simulated", &settings).unwrap().list_owned().await.unwrap() {
+                let s = servers.iter().find(|s| s.id == machine.mark.server).unwrap();
+                let fits = match s.status {
+                    Status::Running => machine.power == Power::On,
+                    Status::Stopped | Status::Suspended => machine.power == Power::Off,
+                    _ => true,
+                };
+                assert!(fits, "{} is {}, its machine is {}", s.label, s.status, machine.power);
+            }
+        }
     }
 
     /// Terminates a server.

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Pid;
+pub use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -43,10 +45,24 @@ impl Daemon {
         Self(command.stdin(Stdio::null()).spawn().unwrap())
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends it a signal; false when it has ended.
+    pub fn signal(&self, name: Signal) -> bool {
+        signal(self.0.id(), name)
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+
     /// Asks it to stop, as systemd does, and waits for its end; the exit code, or none when a signal ended it.
     pub fn stop(mut self) -> Option<i32> {
-        let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.signal(Signal::TERM));
         self.0.wait().unwrap().code()
     }
 
@@ -56,9 +72,16 @@ impl Daemon {
     }
 }
 
+/// Sends a signal to a process that the test started; false when it has ended.
+pub fn signal(pid: u32, signal: Signal) -> bool {
+    rustix::process::kill_process(Pid::from_raw(pid as i32).unwrap(), signal).is_ok()
+}
+
 /// The program under test: `LEASEHOLD_BIN`, or the one beside the tests.
 pub fn binary() -> PathBuf {
-    let beside = || std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("leasehold");
+    // Tests are built into a folder below the program's.
+    let me = std::env::current_exe().unwrap();
+    let beside = || me.ancestors().skip(1).map(|dir| dir.join("leasehold")).find(|p| p.is_file()).unwrap_or_default();
     let path = std::env::var_os("LEASEHOLD_BIN").map_or_else(beside, PathBuf::from);
     assert!(path.exists(), "{} is missing; run scripts/test, or cargo build --workspace --all-targets", path.display());
     path

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{self, Config},
     exit::Failure,
+    metrics, supervise,
 };
 
 /// A process that is configured and connected.
@@ -109,7 +110,20 @@ impl App {
         tracing::info!(role, name = process.name, version = process.version, "started");
         let listening = self.store.clone();
         let listener = tokio::spawn(async move { listening.keep_listening().await });
+        if let Some(listen) = self.config.api.metrics_listen {
+            metrics::serve(listen)?;
+        }
         let heart = self.heart(&process, stop.clone());
+        let watch = async {
+            supervise::watch(&self.store, &stop).await;
+            Ok(())
+        };
+        let gauges = async {
+            if ticks {
+                metrics::count(&self.store, &stop).await;
+            }
+            Ok(())
+        };
         let bell = async {
             if ticks { leasehold_cron::run(self.scheduler(), stop.clone().cancelled_owned()).await.map_err(|e| Failure::Failed(e.to_string())) } else { Ok(()) }
         };
@@ -127,7 +141,7 @@ impl App {
             stop.cancel();
             Ok(())
         };
-        let ended = tokio::try_join!(told, hands, bell, heart);
+        let ended = tokio::try_join!(told, hands, bell, heart, watch, gauges);
         listener.abort();
         let mut tx = self.store.begin().await?;
         tx.farewell(&process.name).await?;
@@ -139,8 +153,12 @@ impl App {
 
     async fn heart(&self, process: &Process, stop: CancellationToken) -> Result<(), Failure> {
         while tokio::time::timeout(HEARTBEAT, stop.cancelled()).await.is_err() {
-            if let Err(error) = self.beat(process).await {
-                tracing::warn!(%error, "no heartbeat: the database does not answer; trying again");
+            match self.beat(process).await {
+                Ok(()) => self.store.pulse().beat("heart", HEARTBEAT * 2),
+                Err(error) => {
+                    tracing::warn!(%error, "no heartbeat: the database does not answer; trying again");
+                    self.store.pulse().trouble("heart", &error, HEARTBEAT * 2);
+                }
             }
         }
         Ok(())
@@ -149,14 +167,23 @@ impl App {
     async fn beat(&self, process: &Process) -> Result<(), Failure> {
         self.store.sync_clock().await?;
         let mut tx = self.store.begin().await?;
-        tx.heartbeat(process).await?;
+        tx.heartbeat(&Process { trouble: supervise::trouble(&self.store), ..process.clone() }).await?;
         Ok(tx.commit().await?)
     }
 
     fn process(&self, role: &str, name: &str, queues: &[Queue]) -> Process {
         let now = self.store.clock().now();
         let queues = queues.iter().map(|q| q.as_str()).collect::<Vec<_>>().join(",");
-        Process { name: name.into(), role: role.into(), host: host(), version: env!("CARGO_PKG_VERSION").into(), queues, started_at: now, seen_at: now }
+        Process {
+            name: name.into(),
+            role: role.into(),
+            host: host(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            queues,
+            started_at: now,
+            seen_at: now,
+            trouble: None,
+        }
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Database {
 pub struct Api {
     /// What every key begins with.
     pub key_prefix: String,
+    /// Where this process serves its metrics.
+    pub metrics_listen: Option<std::net::SocketAddr>,
 }
 
 /// `[mail]`
@@ -175,7 +177,8 @@ fn layer(name: String, source: ConfigBuilder<DefaultState>) -> Result<Layer, Fai
 }
 
 /// Keys that have no default value and are off until they are set.
-const OPTIONAL: &[&str] = &["database.url_file", "database.direct_url", "mail.password_file", "mail.reply_to", "mail.operator", "mail.templates"];
+const OPTIONAL: &[&str] =
+    &["api.metrics_listen", "database.url_file", "database.direct_url", "mail.password_file", "mail.reply_to", "mail.operator", "mail.templates"];
 
 fn layers(files: &[PathBuf]) -> Result<Vec<Layer>, Failure> {
     let builder = config::Config::builder;

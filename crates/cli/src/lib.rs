@@ -5,7 +5,9 @@ mod args;
 mod commands;
 pub mod config;
 mod exit;
+mod metrics;
 mod output;
+mod supervise;
 
 pub use args::{Cli, Command};
 pub use exit::Failure;

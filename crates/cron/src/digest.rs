@@ -17,8 +17,7 @@ pub(crate) async fn run(store: &Store, operator: Option<&str>) -> Result<()> {
         return Ok(());
     }
     let mut tx = store.begin().await?;
-    let recent =
-        tx.int("select count(*) from mails where kind = 'operator_digest' and created_at > $1", args![tx.now.as_millis() - QUIET.as_millis() as i64]).await?;
+    let recent = tx.int("select count(*) from mails where kind = 'operator_digest' and created_at > $1", args![tx.now - QUIET]).await?;
     let untold = tx.untold_attention(SHOWN).await?;
     let Some(last) = untold.last().filter(|_| recent == 0) else { return Ok(()) };
     let matter = |a: &Attention| json!({ "kind": a.kind, "subject": a.subject, "detail": a.detail });

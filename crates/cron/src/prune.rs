@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use leasehold_domain::Timestamp;
 use leasehold_store::{Result, Store};
 
 /// How long runs are kept.
@@ -12,15 +11,11 @@ const ANSWERS: Duration = Duration::from_hours(24);
 /// How long a process may be silent before it is forgotten.
 const SILENT: Duration = Duration::from_mins(10);
 
-fn before(now: Timestamp, age: Duration) -> Timestamp {
-    Timestamp::from_millis(now.as_millis() - age.as_millis() as i64)
-}
-
 pub(crate) async fn run(store: &Store) -> Result<()> {
     let mut tx = store.begin().await?;
     let now = tx.now;
-    let runs = tx.prune_runs(before(now, RUNS)).await?;
-    let answers = tx.prune_answers(before(now, ANSWERS)).await?;
+    let runs = tx.prune_runs(now - RUNS).await?;
+    let answers = tx.prune_answers(now - ANSWERS).await?;
     tx.commit().await?;
     tracing::info!(runs, answers, "pruned");
     Ok(())
@@ -29,7 +24,7 @@ pub(crate) async fn run(store: &Store) -> Result<()> {
 pub(crate) async fn processes(store: &Store) -> Result<()> {
     let mut tx = store.begin().await?;
     let now = tx.now;
-    if tx.prune_processes(before(now, SILENT)).await? > 0 {
+    if tx.prune_processes(now - SILENT).await? > 0 {
         tx.commit().await?;
     }
     Ok(())

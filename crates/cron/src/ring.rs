@@ -91,6 +91,7 @@ impl Scheduler {
             tracing::warn!(tick = tick.name, %error, "tick failed");
         }
         let error = ran.err().map(|e| e.to_string());
+        metrics::counter!("leasehold_ticks_total", "name" => tick.name, "outcome" => if error.is_none() { "done" } else { "failed" }).increment(1);
         let mut tx = self.store.begin().await?;
         tx.tick_ended(tick.name, error.as_deref()).await?;
         let subject = format!("tick:{}", tick.name);
@@ -114,20 +115,30 @@ impl Scheduler {
     }
 }
 
+/// Rings come every second, and one that meets a slow database is followed by others.
+const NEXT_RING: Duration = Duration::from_mins(2);
+
 /// Rings every second until `stop` resolves.
 pub async fn run(scheduler: Scheduler, stop: impl Future<Output = ()>) -> std::result::Result<(), JobSchedulerError> {
-    let mut bell = JobScheduler::new().await?;
+    let (mut bell, pulse) = (JobScheduler::new().await?, scheduler.store.pulse().clone());
     let ring = Job::new_async("* * * * * *", move |_, _| {
         let scheduler = scheduler.clone();
         Box::pin(async move {
-            if let Err(error) = scheduler.run_due().await {
-                tracing::warn!(%error, "the ticks could not be looked at; trying again");
+            let pulse = scheduler.store.pulse();
+            match scheduler.run_due().await {
+                Ok(_) => pulse.beat("ticks", NEXT_RING),
+                Err(error) => {
+                    tracing::warn!(%error, "the ticks could not be looked at; trying again");
+                    pulse.trouble("ticks", &error, NEXT_RING);
+                }
             }
         })
     })?;
     bell.add(ring).await?;
+    pulse.beat("ticks", NEXT_RING);
     bell.start().await?;
     stop.await;
+    pulse.rest("ticks");
     bell.shutdown().await
 }
 

@@ -223,7 +223,7 @@ pub struct Facts {
     pub placed: bool,
     /// Whether the machine was seen absent after its end was asked for.
     pub absent: bool,
-    /// Power as found; `None` before the first boot.
+    /// Power as found; `None` before the first boot, and from the moment that it is to be switched until that is known to be done.
     pub power: Option<Power>,
     /// A restart was asked for and not yet done.
     pub reboot_due: bool,
@@ -247,15 +247,16 @@ pub fn next_step(s: &Facts) -> Option<Step> {
         Status::Pending if s.build == BuildKind::First => clean_up().or(Some(Step::Place)),
         Status::Pending | Status::Building => s.cursor.and_then(|step| {
             let may_go_on = !s.held || s.build.is_before_boot(step);
-            if may_go_on { Some(step) } else { (s.power == Some(Power::On)).then_some(Step::PowerOff) }
+            if may_go_on { Some(step) } else { (s.power != Some(Power::Off)).then_some(Step::PowerOff) }
         }),
         Status::Running if s.held || s.goal == Goal::Stopped => Some(Step::PowerOff),
-        Status::Running if s.power == Some(Power::Off) => Some(Step::PowerOn),
+        Status::Running if s.power != Some(Power::On) => Some(Step::PowerOn),
         Status::Running if s.reboot_due => Some(Step::Reboot),
         Status::Running => s.password_due.then_some(Step::ResetPassword),
         Status::Stopped if s.held => Some(Step::PowerOff),
-        Status::Stopped => (s.goal == Goal::Running).then_some(Step::PowerOn),
-        Status::Suspended if s.held => None,
+        Status::Stopped if s.goal == Goal::Running => Some(Step::PowerOn),
+        Status::Stopped => (s.power != Some(Power::Off)).then_some(Step::PowerOff),
+        Status::Suspended if s.held => (s.power != Some(Power::Off)).then_some(Step::PowerOff),
         Status::Suspended => Some(if s.goal == Goal::Stopped { Step::PowerOff } else { Step::PowerOn }),
     }
 }

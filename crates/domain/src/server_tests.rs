@@ -94,8 +94,14 @@ proptest! {
             (Goal::Stopped, _) => matches!(s.status, Status::Stopped | Status::Failed | Status::Terminated),
         };
         prop_assert!(right, "{start:?} came to rest at {s:?}");
-        let on_while_held = s.held && s.status == Status::Building && s.power == Some(Power::On);
-        prop_assert!(!on_while_held, "{start:?} is held and still on at {s:?}");
+        let booting = s.cursor.is_some_and(|c| !s.build.is_before_boot(c));
+        let power = match s.status {
+            Status::Running => Some(Power::On),
+            Status::Stopped | Status::Suspended => Some(Power::Off),
+            Status::Building if s.held && booting => Some(Power::Off),
+            _ => s.power,
+        };
+        prop_assert!(s.power == power, "{start:?} came to rest with another power than is known at {s:?}");
     }
 
     #[test]

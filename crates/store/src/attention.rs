@@ -1,7 +1,6 @@
 //! What needs a person: one list, each matter open once.
 
 use leasehold_domain::Timestamp;
-use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::{Result, StoreError, Tx, When, args};
@@ -27,12 +26,14 @@ pub struct Attention {
 }
 
 /// How many matters of a kind are open.
-#[derive(Clone, Debug, FromRow, Serialize)]
+#[derive(Clone, Debug, FromRow)]
 pub struct AttentionCount {
     /// The kind.
     pub kind: String,
     /// How many.
     pub open: i64,
+    /// When the oldest of them came up.
+    pub oldest_at: Option<When>,
 }
 
 impl Tx {
@@ -88,6 +89,6 @@ impl Tx {
 
     /// How many matters are open, by kind.
     pub async fn attention_counts(&mut self) -> Result<Vec<AttentionCount>> {
-        self.all("select kind, count(*) as open from attention where closed_at is null group by kind order by kind", &[]).await
+        self.all("select kind, count(*) as open, min(opened_at) as oldest_at from attention where closed_at is null group by kind order by kind", &[]).await
     }
 }

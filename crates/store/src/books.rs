@@ -109,6 +109,12 @@ impl Tx {
         Ok(Wallet { account: account.clone(), posted: Money::new(posted, currency), held: Money::new(held, currency) })
     }
 
+    /// What all wallets hold, by currency: posted, and how much of it is held.
+    pub async fn wallet_totals(&mut self) -> Result<Vec<(String, i64, i64)>> {
+        let sql = "select currency, cast(sum(posted) as bigint), cast(sum(held) as bigint) from wallets group by currency order by currency";
+        self.all(sql, &[]).await
+    }
+
     pub(crate) async fn open_wallet(&mut self, account: &AccountId, currency: Currency) -> Result<()> {
         let sql = "insert into wallets (account_id, currency, posted, held) values ($1, $2, 0, 0)";
         self.exec_one(sql, args![account, currency.code()]).await?;

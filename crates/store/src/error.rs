@@ -84,6 +84,11 @@ impl StoreError {
         Self::NotFound { what, id: id.to_string() }
     }
 
+    /// No answer came in time; what was asked may have happened.
+    pub fn no_answer() -> Self {
+        Self::Sql(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer in time")))
+    }
+
     /// Whether a unique key stood in the way.
     pub fn is_duplicate(&self) -> bool {
         matches!(self, Self::Sql(sqlx::Error::Database(e)) if e.is_unique_violation())

@@ -4,13 +4,13 @@ use std::{fs::File, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use leasehold_domain::Dice;
 use sqlx::{
-    PgPool, SqlitePool,
+    Connection, PgConnection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use crate::{
-    Clock, KeyRing, Result, StoreError, Wakes,
+    Clock, KeyRing, Pulse, Result, StoreError, Wakes,
     dialect::POSTGRES_NOW,
     tx::{Conn, Tx},
 };
@@ -55,6 +55,7 @@ struct Inner {
     pool: Pool,
     options: Options,
     wakes: Wakes,
+    pulse: Pulse,
 }
 
 /// Held by the one daemon on a SQLite file; released when dropped or when the process ends.
@@ -64,6 +65,16 @@ pub struct DaemonLock {
 }
 
 const SQLITE_BUSY: Duration = Duration::from_secs(10);
+/// The longest wait for a free connection.
+const ACQUIRE: Duration = Duration::from_secs(10);
+/// The longest wait for a sign of life from a connection that comes back.
+const PING: Duration = Duration::from_secs(2);
+
+/// A connection whose server vanished without a word would be waited for by the pool for ever, and its place with it.
+async fn answers(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    let silent = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    tokio::time::timeout(PING, conn.ping()).await.map_err(silent)?.map(|()| true)
+}
 
 fn sqlite_options(path: &str) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -98,10 +109,10 @@ impl Store {
             (Pool::Sqlite { write, read, path }, wakes)
         } else {
             let connect = PgConnectOptions::from_str(&options.url).map_err(unreachable)?.application_name("leasehold");
-            let pool = PgPoolOptions::new().max_connections(options.connections).acquire_timeout(Duration::from_secs(10));
+            let pool = PgPoolOptions::new().max_connections(options.connections).acquire_timeout(ACQUIRE).after_release(|conn, _| Box::pin(answers(conn)));
             (Pool::Postgres(pool.connect_with(connect).await.map_err(unreachable)?), Wakes::default())
         };
-        let store = Self(Arc::new(Inner { pool, options, wakes }));
+        let store = Self(Arc::new(Inner { pool, options, wakes, pulse: Pulse::default() }));
         if store.is_sqlite() {
             store.migrate().await?;
         }
@@ -176,6 +187,11 @@ impl Store {
     /// The alarms of the queues.
     pub fn wakes(&self) -> &Wakes {
         &self.0.wakes
+    }
+
+    /// The signs of life of this process's loops.
+    pub fn pulse(&self) -> &Pulse {
+        &self.0.pulse
     }
 
     pub(crate) fn keys(&self) -> Option<&KeyRing> {

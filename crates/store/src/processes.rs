@@ -25,15 +25,17 @@ pub struct Process {
     /// The last sign of life.
     #[sqlx(try_from = "i64")]
     pub seen_at: Timestamp,
+    /// What is in its way, if anything is.
+    pub trouble: Option<String>,
 }
 
 impl Tx {
     /// Gives a sign of life.
     pub async fn heartbeat(&mut self, p: &Process) -> Result<()> {
         let now = self.now;
-        let sql = "insert into processes (name, role, host, version, queues, started_at, seen_at) values ($1, $2, $3, $4, $5, $6, $6) \
-                   on conflict (name) do update set seen_at = excluded.seen_at";
-        self.exec_one(sql, args![&p.name, &p.role, &p.host, &p.version, &p.queues, now]).await
+        let sql = "insert into processes (name, role, host, version, queues, started_at, seen_at, trouble) values ($1, $2, $3, $4, $5, $6, $6, $7) \
+                   on conflict (name) do update set seen_at = excluded.seen_at, trouble = excluded.trouble";
+        self.exec_one(sql, args![&p.name, &p.role, &p.host, &p.version, &p.queues, now, p.trouble.clone()]).await
     }
 
     /// Says goodbye.

@@ -228,11 +228,9 @@ impl Tx {
         self.all(sql, args![status.map(Status::as_str), account.map(AccountId::as_str), limit]).await
     }
 
-    /// Where work waits in a queue: rows by state of their claim, at most `limit`.
-    pub async fn work_in(&mut self, queue: Queue, limit: i64) -> Result<Vec<WorkRow>> {
-        let sql = "select id, next_at, claimed_by, claimed_until, epoch, wants, attempt, lost, last_error, parked_at from {table} \
-                   where next_at is not null or parked_at is not null order by next_at, id limit $1";
-        self.all_on(queue.as_str(), sql, args![limit]).await
+    /// How many servers there are of each status.
+    pub async fn servers_by_status(&mut self) -> Result<Vec<(String, i64)>> {
+        self.all("select status, count(*) from servers group by status order by status", &[]).await
     }
 
     /// The holds on a server.
@@ -368,29 +366,4 @@ impl Tx {
             _ => Err(StoreError::Lost { id: id.into(), epoch }),
         }
     }
-}
-
-/// A work row as the queue sees it.
-#[derive(Clone, Debug, FromRow)]
-pub struct WorkRow {
-    /// The row.
-    pub id: String,
-    /// When it is due.
-    pub next_at: Option<When>,
-    /// Who holds it.
-    pub claimed_by: Option<String>,
-    /// Until when.
-    pub claimed_until: Option<When>,
-    /// The fence.
-    pub epoch: i64,
-    /// Requests so far.
-    pub wants: i64,
-    /// Failed attempts of the current step.
-    pub attempt: i64,
-    /// Claims in a row that ran out.
-    pub lost: i64,
-    /// What went wrong last.
-    pub last_error: Option<String>,
-    /// Put aside until a person looks.
-    pub parked_at: Option<When>,
 }

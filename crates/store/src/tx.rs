@@ -1,9 +1,10 @@
 //! A transaction on either database, and the few verbs that every statement goes through.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use leasehold_domain::{Dice, Timestamp};
 use sqlx::{FromRow, Postgres, Sqlite, Transaction, postgres::PgRow, sqlite::SqliteRow};
+use tokio::time::timeout;
 
 use crate::{Queue, Result, Rows, Store, StoreError, dialect::Dialect};
 
@@ -87,6 +88,16 @@ macro_rules! bind {
     }};
 }
 
+/// The longest time for one statement: a server that vanished without a word holds nobody for ever.
+const STATEMENT: Duration = Duration::from_mins(1);
+
+async fn in_time<T>(statement: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    match timeout(STATEMENT, statement).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(StoreError::no_answer()),
+    }
+}
+
 /// A transaction. Dropped without [`Tx::commit`], it changes nothing.
 pub struct Tx {
     conn: Conn,
@@ -143,7 +154,7 @@ impl Tx {
     }
 
     async fn exec_text(&mut self, sql: &'static str, args: &[Arg]) -> Result<u64> {
-        Ok(on!(&mut self.conn, c => bind!(sqlx::query(sql), args).execute(c).await?.rows_affected()))
+        Ok(on!(&mut self.conn, c => in_time(bind!(sqlx::query(sql), args).execute(c)).await?.rows_affected()))
     }
 
     /// Reads all rows.
@@ -161,13 +172,13 @@ impl Tx {
     }
 
     async fn all_text<T: Record>(&mut self, sql: &'static str, args: &[Arg]) -> Result<Vec<T>> {
-        Ok(on!(&mut self.conn, c => bind!(sqlx::query_as::<_, T>(sql), args).fetch_all(c).await?))
+        Ok(on!(&mut self.conn, c => in_time(bind!(sqlx::query_as::<_, T>(sql), args).fetch_all(c)).await?))
     }
 
     /// Reads at most one row.
     pub async fn optional<T: Record>(&mut self, sql: &'static str, args: &[Arg]) -> Result<Option<T>> {
         let sql = self.dialect().text(sql, "", "");
-        Ok(on!(&mut self.conn, c => bind!(sqlx::query_as::<_, T>(sql), args).fetch_optional(c).await?))
+        Ok(on!(&mut self.conn, c => in_time(bind!(sqlx::query_as::<_, T>(sql), args).fetch_optional(c)).await?))
     }
 
     /// Reads one row that must be there.
@@ -189,12 +200,12 @@ impl Tx {
     pub async fn commit(mut self) -> Result<()> {
         if let Conn::Postgres(tx) = &mut self.conn {
             for queue in &self.wakes {
-                sqlx::query("select pg_notify($1, '')").bind(queue.channel()).execute(&mut **tx).await?;
+                in_time(sqlx::query("select pg_notify($1, '')").bind(queue.channel()).execute(&mut **tx)).await?;
             }
         }
         match self.conn {
-            Conn::Sqlite(tx) => tx.commit().await?,
-            Conn::Postgres(tx) => tx.commit().await?,
+            Conn::Sqlite(tx) => in_time(tx.commit()).await?,
+            Conn::Postgres(tx) => in_time(tx.commit()).await?,
         }
         self.wakes.into_iter().for_each(|queue| self.store.wakes().ring(queue));
         Ok(())

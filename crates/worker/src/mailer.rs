@@ -46,6 +46,7 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
     crash::point("mail.intent_committed").await;
     let sent = hand_over(w, &mail).await;
     crash::point("mail.answered").await;
+    metrics::counter!("leasehold_mails_total", "outcome" => outcome(&sent)).increment(1);
     let next_at = record_through_outages(w, &mail, &sent).await?;
     crash::point("mail.outcome_committed").await;
     let error = match sent {
@@ -75,6 +76,15 @@ async fn hand_over(w: &Worker, mail: &Mail) -> Sent {
     match w.post.renderer.render(mail.kind, &mail.locale, &data) {
         Ok(rendered) => w.post.outbox.send(&Parcel { to: mail.recipient.clone(), message_id: mail.message_id.clone(), date: mail.created_at, rendered }).await,
         Err(error) => Sent::Refused(error.to_string()),
+    }
+}
+
+const fn outcome(sent: &Sent) -> &'static str {
+    match sent {
+        Sent::Accepted => "sent",
+        Sent::Retry(_) => "retry",
+        Sent::Refused(_) => "dead",
+        Sent::Ambiguous(_) => "ambiguous",
     }
 }
 

@@ -10,6 +10,7 @@ use leasehold_domain::{
     server::{BuildKind, Outcome, Status, Step, Verdict, judge, next_step},
 };
 use leasehold_store::{Result, Tx, When, crash, servers::Server, steps::Opened, work::Claim};
+use metrics::{counter, histogram};
 use secrecy::SecretString;
 
 use crate::{
@@ -42,7 +43,9 @@ pub(crate) async fn run(w: &Worker, claim: &Claim, stop: &Stop) -> Result<Rest> 
             Next::Do(task) => task,
         };
         crash::point("step.before_ask").await;
+        let asked = Instant::now();
         let acted = act(w, &task).await?;
+        histogram!("leasehold_step_duration_seconds", "step" => task.step.as_str()).record(asked.elapsed().as_secs_f64());
         crash::point("step.asked").await;
         let go_on = !stop.is_cancelled() && began.elapsed() < TASK;
         next = record(w, *task, acted, go_on).await?;
@@ -79,8 +82,12 @@ async fn decide(w: &Worker, tx: &mut Tx, s: &mut Server, go_on: bool) -> Result<
     if opened.fresh {
         (s.attempt, s.step_since, s.handle) = (0, None, None);
     }
-    // From the intent on it may be on the net, whatever becomes of the answer.
+    // From the intent on it may be on the net, whatever becomes of the answer, and nobody knows whether it is on until there is one:
+    // also when something else is asked for meanwhile.
     s.booted |= matches!(step, Step::Boot | Step::PowerOn);
+    if matches!(step, Step::Boot | Step::PowerOn | Step::PowerOff) {
+        s.power = None;
+    }
     let password = match step {
         Step::SetCredentials | Step::ResetPassword => Some(advance::proposed_password(tx, &s.id).await?),
         _ => None,
@@ -115,6 +122,7 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
     let unsure = acted.unsure;
     let outcome = advance::in_records(w, &mut tx, &mut s, &task, &acted).await?;
     let word = word_of(&outcome, &acted);
+    counter!("leasehold_steps_total", "step" => task.step.as_str(), "outcome" => word).increment(1);
     let building = matches!(s.status, Status::Pending | Status::Building) && task.step.in_build(s.build);
     let limits = leasehold_domain::server::Limits {
         attempt: s.attempt + 1,

@@ -21,10 +21,14 @@ use apalis_core::{
 };
 use futures::{FutureExt, future::BoxFuture};
 use leasehold_store::{
-    Queue,
+    Queue, Result, StoreError,
     work::{Claim, Settled},
 };
-use tokio::sync::{Notify, mpsc, oneshot};
+use metrics::{counter, gauge, histogram};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::{timeout, timeout_at},
+};
 
 use crate::{Worker, run::Stop};
 
@@ -43,6 +47,14 @@ const GROUP: usize = 100;
 /// The wait before a failed statement is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// The longest time for one statement of the queue itself.
+const STATEMENT: Duration = Duration::from_secs(10);
+
+/// A connection that died without a word must not end a loop.
+async fn in_time<T>(statement: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(STATEMENT, statement).await.unwrap_or_else(|_| Err(StoreError::no_answer()))
+}
+
 type Outcome = (Settled, oneshot::Sender<bool>);
 
 struct Shared {
@@ -59,9 +71,26 @@ impl Shared {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The name under which a loop of this queue is heard of.
+    fn loop_name(&self, what: &str) -> String {
+        format!("{what} {}", self.settings.queue)
+    }
+
     async fn claim_for_ever(self: Arc<Self>, tasks: mpsc::Sender<Claim>) {
+        let (pulse, name) = (self.worker.store.pulse(), self.loop_name("claim"));
         while !self.stopping.is_cancelled() {
-            let nap = self.claim_some(&tasks).await;
+            let nap = match self.claim_some(&tasks).await {
+                Ok(nap) => {
+                    pulse.beat(&name, nap);
+                    nap
+                }
+                Err(error) => {
+                    tracing::warn!(queue = %self.settings.queue, %error, "claiming failed; trying again");
+                    counter!("leasehold_claim_errors_total", "queue" => self.settings.queue.as_str()).increment(1);
+                    pulse.trouble(&name, &error, AGAIN);
+                    AGAIN
+                }
+            };
             tokio::select! {
                 () = self.worker.store.wakes().rung(self.settings.queue) => {}
                 () = self.freed.notified() => {}
@@ -69,30 +98,25 @@ impl Shared {
                 () = tokio::time::sleep(nap) => {}
             }
         }
+        pulse.rest(&name);
     }
 
     /// Fills the free slots; answers how long to nap when nothing wakes us.
-    async fn claim_some(&self, tasks: &mpsc::Sender<Claim>) -> Duration {
+    async fn claim_some(&self, tasks: &mpsc::Sender<Claim>) -> Result<Duration> {
         let (w, queue) = (&self.worker, self.settings.queue);
         loop {
             let free = self.settings.concurrency.saturating_sub(self.held().len()).min(GROUP);
             if free == 0 || self.stopping.is_cancelled() {
-                return self.settings.poll;
+                return Ok(self.settings.poll);
             }
-            let claims = match w.store.claim(queue, &w.name, free as i64, w.limits.claim).await {
-                Ok(claims) => claims,
-                Err(error) => {
-                    tracing::warn!(%queue, %error, "claiming failed; trying again");
-                    return AGAIN;
-                }
-            };
+            let claims = in_time(w.store.claim(queue, &w.name, free as i64, w.limits.claim)).await?;
             let full = claims.len() == free;
             for claim in claims {
                 let replaced = self.held().insert(claim.id.clone(), (claim.epoch, self.stopping.child_token()));
                 // An older claim of ours on the same row ran out while its run goes on.
                 replaced.into_iter().for_each(|(_, stop)| stop.cancel());
                 if tasks.send(claim).await.is_err() {
-                    return self.settings.poll;
+                    return Ok(self.settings.poll);
                 }
             }
             if !full {
@@ -101,33 +125,37 @@ impl Shared {
         }
     }
 
-    async fn until_next_due(&self) -> Duration {
+    async fn until_next_due(&self) -> Result<Duration> {
         let store = &self.worker.store;
-        match store.next_due(self.settings.queue).await {
-            Ok(Some(at)) => at.since(store.clock().now()).max(Duration::from_millis(1)).min(self.settings.poll),
-            _ => self.settings.poll,
-        }
+        let next = in_time(store.next_due(self.settings.queue)).await?;
+        Ok(next.map_or(self.settings.poll, |at| at.since(store.clock().now()).max(Duration::from_millis(1)).min(self.settings.poll)))
     }
 
     async fn keep_for_ever(self: Arc<Self>) {
-        let claim = self.worker.limits.claim;
-        let mut kept = Instant::now();
+        let (claim, pulse, name) = (self.worker.limits.claim, self.worker.store.pulse(), self.loop_name("keep"));
+        let (mut kept, mut nap) = (Instant::now(), claim / 3);
         loop {
-            tokio::time::sleep(claim / 3).await;
+            pulse.beat(&name, nap + claim);
+            tokio::time::sleep(nap).await;
+            nap = claim / 3;
             let held: Vec<(String, i64)> = self.held().iter().map(|(id, (epoch, _))| (id.clone(), *epoch)).collect();
             if held.is_empty() {
                 kept = Instant::now();
                 continue;
             }
-            match self.worker.store.keep(self.settings.queue, &held, claim).await {
+            let too_late = kept + claim * 2 / 3;
+            let keep = self.worker.store.keep(self.settings.queue, &held, claim);
+            let asked = Instant::now();
+            match timeout_at(too_late.max(asked + nap).into(), keep).await.unwrap_or_else(|_| Err(StoreError::no_answer())) {
                 Ok(still) => {
-                    kept = Instant::now();
+                    kept = asked;
                     let lost = |(id, epoch): &(String, i64)| !still.contains(id) && self.held().get(id).is_some_and(|(e, _)| e == epoch);
                     held.iter().filter(|h| lost(h)).for_each(|(id, _)| self.stop(id));
                 }
                 Err(error) => {
                     tracing::warn!(queue = %self.settings.queue, %error, "claims could not be extended");
-                    if kept.elapsed() > claim * 2 / 3 {
+                    nap = claim / 12;
+                    if Instant::now() >= too_late {
                         held.iter().for_each(|(id, _)| self.stop(id));
                     }
                 }
@@ -143,15 +171,17 @@ impl Shared {
     }
 
     async fn settle_for_ever(self: Arc<Self>, mut outcomes: mpsc::Receiver<Outcome>) {
-        let (w, queue) = (&self.worker, self.settings.queue);
+        let (w, queue, pulse, name) = (&self.worker, self.settings.queue, self.worker.store.pulse(), self.loop_name("settle"));
         let mut group = Vec::new();
         while outcomes.recv_many(&mut group, GROUP).await > 0 {
+            pulse.beat(&name, STATEMENT);
             let settled: Vec<Settled> = group.iter().map(|(s, _)| s.clone()).collect();
             let done = loop {
-                match w.store.settle(queue, &w.name, &settled).await {
+                match in_time(w.store.settle(queue, &w.name, &settled)).await {
                     Ok(done) => break done,
                     Err(error) => {
                         tracing::warn!(%queue, %error, "settling failed; trying again");
+                        pulse.trouble(&name, &error, AGAIN + STATEMENT);
                         tokio::time::sleep(AGAIN).await;
                     }
                 }
@@ -162,9 +192,14 @@ impl Shared {
                     held.remove(&s.id);
                 }
                 drop(held);
+                gauge!("leasehold_claims_held", "queue" => queue.as_str()).set(self.held().len() as f64);
+                counter!("leasehold_runs_total", "queue" => queue.as_str(), "outcome" => s.outcome).increment(1);
+                let took = w.store.clock().now().since(s.started_at);
+                histogram!("leasehold_run_duration_seconds", "queue" => queue.as_str()).record(took.as_secs_f64());
                 // The run may be gone already; then nobody waits for the answer.
                 let _ = told.send(done.contains(&s.id));
             }
+            pulse.rest(&name);
             self.freed.notify_one();
         }
     }

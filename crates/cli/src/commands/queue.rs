@@ -1,10 +1,7 @@
 //! `leasehold queue …`
 
 use clap::Subcommand;
-use std::time::Duration;
-
-use leasehold_domain::Timestamp;
-use leasehold_store::{Queue, servers::WorkRow};
+use leasehold_store::{Queue, depth::WorkState};
 use serde_json::json;
 
 use super::Context;
@@ -23,7 +20,7 @@ pub enum QueueCommand {
         queue: Option<Queue>,
         /// Only due, claimed, waiting, parked or stuck ones.
         #[arg(long)]
-        state: Option<String>,
+        state: Option<WorkState>,
     },
     /// What ran where and how it ended.
     Runs {
@@ -40,20 +37,6 @@ pub enum QueueCommand {
 
 /// Rows of one queue that are looked at.
 const LIMIT: i64 = 10_000;
-const STATES: [&str; 5] = ["due", "claimed", "waiting", "parked", "stuck"];
-
-/// `stuck`: due for more than five minutes, or a claim that ran out more than a minute ago.
-fn state(row: &WorkRow, now: Timestamp) -> &'static str {
-    let Some(next) = row.next_at.map(|at| at.0) else { return "parked" };
-    let late = now.since(next);
-    match (&row.claimed_by, next <= now) {
-        (Some(_), true) if late > Duration::from_mins(1) => "stuck",
-        (Some(_), _) => "claimed",
-        (None, true) if late > Duration::from_mins(5) => "stuck",
-        (None, true) => "due",
-        (None, false) => "waiting",
-    }
-}
 
 pub(super) async fn run(c: &Context, command: QueueCommand) -> Result<(), Failure> {
     match command {
@@ -69,12 +52,13 @@ async fn status(c: &Context) -> Result<(), Failure> {
     let now = tx.now;
     let (mut rows, mut values) = (Vec::new(), Vec::new());
     for queue in Queue::ALL {
-        let work = tx.work_in(*queue, LIMIT).await?;
-        let count = |s: &str| work.iter().filter(|w| state(w, now) == s).count();
-        let oldest = work.iter().filter(|w| w.claimed_by.is_none()).filter_map(|w| w.next_at).map(|at| now.since(at.0)).max().unwrap_or_default();
-        let counts = STATES.map(count);
-        values.push(json!({ "queue": queue, "due": counts[0], "claimed": counts[1], "waiting": counts[2], "parked": counts[3], "stuck": counts[4], "oldestDueSeconds": oldest.as_secs() }));
-        rows.push([vec![queue.to_string()], counts.iter().map(usize::to_string).collect(), vec![format!("{} s", oldest.as_secs())]].concat());
+        let depth = tx.depth(*queue).await?;
+        let oldest = depth.oldest_due(now).as_secs();
+        let mut value = json!({ "queue": queue, "oldestDueSeconds": oldest });
+        WorkState::ALL.iter().for_each(|s| value[s.as_str()] = depth.of(*s).into());
+        values.push(value);
+        let counts = WorkState::ALL.iter().map(|s| depth.of(*s).to_string());
+        rows.push([queue.to_string()].into_iter().chain(counts).chain([format!("{oldest} s")]).collect::<Vec<_>>());
     }
     let processes = tx.processes().await?;
     show(c.json(), &json!({ "queues": values, "processes": processes }), || {
@@ -83,33 +67,32 @@ async fn status(c: &Context) -> Result<(), Failure> {
             println!("no daemon is running; start one with: leasehold serve");
         } else {
             table(
-                &["PROCESS", "ROLE", "QUEUES", "VERSION", "LAST SEEN"],
-                processes.iter().map(|p| vec![p.name.clone(), p.role.clone(), p.queues.clone(), p.version.clone(), p.seen_at.human()]),
+                &["PROCESS", "ROLE", "QUEUES", "VERSION", "LAST SEEN", "TROUBLE"],
+                processes.iter().map(|p| {
+                    vec![p.name.clone(), p.role.clone(), p.queues.clone(), p.version.clone(), p.seen_at.human(), p.trouble.clone().unwrap_or_default()]
+                }),
             );
         }
     });
     Ok(())
 }
 
-async fn list(c: &Context, queue: Option<Queue>, wanted: Option<String>) -> Result<(), Failure> {
-    if let Some(unknown) = wanted.as_deref().filter(|s| !STATES.contains(s)) {
-        return Err(Failure::Usage(format!("unknown state '{unknown}' (known: {})", STATES.join(", "))));
-    }
+async fn list(c: &Context, queue: Option<Queue>, wanted: Option<WorkState>) -> Result<(), Failure> {
     let app = c.app().await?;
     let mut tx = app.store.read().await?;
     let now = tx.now;
     let (mut rows, mut values) = (Vec::new(), Vec::new());
     for q in Queue::ALL.iter().filter(|q| queue.is_none_or(|wanted| wanted == **q)) {
         for w in tx.work_in(*q, LIMIT).await? {
-            let s = state(&w, now);
-            if wanted.as_deref().is_some_and(|wanted| wanted != s) {
+            let s = w.state(now);
+            if wanted.is_some_and(|wanted| wanted != s) {
                 continue;
             }
             values.push(json!({ "queue": q, "id": w.id, "state": s, "nextAt": w.next_at.map(|at| at.0), "claimedBy": w.claimed_by, "attempt": w.attempt, "lost": w.lost, "error": w.last_error }));
             rows.push(vec![
                 q.to_string(),
                 w.id,
-                s.to_owned(),
+                s.to_string(),
                 w.next_at.map_or_else(String::new, |at| at.0.human()),
                 w.claimed_by.unwrap_or_default(),
                 w.attempt.to_string(),

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::process::Command;
 
 use super::{
@@ -127,7 +128,11 @@ pub(super) async fn stop(folder: &Folder) -> Result<()> {
 /// Ends the process at once: whoever does not switch off when asked, or is to be destroyed.
 pub(super) async fn kill(folder: &Folder) -> Result<()> {
     let Some(pid) = folder.pid()? else { return Ok(()) };
-    Command::new("kill").args(["-KILL", &pid.to_string()]).status().await.map_err(io)?;
+    let Some(process) = i32::try_from(pid).ok().and_then(Pid::from_raw).and_then(|p| pidfd_open(p, PidfdFlags::empty()).ok()) else { return Ok(()) };
+    // The handle stays with one process: whose it is, is asked once more after it was taken.
+    if folder.pid()? == Some(pid) {
+        pidfd_send_signal(&process, Signal::KILL).map_err(|e| io(e.into()))?;
+    }
     if ended(folder, LOOK * 10).await? { Ok(()) } else { Err(Error::Transient(format!("process {pid} does not end"))) }
 }
 

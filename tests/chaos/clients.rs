@@ -1,0 +1,136 @@
+//! Three customers with shops of their own: they order, each order under a key until it is acknowledged, and ask for things.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use leasehold_commands::{CommandError, accounts, order, servers};
+use leasehold_domain::{Dice, ServerId, lease::Cycle};
+use leasehold_store::{Store, accounts::NewAccount, activity::Actor};
+use tokio_util::sync::CancellationToken;
+
+use crate::host::Host;
+
+const CLIENTS: u64 = 3;
+/// What each customer pays in, and the price of a server, in EUR cents.
+pub(crate) const FUNDS: i64 = 200_000;
+pub(crate) const PRICE: i64 = 900;
+
+/// A customer.
+pub(crate) struct Client {
+    pub(crate) account: String,
+    store: Store,
+    dice: Dice,
+    orders: u64,
+    /// What was acknowledged.
+    pub(crate) servers: Mutex<Vec<ServerId>>,
+}
+
+pub(crate) struct Clients {
+    pub(crate) all: Vec<Arc<Client>>,
+    asked: AtomicU64,
+    done: CancellationToken,
+}
+
+impl Clients {
+    pub(crate) async fn open(host: &Host, dice: &Dice, orders: u64) -> Self {
+        let mut all = Vec::new();
+        for n in 0..CLIENTS {
+            let new = NewAccount {
+                email: format!("client-{n}@example.org"),
+                first_name: "Ada".into(),
+                last_name: "Lovelace".into(),
+                company: None,
+                currency: "EUR".parse().unwrap(),
+                locale: "en".into(),
+            };
+            let account = accounts::create(&host.store, &Actor::operator("chaos"), &new).await.unwrap().number.to_string();
+            let paid = format!("{}.00", FUNDS / 100);
+            let movement = accounts::Movement { account: &account, amount: &paid, reason: "chaos", reference: None };
+            accounts::credit(&host.store, &Actor::operator("chaos"), &movement).await.unwrap();
+            let (store, dice) = (host.shaky_store().await, Dice::seeded(dice.below(u64::MAX)));
+            all.push(Arc::new(Client { account, store, dice, orders: orders / CLIENTS, servers: Mutex::default() }));
+        }
+        Self { all, asked: AtomicU64::new(0), done: CancellationToken::new() }
+    }
+
+    /// Fires when every order is acknowledged.
+    pub(crate) fn done(&self) -> CancellationToken {
+        self.done.clone()
+    }
+
+    /// Other requests that were acknowledged.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Relaxed)
+    }
+
+    /// Orders and asks; answers how many orders were acknowledged.
+    pub(crate) async fn run(&self) -> u64 {
+        let served = futures::future::join_all(self.all.iter().map(|client| async {
+            for n in 0..client.orders {
+                client.order(n).await;
+                for _ in 0..3 {
+                    tokio::time::sleep(Duration::from_millis(50 + client.dice.below(250))).await;
+                    self.asked.fetch_add(u64::from(client.ask().await), Relaxed);
+                }
+            }
+            client.orders
+        }))
+        .await;
+        self.done.cancel();
+        served.iter().sum()
+    }
+}
+
+impl Client {
+    /// Sends an order, and again under the same key, until there is an answer.
+    async fn order(&self, n: u64) {
+        let label = format!("c{}-{n}", self.account);
+        let wanted = order::Order {
+            account: self.account.clone(),
+            product: "small".into(),
+            template: "debian-12".into(),
+            region: None,
+            label: Some(label.clone()),
+            hostname: Some(label.clone()),
+            cycle: Cycle::Month,
+            key: Some(label),
+        };
+        loop {
+            match order::order(&self.store, &Actor::operator("shop"), &wanted).await {
+                Ok(server) => {
+                    self.servers.lock().unwrap().push(server.id);
+                    return;
+                }
+                Err(CommandError::Store(error)) if error.is_outage() => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(CommandError::TryAgain(_)) => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(refused) => panic!("an order that is in order is refused: {refused}"),
+            }
+        }
+    }
+
+    /// Asks something of one of its servers. A refusal is an answer, too; without one, nobody knows.
+    async fn ask(&self) -> bool {
+        let server = {
+            let servers = self.servers.lock().unwrap();
+            // A few of the youngest, so that requests meet builds and each other.
+            let back = self.dice.below(servers.len().min(30) as u64) as usize;
+            servers[servers.len() - 1 - back].to_string()
+        };
+        let (store, me) = (&self.store, Actor::operator("shop"));
+        let asked = match self.dice.below(100) {
+            0..35 => servers::stop(store, &me, &server).await,
+            35..70 => servers::start(store, &me, &server).await,
+            70..78 => servers::reboot(store, &me, &server).await,
+            78..84 => servers::reinstall(store, &me, &server, None).await,
+            84..90 => servers::password_reset(store, &me, &server).await.map(|(s, _)| s),
+            90..96 => servers::retry(store, &me, &server).await,
+            _ => servers::terminate(store, &me, &server).await,
+        };
+        asked.is_ok()
+    }
+}

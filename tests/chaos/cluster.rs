@@ -1,0 +1,80 @@
+//! A PostgreSQL cluster of our own, which may be ended in the middle of anything.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use leasehold_tests::program::free_port;
+
+pub(crate) struct Cluster {
+    dir: PathBuf,
+    bin: PathBuf,
+    pub(crate) port: u16,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.control(&["-m", "immediate", "stop"]);
+    }
+}
+
+fn programs() -> PathBuf {
+    let debian = || {
+        let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|e| e.path().join("bin")).collect();
+        found.sort();
+        found.pop().expect("PostgreSQL is not installed: run scripts/test")
+    };
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).find(|p| p.join("initdb").exists()).unwrap_or_else(debian)
+}
+
+/// PostgreSQL refuses to run as root.
+fn unprivileged(program: &Path) -> Command {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
+    if !root {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(program);
+    command
+}
+
+impl Cluster {
+    /// Makes and starts it under `dir`, which any user may enter.
+    pub(crate) fn start(dir: &Path) -> Self {
+        let dir = dir.join("pg");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let cluster = Self { bin: programs(), port: free_port(), dir };
+        let made = unprivileged(&cluster.bin.join("initdb"))
+            .arg("-D")
+            .arg(cluster.data())
+            .args(["-A", "trust", "-U", "leasehold", "--locale=C.UTF-8"])
+            .current_dir(&cluster.dir)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        cluster.up();
+        cluster
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    fn control(&self, args: &[&str]) -> bool {
+        unprivileged(&self.bin.join("pg_ctl")).arg("-D").arg(self.data()).args(args).current_dir(&self.dir).output().unwrap().status.success()
+    }
+
+    fn up(&self) {
+        let options = format!("-p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=200", self.port, self.dir.display());
+        let log = self.dir.join("log").display().to_string();
+        assert!(self.control(&["-w", "-l", &log, "-o", &options, "start"]), "PostgreSQL does not start: {log}");
+    }
+
+    /// As after a power cut: nothing is written down on the way out.
+    pub(crate) fn crash_and_recover(&self) {
+        self.control(&["-m", "immediate", "stop"]);
+        self.up();
+    }
+}
