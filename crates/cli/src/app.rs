@@ -4,18 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_cron::Scheduler;
 use leasehold_domain::{Dice, retry::Backoff};
-use leasehold_notifier::{Outbox, Renderer, Sender};
+use leasehold_notifier::Renderer;
 use leasehold_store::{Clock, KeyRing, Options, Queue, Store, activity::Actor, processes::Process};
 use leasehold_worker::{Fleet, Limits, Post, Roles, Worker, run_queues};
-use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    config::{self, Config},
-    exit::Failure,
-    metrics, supervise,
-};
+use crate::{config::Config, doctor, exit::Failure, metrics, supervise};
 
 /// A process that is configured and connected.
 pub struct App {
@@ -52,6 +47,7 @@ impl App {
             dice: Dice::from_os(),
             keys,
             url,
+            as_it_is: false,
         };
         let store = Store::open(options).await?;
         let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".into());
@@ -67,11 +63,8 @@ impl App {
     /// A worker with a fresh name.
     pub fn worker(&self) -> Result<Worker, Failure> {
         let c = &self.config;
-        let password = c.mail.password_file.as_ref().map(|f| config::read_secret("mail.password_file", f)).transpose()?.map(SecretString::from);
-        let usage = |e: &dyn std::fmt::Display| Failure::Usage(format!("configuration: {e}"));
-        let sender = Sender { from: c.mail.from.clone(), reply_to: c.mail.reply_to.clone() };
-        let outbox = Outbox::open(&c.mail.transport, password, sender).map_err(|e| usage(&e))?;
-        let renderer = Renderer::new(c.mail.templates.as_deref()).map_err(|e| usage(&e))?;
+        let outbox = doctor::outbox(c)?;
+        let renderer = Renderer::new(c.mail.templates.as_deref()).map_err(|e| Failure::Usage(format!("configuration: {e}")))?;
         let host = c.mail.from.split('<').next().unwrap_or_default().trim().to_owned();
         let post = Post { renderer, outbox, host };
         let p = &c.provision;

@@ -80,6 +80,12 @@ pub enum Command {
     Config(ConfigCommand),
     /// A tour with no set-up: an order, a failed build and its retry, the mails, the audit.
     Demo(Demo),
+    /// Look at everything that the daemon needs, and say how to mend it; changes nothing.
+    Doctor {
+        /// Instead, send a test mail to this address.
+        #[arg(long, value_name = "TO")]
+        send_test_mail: Option<String>,
+    },
     /// Machines that no server owns, servers whose machine is gone.
     Drift,
     /// API keys.

@@ -4,6 +4,7 @@ pub mod app;
 mod args;
 mod commands;
 pub mod config;
+mod doctor;
 mod exit;
 mod metrics;
 mod output;

@@ -33,6 +33,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub trait Hypervisor: Send + Sync {
     /// How the node is.
     async fn node_status(&self) -> Result<NodeStatus>;
+    /// Whether it could do its work, as far as can be seen without changing anything: what was seen, or what stands in the way.
+    async fn probe(&self) -> Result<String>;
     /// Every machine there that carries a mark of ours.
     async fn list_owned(&self) -> Result<Vec<Owned>>;
     /// What is under this number.

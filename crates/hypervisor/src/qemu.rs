@@ -7,6 +7,7 @@ mod agent;
 mod folder;
 mod image;
 mod launch;
+mod probe;
 mod qmp;
 mod seed;
 
@@ -28,6 +29,16 @@ pub enum Accel {
     Kvm,
     /// In software.
     Tcg,
+}
+
+impl Accel {
+    /// For QEMU's command line.
+    const fn argument(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg,thread=multi",
+        }
+    }
 }
 
 /// How machines reach the network.
@@ -102,6 +113,17 @@ impl Hypervisor for Qemu {
         self.make_endpoint()?;
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(folder::io)?;
         Ok(NodeStatus { boot_id: boot_id.trim().to_owned(), version: launch::version().await? })
+    }
+
+    async fn probe(&self) -> Result<String> {
+        let Settings { endpoint, images, .. } = &self.settings;
+        if endpoint.exists() {
+            self.endpoint()?;
+        }
+        if !images.is_dir() {
+            return Err(Error::Permanent(format!("the image directory {} is missing", images.display())));
+        }
+        Ok(format!("{}; {}", launch::version().await?, probe::accelerated(&self.settings).await?))
     }
 
     async fn list_owned(&self) -> Result<Vec<Owned>> {

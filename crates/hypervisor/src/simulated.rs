@@ -96,6 +96,10 @@ impl Hypervisor for Simulated {
         Ok(NodeStatus { boot_id: "simulated".into(), version: format!("simulated {}", env!("CARGO_PKG_VERSION")) })
     }
 
+    async fn probe(&self) -> Result<String> {
+        Ok(format!("{}; no real machines", self.node_status().await?.version))
+    }
+
     async fn list_owned(&self) -> Result<Vec<Owned>> {
         self.settings.faults.node_down(&self.settings.endpoint)?;
         let entries = self.directory.list()?;

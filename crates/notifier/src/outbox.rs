@@ -113,6 +113,20 @@ impl Outbox {
         self.turn.lock().await
     }
 
+    /// Whether the transport would take a parcel now; nothing is sent.
+    pub async fn check(&self) -> Result<(), String> {
+        match &self.transport {
+            Transport::Stdout => Ok(()),
+            Transport::Folder(folder) => match std::fs::metadata(folder) {
+                Ok(found) if found.permissions().readonly() => Err(format!("{} cannot be written", folder.display())),
+                Ok(found) if !found.is_dir() => Err(format!("{} is no directory", folder.display())),
+                // It is made by the first mail.
+                _ => Ok(()),
+            },
+            Transport::Smtp(smtp) => smtp.lock().await.check().await,
+        }
+    }
+
     fn message(&self, parcel: &Parcel) -> Result<Message, String> {
         let address = |text: &str| text.parse::<Mailbox>().map_err(|e| format!("'{text}' is no address: {e}"));
         let date = std::time::UNIX_EPOCH + std::time::Duration::from_millis(parcel.date.as_millis().max(0) as u64);

@@ -97,6 +97,17 @@ impl Smtp {
         sent
     }
 
+    /// Connects and signs in, and goes no further.
+    pub(crate) async fn check(&mut self) -> Result<(), String> {
+        match self.connected().await {
+            Ok(connection) => {
+                self.connection = Some(connection);
+                Ok(())
+            }
+            Err(Failure::Answer { text, .. } | Failure::Lost(text)) => Err(format!("{}:{}: {text}", self.host, self.port)),
+        }
+    }
+
     async fn connected(&mut self) -> Result<AsyncSmtpConnection, Failure> {
         if let Some(mut open) = self.connection.take()
             && matches!(timeout(ANSWER, open.test_connected()).await, Ok(true))

@@ -76,6 +76,17 @@ impl crate::Store {
         Ok(row.map_or(0, |(ms,)| ms))
     }
 
+    /// The clock mode that the database was made for; none when it is new.
+    pub async fn clock_mode(&self) -> crate::Result<Option<String>> {
+        let row: Option<(String,)> = self.read().await?.optional("select mode from clock where id = 1", &[]).await?;
+        Ok(row.map(|(mode,)| mode))
+    }
+
+    /// How far the host's clock is behind the database's, ms.
+    pub fn clock_skew_ms(&self) -> i64 {
+        self.clock().now().as_millis() - Clock::host()
+    }
+
     /// Binds a new database to a clock mode, and refuses one that belongs to the other.
     pub async fn bind_clock(&self, mode: &str) -> crate::Result<()> {
         let mut tx = self.begin().await?;

@@ -23,6 +23,7 @@ pub mod crash;
 pub mod depth;
 mod dialect;
 mod error;
+mod facts;
 pub mod keys;
 pub mod mails;
 mod migrate;
@@ -44,6 +45,7 @@ pub mod work;
 
 pub use clock::Clock;
 pub use error::{Result, StoreError};
+pub use facts::Facts;
 pub use migrate::Pending;
 pub use pool::{Options, Store};
 pub use pulse::{Health, Pulse};

@@ -1,6 +1,6 @@
 //! Bringing a database up to date: one portable set of migrations, and what PostgreSQL gets on top.
 
-use sqlx::migrate::{Migrate, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 
 use crate::{Result, Store, StoreError, pool::Pool};
 
@@ -24,16 +24,13 @@ impl Store {
     pub async fn pending_migrations(&self) -> Result<Vec<Pending>> {
         let table = &MIGRATIONS.table_name;
         let applied = match self.pool() {
-            Pool::Sqlite { write, .. } => {
-                let mut conn = write.acquire().await?;
-                conn.ensure_migrations_table(table).await?;
-                conn.list_applied_migrations(table).await?
-            }
-            Pool::Postgres(pool) => {
-                let mut conn = pool.acquire().await?;
-                conn.ensure_migrations_table(table).await?;
-                conn.list_applied_migrations(table).await?
-            }
+            Pool::Sqlite { write, .. } => write.acquire().await?.list_applied_migrations(table).await,
+            Pool::Postgres(pool) => pool.acquire().await?.list_applied_migrations(table).await,
+        };
+        let applied = match applied {
+            // A database that is new has no table of migrations yet.
+            Err(MigrateError::Execute(sqlx::Error::Database(_))) => Vec::new(),
+            other => other?,
         };
         let known = |version| applied.iter().any(|a| a.version == version);
         let missing = MIGRATIONS.iter().filter(|m| !known(m.version));

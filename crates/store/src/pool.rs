@@ -37,12 +37,14 @@ pub struct Options {
     pub dice: Dice,
     /// What secrets are sealed with; without it, sealing is an error.
     pub keys: Option<KeyRing>,
+    /// Makes no file and applies no migration.
+    pub as_it_is: bool,
 }
 
 impl Options {
     /// The usual: system clock, chance from the operating system, no keys.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), direct_url: None, connections: 10, clock: Clock::system(), dice: Dice::from_os(), keys: None }
+        Self { url: url.into(), direct_url: None, connections: 10, clock: Clock::system(), dice: Dice::from_os(), keys: None, as_it_is: false }
     }
 }
 
@@ -100,7 +102,7 @@ impl Store {
     pub async fn open(options: Options) -> Result<Self> {
         let unreachable = |source| StoreError::Unreachable { url: without_password(&options.url), source };
         let (pool, wakes) = if let Some(path) = options.url.strip_prefix("sqlite:") {
-            let connect = sqlite_options(path);
+            let connect = sqlite_options(path).create_if_missing(!options.as_it_is);
             let pool = |n| SqlitePoolOptions::new().max_connections(n).test_before_acquire(false).idle_timeout(None).max_lifetime(None);
             let write = pool(1).connect_with(connect.clone()).await.map_err(unreachable)?;
             let read = pool(options.connections.clamp(1, 8)).connect_lazy_with(connect.pragma("query_only", "1"));
@@ -113,7 +115,7 @@ impl Store {
             (Pool::Postgres(pool.connect_with(connect).await.map_err(unreachable)?), Wakes::default())
         };
         let store = Self(Arc::new(Inner { pool, options, wakes, pulse: Pulse::default() }));
-        if store.is_sqlite() {
+        if store.is_sqlite() && !store.0.options.as_it_is {
             store.migrate().await?;
         }
         store.sync_clock().await?;

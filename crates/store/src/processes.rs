@@ -1,5 +1,7 @@
 //! Who is alive: one row a process, kept fresh by its heartbeat.
 
+use std::time::Duration;
+
 use leasehold_domain::Timestamp;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -29,6 +31,9 @@ pub struct Process {
     pub trouble: Option<String>,
 }
 
+/// A process without a sign of life for so long counts as gone: it gives one every ten seconds.
+const SILENT: Duration = Duration::from_secs(40);
+
 impl Tx {
     /// Gives a sign of life.
     pub async fn heartbeat(&mut self, p: &Process) -> Result<()> {
@@ -47,6 +52,12 @@ impl Tx {
     /// Everyone, the freshest first.
     pub async fn processes(&mut self) -> Result<Vec<Process>> {
         self.all("select * from processes order by seen_at desc, name", &[]).await
+    }
+
+    /// Those that gave a sign of life a moment ago.
+    pub async fn processes_alive(&mut self) -> Result<Vec<Process>> {
+        let now = self.now;
+        self.all("select * from processes where seen_at > $1 order by name", args![now - SILENT]).await
     }
 
     /// Forgets processes without a sign of life since `before`.

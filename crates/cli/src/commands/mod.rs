@@ -11,6 +11,7 @@ mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 mod demo_qemu;
+mod doctor;
 mod drift;
 pub(crate) mod key;
 pub(crate) mod mail;
@@ -60,6 +61,7 @@ pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
         Command::Completions { shell } => completions::run(shell),
         Command::Config(command) => config::run(c, &command),
         Command::Demo(options) => demo::run(options).await,
+        Command::Doctor { send_test_mail } => doctor::run(c, send_test_mail).await,
         Command::Drift => drift::run(c).await,
         Command::Key(command) => key::run(c, command).await,
         Command::Mail(command) => mail::run(c, command).await,

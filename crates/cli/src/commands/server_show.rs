@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_domain::{ServerId, server::Status};
-use leasehold_store::{Store, servers::Server, steps::StepRow};
+use leasehold_store::{Queue, Store, Tx, servers::Server, steps::StepRow};
 use serde_json::{Value, json};
 
 use super::{Context, server::value};
@@ -22,13 +22,35 @@ fn step_row(s: &StepRow) -> Vec<String> {
     vec![s.generation.to_string(), s.step.to_string(), s.attempt.to_string(), s.started_at.human(), took, outcome, s.detail.clone().unwrap_or_default()]
 }
 
-/// One sentence on what happens next.
-fn outlook(s: &Server) -> String {
+/// What stands around a server that waits.
+struct Surroundings {
+    /// Whether any process that is alive serves the queue of servers.
+    served: bool,
+    /// Why its node cannot be reached, if it cannot.
+    unreachable: Option<String>,
+}
+
+impl Surroundings {
+    async fn of(tx: &mut Tx, s: &Server) -> Result<Self, Failure> {
+        let served = tx.processes_alive().await?.iter().any(|p| p.queues.split(',').any(|q| q == Queue::Servers.as_str()));
+        let node = match &s.node_id {
+            Some(id) => Some(tx.node(&id.as_str().into()).await?),
+            None => None,
+        };
+        let unreachable = node.and_then(|n| n.failing_since.map(|at| format!("node {} does not answer since {}", n.id, at.0.human())));
+        Ok(Self { served, unreachable })
+    }
+}
+
+/// One sentence on what happens next, and what to do where nothing does.
+fn outlook(s: &Server, around: &Surroundings) -> String {
     let error = s.last_error.as_deref().unwrap_or("none");
     match (s.status, &s.claimed_by, s.next_at) {
-        _ if s.parked_at.is_some() => format!("put aside until a person looks, last error: {error}"),
+        _ if s.parked_at.is_some() => format!("put aside until a person looks, last error: {error}; then: leasehold server resolve {} --reason …", s.id),
         (Status::Failed, _, None) => format!("nothing happens by itself; after mending the cause: leasehold server retry {}", s.id),
+        (_, _, Some(_)) if !around.served => "nobody works on servers: no daemon is running; start one with: leasehold serve".into(),
         (_, Some(worker), _) => format!("{worker} is working on it"),
+        (_, None, Some(at)) if let Some(why) = &around.unreachable => format!("{why}; it is tried on, next at {}; mend the node", at.0.human()),
         (_, None, Some(at)) if s.attempt > 0 => format!("attempt {} comes at {}, last error: {error}", s.attempt + 1, at.0.human()),
         (_, None, Some(at)) => format!("a worker looks at it at {}", at.0.human()),
         (_, None, None) if s.held => "at rest: held".into(),
@@ -41,9 +63,10 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
     let mut tx = app.store.read().await?;
     let s = tx.find_server(server).await?;
     let (steps, holds, addresses) = (tx.steps(&s.id).await?, tx.holds(&s.id).await?, tx.addresses(&s.id).await?);
+    let outlook = outlook(&s, &Surroundings::of(&mut tx, &s).await?);
     let (lease, mails) = (tx.lease_of(&s.id).await?, tx.mails(None, Some(&s.id), 100).await?);
     let mut whole = value(&s);
-    whole["outlook"] = outlook(&s).into();
+    whole["outlook"] = outlook.as_str().into();
     whole["steps"] = steps.iter().map(step_value).collect();
     whole["holds"] = json!(holds);
     whole["addresses"] = json!(addresses);
@@ -57,7 +80,7 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
         if let Some(reason) = &s.status_reason {
             println!("reason    {reason}");
         }
-        println!("outlook   {}", outlook(&s));
+        println!("outlook   {outlook}");
         println!("hostname  {}\nsystem    {}\nnode      {}", s.hostname, s.template_id, s.node_id.as_deref().unwrap_or("-"));
         println!("addresses {}", addresses.iter().map(|a| a.address.as_str()).collect::<Vec<_>>().join(", "));
         holds.iter().for_each(|h| println!("held      {} since {}: {}", h.kind, h.placed_at.human(), h.reason));
@@ -104,7 +127,7 @@ const DAEMON: Duration = Duration::from_secs(5);
 /// As [`follow`], where a daemon must do the work: without one, following would never end.
 pub(super) async fn follow_daemon(store: &Store, id: &ServerId) -> Result<Server, Failure> {
     let alive = async {
-        while store.read().await?.processes().await?.is_empty() {
+        while store.read().await?.processes_alive().await?.is_empty() {
             tokio::time::sleep(LOOK).await;
         }
         Ok::<(), Failure>(())

@@ -10,18 +10,18 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::process::Command;
 
 use super::{
-    Accel, Network, Settings,
+    Network, Settings,
     folder::{Defined, Folder, Record, io},
     qmp,
 };
 use crate::{Error, Result};
 
-const QEMU: &str = "qemu-system-x86_64";
+pub(super) const QEMU: &str = "qemu-system-x86_64";
 /// How long a guest may take to switch itself off.
 const GRACE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 
-fn missing(e: &std::io::Error) -> Error {
+pub(super) fn missing(e: &std::io::Error) -> Error {
     Error::Permanent(format!("{QEMU} cannot be run ({e}); install Debian's qemu-system-x86"))
 }
 
@@ -61,15 +61,11 @@ fn direct_kernel(images: &Path, image: &str) -> Vec<String> {
 
 fn arguments(settings: &Settings, folder: &Folder, record: &Record, d: &Defined) -> Vec<String> {
     let file = |name: &str| folder.file(name).display().to_string();
-    let accel = match settings.accel {
-        Accel::Kvm => "kvm",
-        Accel::Tcg => "tcg,thread=multi",
-    };
     let pairs = [
         ("-name", format!("leasehold-{}", d.spec.vmid)),
         ("-uuid", d.spec.server.to_string()),
         ("-machine", "q35".into()),
-        ("-accel", accel.into()),
+        ("-accel", settings.accel.argument().into()),
         ("-cpu", "max".into()),
         ("-smp", d.spec.vcpu.to_string()),
         ("-m", d.spec.ram_mb.to_string()),

@@ -1,0 +1,75 @@
+//! What stands around the daemon: files, database, clock, mail.
+
+use leasehold_notifier::Renderer;
+use leasehold_store::{KeyRing, Store};
+
+use super::{Finding, broken, look, ok, outbox};
+use crate::config::Config;
+
+/// A host's clock this far from the database's is worth a look: logs and certificates follow the host's.
+const SKEW_MS: i64 = 5_000;
+
+pub(super) fn secrets(c: &Config) -> Finding {
+    let file = &c.secrets.key_file;
+    if !file.exists() {
+        return broken("secrets", format!("the key file {} is missing", file.display()), "leasehold secrets generate (or mend secrets.key_file)");
+    }
+    match KeyRing::read(file) {
+        Ok(_) => ok("secrets", format!("the key file {} is readable by its owner only", file.display())),
+        Err(error) => broken("secrets", error.to_string(), "mend the file or its mode: chmod 600"),
+    }
+}
+
+pub(super) fn templates(c: &Config) -> Finding {
+    match Renderer::new(c.mail.templates.as_deref()) {
+        Ok(_) => ok("templates", "every mail template reads"),
+        Err(error) => broken("templates", error.to_string(), "mend the template, or remove it to use the built-in one"),
+    }
+}
+
+pub(super) async fn mail(c: &Config) -> Finding {
+    let outbox = match outbox(c) {
+        Ok(outbox) => outbox,
+        Err(error) => return broken("mail", error.to_string(), "mend the [mail] section"),
+    };
+    match outbox.check().await {
+        Ok(()) if c.mail.transport == "stdout" => look("mail", "mails are only printed", "set mail.transport to your mail server"),
+        Ok(()) if c.mail.operator.is_none() => look("mail", "nobody gets the operator's digest", "set mail.operator"),
+        Ok(()) => ok("mail", format!("{} answers", c.mail.transport)),
+        Err(why) => broken("mail", why, "mend mail.transport or the mail server; mails wait meanwhile"),
+    }
+}
+
+/// A SQLite file that is not there yet: nothing below it can be looked at.
+pub(super) fn database_file(c: &Config) -> Option<Finding> {
+    let path = c.database.url.strip_prefix("sqlite:")?;
+    let missing = !std::path::Path::new(path).exists();
+    missing.then(|| look("database", format!("there is no database {path} yet"), "it is made by the first command: leasehold migrate"))
+}
+
+pub(super) async fn database(store: &Store, c: &Config) -> Finding {
+    let mend = "see the section on databases in docs/operating.md";
+    match store.database_facts().await {
+        Err(error) => broken("database", error.to_string(), "look at the database server's log"),
+        Ok(facts) => match facts.trouble(i64::from(c.database.connections)) {
+            None => ok("database", facts.to_string()),
+            Some(trouble) => look("database", trouble, mend),
+        },
+    }
+}
+
+pub(super) async fn clock(store: &Store, c: &Config) -> Finding {
+    let skew = store.clock_skew_ms();
+    match store.clock_mode().await {
+        Ok(Some(made_for)) if made_for != c.clock.mode => {
+            broken("clock", format!("the database was made for {made_for} time, clock.mode is {}", c.clock.mode), "set clock.mode, or use another database")
+        }
+        Ok(_) if c.clock.mode == "system" && skew.abs() > SKEW_MS => look(
+            "clock",
+            format!("this host's clock is {} ms off the database's", -skew),
+            "let the host synchronise its time (timedatectl); Leasehold follows the database",
+        ),
+        Ok(_) => ok("clock", format!("{} time, {} ms off the database's", c.clock.mode, skew.abs())),
+        Err(error) => broken("clock", error.to_string(), "look at the database server's log"),
+    }
+}

@@ -1,0 +1,81 @@
+//! What a database says of itself, for the doctor.
+
+use std::fmt;
+
+use crate::{Result, Store, args};
+
+/// The oldest PostgreSQL that is tried.
+const POSTGRES: i64 = 150_000;
+
+/// What a database says of itself.
+#[derive(Clone, Debug)]
+pub enum Facts {
+    /// The embedded one.
+    Sqlite {
+        /// `wal`.
+        journal: String,
+        /// 2: an acknowledged commit survives a power cut.
+        synchronous: i64,
+    },
+    /// A server.
+    Postgres {
+        /// 150004 is 15.4.
+        version: i64,
+        /// Of this database.
+        collation: String,
+        /// What the server allows.
+        max_connections: i64,
+        /// `off` loses acknowledged commits.
+        synchronous_commit: String,
+    },
+}
+
+impl Facts {
+    /// What an operator should change, if anything.
+    pub fn trouble(&self, connections: i64) -> Option<String> {
+        match self {
+            Self::Sqlite { journal, .. } if journal != "wal" => Some(format!("journal mode {journal}; readers and the writer wait for each other")),
+            Self::Sqlite { synchronous: 2, .. } => None,
+            Self::Sqlite { synchronous, .. } => Some(format!("synchronous = {synchronous}: a power cut loses acknowledged orders")),
+            Self::Postgres { version, .. } if *version < POSTGRES => Some(format!("PostgreSQL {} is older than 15", version / 10_000)),
+            Self::Postgres { synchronous_commit, .. } if synchronous_commit == "off" => {
+                Some("synchronous_commit = off: a crash loses acknowledged orders".into())
+            }
+            Self::Postgres { max_connections, .. } if connections + 5 > *max_connections => {
+                Some(format!("database.connections = {connections} a process, the server allows {max_connections} in all"))
+            }
+            Self::Postgres { collation, .. } if !["C", "C.UTF-8", "C.utf8", "POSIX"].contains(&collation.as_str()) => {
+                Some(format!("collation {collation}: C is a third faster (create the database with: template template0 locale 'C.UTF-8')"))
+            }
+            Self::Postgres { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite { journal, .. } => write!(f, "SQLite, journal mode {journal}, every commit is on disk"),
+            Self::Postgres { version, collation, .. } => write!(f, "PostgreSQL {}.{}, collation {collation}", version / 10_000, version % 10_000),
+        }
+    }
+}
+
+impl Store {
+    /// Asks the database.
+    pub async fn database_facts(&self) -> Result<Facts> {
+        let mut tx = self.begin().await?;
+        if self.is_sqlite() {
+            let (journal,): (String,) = tx.one("pragma journal_mode", &[]).await?;
+            let synchronous = tx.int("pragma synchronous", &[]).await?;
+            return Ok(Facts::Sqlite { journal, synchronous });
+        }
+        let setting = "select setting from pg_settings where name = $1";
+        let (version,): (String,) = tx.one(setting, args!["server_version_num"]).await?;
+        let (max_connections,): (String,) = tx.one(setting, args!["max_connections"]).await?;
+        let (synchronous_commit,): (String,) = tx.one(setting, args!["synchronous_commit"]).await?;
+        let (collation,): (String,) = tx.one("select datcollate::text from pg_database where datname = current_database()", &[]).await?;
+        let number = |text: String| text.parse().unwrap_or(0);
+        Ok(Facts::Postgres { version: number(version), collation, max_connections: number(max_connections), synchronous_commit })
+    }
+}
