@@ -182,6 +182,23 @@ on_both!(many_orders_of_one_account_wait_for_their_turn_without_failing(app) {
     assert!(all.iter().all(|s| s.status == Status::Running), "waiting for a turn is not building");
 });
 
+on_both!(a_build_that_ends_calls_the_next_in_line(app) {
+    app.import("boot_time = \"47s\"").await;
+    for n in 0..6 {
+        app.order(&format!("web-{n}")).await;
+    }
+    app.until_quiet().await;
+    let mut tx = app.store.read().await.unwrap();
+    let servers = tx.servers(None, None, 100).await.unwrap();
+    let first_running = servers.iter().filter_map(|s| s.running_at).map(|at| at.0).min().unwrap();
+    let mut placed = Vec::new();
+    for server in &servers {
+        placed.push(tx.steps(&server.id).await.unwrap()[0].ended_at.unwrap().0);
+    }
+    placed.sort();
+    assert!(placed[4] < first_running && placed[5] == first_running, "five at once, and the sixth as soon as one of them runs: {placed:?} {first_running}");
+});
+
 on_both!(resolving_a_failed_reinstall_keeps_the_paid_machine(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
