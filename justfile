@@ -19,6 +19,11 @@ deny:
 snapshots:
     INSTA_UPDATE=always scripts/test
 
+# Twenty histories of real processes under fire, about 40 minutes: just soak 100
+soak seed="1":
+    cargo build --quiet --workspace --all-targets
+    target/debug/chaos --seed {{seed}} --rounds 20
+
 # Replay one history of the simulation: just sim sqlite 42
 sim database seed:
     LEASEHOLD_SIM_SEED={{seed}} LEASEHOLD_SIM_LOG=1 scripts/test -E 'binary(sim) and test({{database}}_1)' --no-capture

@@ -74,7 +74,7 @@ impl Clients {
             for n in 0..client.orders {
                 client.order(n).await;
                 for _ in 0..3 {
-                    tokio::time::sleep(Duration::from_millis(50 + client.dice.below(250))).await;
+                    tokio::time::sleep(Duration::from_millis(30 + client.dice.below(150))).await;
                     // The addresses of what ends late would be waited for long after the storm.
                     self.asked.fetch_add(u64::from(client.ask(n < client.orders / 2).await), Relaxed);
                 }

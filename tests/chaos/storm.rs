@@ -11,7 +11,7 @@ use crate::host::Host;
 
 /// The storm ends when the orders are in, but not before so much was done, and never later than this.
 const EVENTS: u64 = 40;
-const LONGEST: Duration = Duration::from_secs(100);
+const LONGEST: Duration = Duration::from_secs(80);
 
 /// What was done how often.
 #[derive(Default)]
