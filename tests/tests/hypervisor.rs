@@ -1,5 +1,5 @@
 //! What every hypervisor must do: one suite, run against the simulated node and against real QEMU machines.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
@@ -46,6 +46,10 @@ async fn build(hv: &dyn Hypervisor, call: &Call, image: &str, key: &str) {
     twice!(hv.ensure_power(call, VMID, Power::On));
 }
 
+async fn names(hv: &dyn Hypervisor) -> Vec<String> {
+    hv.snapshots(VMID).await.unwrap().into_iter().map(|s| s.name).collect()
+}
+
 async fn agent(hv: &dyn Hypervisor) {
     for _ in 0..300 {
         if hv.agent_ready(VMID, Timestamp::from_millis(1_790_000_000_000)).await.unwrap() {
@@ -69,6 +73,18 @@ async fn suite(reopen: impl Fn() -> Arc<dyn Hypervisor>, image: &str, key: &str,
     hv.set_password(&first, VMID, "root", &"a-New-passw0rd".to_owned().into()).await.unwrap();
     inside(&found);
 
+    // The cable is pulled and plugged in again; what the machine used is counted.
+    twice!(hv.ensure_link(&first, VMID, false));
+    assert!(!machine(hv.as_ref()).await.unwrap().link);
+    twice!(hv.ensure_link(&first, VMID, true));
+    assert!(machine(hv.as_ref()).await.unwrap().link);
+    let used = hv.stats(VMID).await.unwrap();
+    assert!(used.cpu_ms > 0 && used.memory_bytes > 0 && used.disk_read_bytes > 0, "{used:?}");
+    twice!(hv.ensure_snapshot(&first, VMID, "first"));
+    twice!(hv.ensure_snapshot(&first, VMID, "second"));
+    twice!(hv.ensure_no_snapshot(&first, VMID, "first"));
+    assert_eq!(names(hv.as_ref()).await, ["second"]);
+
     // A daemon that starts again finds the machine.
     let hv = reopen();
     assert_eq!(hv.list_owned().await.unwrap().iter().map(|o| (o.vmid, o.mark.clone(), o.power)).collect::<Vec<_>>(), [(VMID, first.mark.clone(), Power::On)]);
@@ -84,9 +100,15 @@ async fn suite(reopen: impl Fn() -> Arc<dyn Hypervisor>, image: &str, key: &str,
     twice!(hv.ensure_disk(&second, VMID, image));
     assert!(matches!(hv.ensure_vm(&second, &spec()).await, Err(Error::Transient(_))), "never under a running machine");
     twice!(hv.ensure_power(&second, VMID, Power::Off));
+    assert!(hv.stats(VMID).await.is_err(), "what is off uses nothing");
+    twice!(hv.ensure_snapshot(&second, VMID, "third"));
+    twice!(hv.revert(&second, VMID, "second", 1));
+    assert!(matches!(hv.revert(&second, VMID, "fourth", 2).await, Err(Error::Permanent(_))));
+    assert_eq!((names(hv.as_ref()).await, machine(hv.as_ref()).await.unwrap().power), (vec!["second".to_owned(), "third".to_owned()], Power::Off));
     build(hv.as_ref(), &second, image, key).await;
     agent(hv.as_ref()).await;
     assert_eq!(machine(hv.as_ref()).await.unwrap().mark, Some(second.mark.clone()));
+    assert!(names(hv.as_ref()).await.is_empty(), "snapshots go with their disk");
 
     // The end: nothing is left, and no late call brings it back.
     twice!(hv.ensure_absent(&call(SERVER, 2, 8), VMID));
@@ -102,22 +124,32 @@ async fn the_simulated_node_keeps_the_contract() {
     suite(|| connect("simulated", &settings).unwrap(), "debian-12", "ssh-ed25519 AAAA", |_| ()).await;
 }
 
-/// Runs a line in the guest over SSH.
-fn ssh(at: std::net::SocketAddr, key: &Path, line: &str) -> String {
-    let options = ["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=20", "-o", "BatchMode=yes"];
-    let output =
-        Command::new("ssh").args(options).arg("-i").arg(key).args(["-p", &at.port().to_string(), &format!("root@{}", at.ip()), line]).output().unwrap();
+const SSH: &[&str] = &["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=20"];
+
+fn said(output: std::process::Output) -> String {
     assert!(output.status.success(), "ssh: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-#[tokio::test]
-async fn a_real_machine_keeps_the_contract() {
+/// Runs a line in the guest over SSH.
+fn ssh(at: std::net::SocketAddr, key: &Path, line: &str) -> String {
+    let target = ["-p", &at.port().to_string(), &format!("root@{}", at.ip()), line].map(str::to_owned);
+    said(Command::new("ssh").args(SSH).args(["-o", "BatchMode=yes", "-i"]).arg(key).args(target).output().unwrap())
+}
+
+/// A real guest's images, and a key pair in a folder: the private file and the public line.
+fn real(dir: &Path) -> (String, std::path::PathBuf, String) {
     let images = std::env::var("LEASEHOLD_GUEST").expect("LEASEHOLD_GUEST is not set; real machines are never skipped: run scripts/test");
-    let dir = tempfile::tempdir().unwrap();
-    let key = dir.path().join("id");
+    let key = dir.join("id");
     assert!(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap().success());
     let public = std::fs::read_to_string(key.with_extension("pub")).unwrap().trim().to_owned();
+    (images, key, public)
+}
+
+#[tokio::test]
+async fn a_real_machine_keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    let (images, key, public) = real(dir.path());
     let node = dir.path().join("node");
     let settings = json!({ "endpoint": node, "images": images, "accel": "tcg", "network": "user" }).to_string();
     let inside = |m: &leasehold_hypervisor::Machine| {
@@ -128,6 +160,97 @@ async fn a_real_machine_keeps_the_contract() {
         assert!(kib > 1_800_000, "the root file system has grown to the disk: {kib} KiB");
     };
     suite(|| connect("qemu", &settings).unwrap(), "tiny", &public, inside).await;
+    let left: Vec<String> = std::fs::read_dir(node.join("100")).unwrap().flatten().map(|f| f.file_name().into_string().unwrap()).collect();
+    assert!(left.iter().all(|f| f == "machine.json" || f == "lock"), "{left:?}");
+}
+
+/// Starts `in_a_network_of_its_own` as root of a network namespace; what it makes there ends with it.
+#[test]
+fn a_bridged_machine_is_reached_cut_off_reverted_and_leaves_nothing() {
+    let me = std::env::current_exe().unwrap();
+    let ran = Command::new("unshare").args(["-rn", "--"]).arg(me).args(["--exact", "in_a_network_of_its_own", "--ignored", "--nocapture"]).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success() && text.contains("1 passed"), "{text}");
+}
+
+fn ip(line: &str) {
+    let done = Command::new("ip").args(line.split(' ')).status().unwrap();
+    assert!(done.success(), "ip {line}");
+}
+
+/// Whether the guest's SSH answers at this address.
+fn answers(address: &str) -> bool {
+    std::net::TcpStream::connect_timeout(&(address.parse::<std::net::IpAddr>().unwrap(), 22).into(), Duration::from_secs(3)).is_ok()
+}
+
+fn password_login(dir: &Path, at: &str, password: &str) -> String {
+    let askpass = dir.join("askpass");
+    std::fs::write(&askpass, format!("#!/bin/sh\necho '{password}'\n")).unwrap();
+    std::fs::set_permissions(&askpass, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let options = ["-o", "PreferredAuthentications=password", "-o", "PubkeyAuthentication=no"];
+    let mut command = Command::new("ssh");
+    command.args(SSH).args(options).args([&format!("root@{at}"), "hostname"]).env("SSH_ASKPASS", askpass).env("SSH_ASKPASS_REQUIRE", "force");
+    said(command.output().unwrap())
+}
+
+#[tokio::test]
+#[ignore = "started by the test above, in a network of its own"]
+async fn in_a_network_of_its_own() {
+    for line in ["link set lo up", "link add br0 type bridge", "addr add 10.66.0.1/24 dev br0", "addr add fd66::1/64 dev br0 nodad", "link set br0 up"] {
+        ip(line);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (images, key, public) = real(dir.path());
+    let node = dir.path().join("node");
+    let settings = json!({ "endpoint": node, "images": images, "accel": "tcg", "network": "bridge:br0" }).to_string();
+    let hv = connect("qemu", &settings).unwrap();
+    let hv = hv.as_ref();
+    let me = call(SERVER, 1, 1);
+    let (guest_ip, at) = ("10.66.0.10", std::net::SocketAddr::from(([10, 66, 0, 10], 22)));
+
+    build(hv, &me, "tiny", &public).await;
+    agent(hv).await;
+    assert_eq!(ssh(at, &key, "hostname").trim(), "web-1");
+    hv.set_password(&me, VMID, "root", &"a-New-passw0rd".to_owned().into()).await.unwrap();
+    assert_eq!(password_login(dir.path(), guest_ip, "a-New-passw0rd").trim(), "web-1");
+
+    // Counters are the host's own.
+    let before = hv.stats(VMID).await.unwrap();
+    ssh(at, &key, "head -c 300000 /dev/zero | tr '\\0' a");
+    let after = hv.stats(VMID).await.unwrap();
+    assert!(after.net_sent_bytes.unwrap() - before.net_sent_bytes.unwrap() > 300_000, "{before:?} {after:?}");
+    assert!(after.cpu_ms > before.cpu_ms && after.net_received_bytes > before.net_received_bytes);
+
+    // More addresses, live, of both families, and gone again.
+    let more = ["10.66.0.77", "fd66::77"].map(|a| GuestAddress { address: a.into(), prefix: if a.contains(':') { 64 } else { 24 }, gateway: String::new() });
+    twice!(hv.ensure_addresses(&me, VMID, &more));
+    assert!(answers("10.66.0.77"));
+    assert!(ssh(at, &key, "ip addr show dev eth0").contains("fd66::77/64"));
+    twice!(hv.ensure_addresses(&me, VMID, &more[1..]));
+    assert!(!answers("10.66.0.77") && answers(guest_ip));
+
+    // A snapshot brings the disk back as it was; the machine is on again.
+    ssh(at, &key, "echo kept > /root/kept; sync");
+    twice!(hv.ensure_snapshot(&me, VMID, "before"));
+    ssh(at, &key, "echo lost > /root/lost; sync");
+    twice!(hv.revert(&me, VMID, "before", 1));
+
+    // Cut off: also while it starts. Then back.
+    twice!(hv.ensure_link(&me, VMID, false));
+    agent(hv).await;
+    assert!(!answers(guest_ip));
+    twice!(hv.ensure_power(&me, VMID, Power::Off));
+    twice!(hv.ensure_power(&me, VMID, Power::On));
+    agent(hv).await;
+    assert!(!answers(guest_ip), "it starts with its cable pulled");
+    twice!(hv.ensure_link(&me, VMID, true));
+    assert_eq!(ssh(at, &key, "ls /root").trim(), "kept");
+
+    // The end: no tap, no process, no disk.
+    let taps = || std::fs::read_to_string("/proc/self/net/dev").unwrap().lines().filter(|l| l.trim_start().starts_with("lh")).count();
+    assert_eq!(taps(), 1);
+    twice!(hv.ensure_absent(&me, VMID));
+    assert_eq!(taps(), 0);
     let left: Vec<String> = std::fs::read_dir(node.join("100")).unwrap().flatten().map(|f| f.file_name().into_string().unwrap()).collect();
     assert!(left.iter().all(|f| f == "machine.json" || f == "lock"), "{left:?}");
 }

@@ -55,6 +55,21 @@ pub trait Hypervisor: Send + Sync {
     async fn agent_ready(&self, vmid: i64, now: Timestamp) -> Result<bool>;
     /// A new password through the agent, without a restart.
     async fn set_password(&self, call: &Call, vmid: i64, user: &str, password: &SecretString) -> Result<()>;
+    /// Whether its network cable is plugged in; it stays so through restarts.
+    async fn ensure_link(&self, call: &Call, vmid: i64, up: bool) -> Result<Progress>;
+    /// Gives a running guest exactly these addresses beside its first one, without a restart. A guest that starts again has only those
+    /// of its first boot: ask once more.
+    async fn ensure_addresses(&self, call: &Call, vmid: i64, more: &[GuestAddress]) -> Result<Progress>;
+    /// What it used so far. Counters begin anew with every start of the machine.
+    async fn stats(&self, vmid: i64) -> Result<Stats>;
+    /// Its snapshots, the oldest first.
+    async fn snapshots(&self, vmid: i64) -> Result<Vec<Snapshot>>;
+    /// A snapshot of its disk under this name; one that is there is kept as it is.
+    async fn ensure_snapshot(&self, call: &Call, vmid: i64, name: &str) -> Result<Progress>;
+    /// No snapshot of this name.
+    async fn ensure_no_snapshot(&self, call: &Call, vmid: i64, name: &str) -> Result<Progress>;
+    /// The `seq`-th return of its disk to a snapshot, once; a machine that was on is on again.
+    async fn revert(&self, call: &Call, vmid: i64, name: &str, seq: i64) -> Result<Progress>;
     /// How work under way is doing.
     async fn poll(&self, call: &Call, vmid: i64, handle: &str) -> Result<Progress>;
     /// Nothing under this number: neither the machine nor any of its disks.

@@ -10,6 +10,9 @@ mod launch;
 mod probe;
 mod qmp;
 mod seed;
+mod snapshots;
+mod tap;
+mod usage;
 
 use std::path::PathBuf;
 
@@ -18,7 +21,7 @@ use leasehold_domain::{Timestamp, server::Power};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Error, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result};
+use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot, Stats};
 use folder::{Defined, Folder};
 
 /// How machines are accelerated. Said, never guessed: a `/dev/kvm` that opens may still be unusable.
@@ -42,11 +45,34 @@ impl Accel {
 }
 
 /// How machines reach the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Network {
-    /// QEMU's own user network, with SSH forwarded from a port of the host.
+    /// `user`: QEMU's own user network, with SSH forwarded from a port of the host.
     User,
+    /// `bridge:NAME`: a tap each on a bridge of the host.
+    Bridge(String),
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        match network {
+            Network::User => "user".into(),
+            Network::Bridge(name) => format!("bridge:{name}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "user" => Ok(Self::User),
+            Some(("bridge", name)) if !name.is_empty() => Ok(Self::Bridge(name.into())),
+            _ => Err(format!("network '{text}' is neither \"user\" nor \"bridge:NAME\"")),
+        }
+    }
 }
 
 /// Settings of a QEMU node.
@@ -157,7 +183,8 @@ impl Hypervisor for Qemu {
             power: folder.power()?,
             disk_gb,
             mac: defined.map(|d| d.spec.mac.clone()),
-            ssh: defined.map(|d| ([127, 0, 0, 1], d.ssh_port).into()),
+            link: defined.is_none_or(|d| !d.cut),
+            ssh: defined.filter(|_| self.settings.network == Network::User).map(|d| ([127, 0, 0, 1], d.ssh_port).into()),
         }))
     }
 
@@ -184,8 +211,9 @@ impl Hypervisor for Qemu {
             if folder.power()? == Power::On {
                 return Err(Error::Transient("the machine is on; switch it off before its disk is swapped".into()));
             }
-            let reboots = record.defined.as_ref().map_or(0, |d| d.reboots);
-            record.defined = Some(Defined { mark: call.mark.clone(), spec: spec.clone(), guest: None, ssh_port: launch::free_port()?, reboots });
+            let (cut, reboots, reverts) = record.defined.as_ref().map_or((false, 0, 0), |d| (d.cut, d.reboots, d.reverts));
+            record.defined =
+                Some(Defined { mark: call.mark.clone(), spec: spec.clone(), guest: None, ssh_port: launch::free_port()?, more: vec![], cut, reboots, reverts });
             folder.write(&lock, &record)?;
         }
         folder.drop_other_disks(call.mark.generation)?;
@@ -249,6 +277,82 @@ impl Hypervisor for Qemu {
         agent::set_password(&folder.file("qga.sock"), user, password).await
     }
 
+    async fn ensure_link(&self, call: &Call, vmid: i64, up: bool) -> Result<Progress> {
+        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
+        let mut record = folder.read()?;
+        record.defined()?.cut = !up;
+        folder.write(&lock, &record)?;
+        if folder.power()? == Power::On {
+            launch::set_link(&folder, up).await?;
+        }
+        Ok(Progress::Done)
+    }
+
+    async fn ensure_addresses(&self, call: &Call, vmid: i64, more: &[GuestAddress]) -> Result<Progress> {
+        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
+        let mut record = folder.read()?;
+        let before = record.defined()?.more.clone();
+        let removed: Vec<GuestAddress> = before.iter().filter(|a| !more.contains(a)).cloned().collect();
+        // Remembered first: what was given and is not known to be gone is taken away by the next call.
+        record.defined()?.more = [more, &removed[..]].concat();
+        folder.write(&lock, &record)?;
+        agent::set_addresses(&folder.file("qga.sock"), more, &removed).await?;
+        record.defined()?.more = more.to_vec();
+        folder.write(&lock, &record)?;
+        Ok(Progress::Done)
+    }
+
+    async fn stats(&self, vmid: i64) -> Result<Stats> {
+        let folder = self.folder(vmid)?;
+        usage::of(&folder, &tap::name(&self.settings.endpoint, vmid)).await
+    }
+
+    async fn snapshots(&self, vmid: i64) -> Result<Vec<Snapshot>> {
+        let folder = self.folder(vmid)?;
+        let generation = folder.read()?.defined()?.mark.generation;
+        snapshots::list(&folder, generation).await
+    }
+
+    async fn ensure_snapshot(&self, call: &Call, vmid: i64, name: &str) -> Result<Progress> {
+        let (folder, _lock) = self.folder(vmid)?.admit(call, false)?;
+        let generation = folder.read()?.defined()?.mark.generation;
+        if !snapshots::list(&folder, generation).await?.iter().any(|s| s.name == name) {
+            snapshots::take(&folder, generation, name, folder.power()? == Power::On).await?;
+        }
+        Ok(Progress::Done)
+    }
+
+    async fn ensure_no_snapshot(&self, call: &Call, vmid: i64, name: &str) -> Result<Progress> {
+        let (folder, _lock) = self.folder(vmid)?.admit(call, false)?;
+        let generation = folder.read()?.defined()?.mark.generation;
+        if snapshots::list(&folder, generation).await?.iter().any(|s| s.name == name) {
+            snapshots::delete(&folder, generation, name, folder.power()? == Power::On).await?;
+        }
+        Ok(Progress::Done)
+    }
+
+    async fn revert(&self, call: &Call, vmid: i64, name: &str, seq: i64) -> Result<Progress> {
+        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
+        let mut record = folder.read()?;
+        let (generation, reverts) = (record.defined()?.mark.generation, record.defined()?.reverts);
+        if reverts >= seq {
+            return Ok(Progress::Done);
+        }
+        if !snapshots::list(&folder, generation).await?.iter().any(|s| s.name == name) {
+            return Err(Error::Permanent(format!("there is no snapshot '{name}'")));
+        }
+        // What the guest has not written yet is given up anyway, so it is not asked to switch off.
+        let on = folder.power()? == Power::On;
+        launch::kill(&folder).await?;
+        snapshots::apply(&folder, generation, name).await?;
+        record.defined()?.reverts = seq;
+        folder.write(&lock, &record)?;
+        if on {
+            launch::start(&self.settings, &folder, &record).await?;
+        }
+        Ok(Progress::Done)
+    }
+
     async fn poll(&self, _call: &Call, _vmid: i64, handle: &str) -> Result<Progress> {
         Err(Error::Unknown(format!("this backend starts no tasks, so it knows none called {handle}")))
     }
@@ -256,6 +360,7 @@ impl Hypervisor for Qemu {
     async fn ensure_absent(&self, call: &Call, vmid: i64) -> Result<Progress> {
         let (folder, lock) = self.folder(vmid)?.admit(call, true)?;
         launch::kill(&folder).await?;
+        tap::remove(&tap::name(&self.settings.endpoint, vmid)).await?;
         folder.clear(&lock, call)?;
         Ok(Progress::Done)
     }

@@ -13,7 +13,7 @@ use leasehold_domain::{Mark, Timestamp, server::Power, time};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Error, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result};
+use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot, Stats};
 use faults::Fault;
 pub use faults::Faults;
 use state::{Directory, Disk, Entry};
@@ -119,6 +119,7 @@ impl Hypervisor for Simulated {
             power: machine.map_or(Power::Off, |m| m.power),
             disk_gb,
             mac: machine.map(|m| m.spec.mac.clone()),
+            link: machine.is_none_or(|m| !m.cut),
             ssh: None,
         }))
     }
@@ -199,6 +200,74 @@ impl Hypervisor for Simulated {
             }
             machine.password = Some(format!("{user}:{}", password.expose_secret()));
             Ok(())
+        })
+        .await
+    }
+
+    async fn ensure_link(&self, call: &Call, vmid: i64, up: bool) -> Result<Progress> {
+        self.change(call, vmid, "link", |entry| {
+            entry.machine()?.cut = !up;
+            Ok(Progress::Done)
+        })
+        .await
+    }
+
+    async fn ensure_addresses(&self, call: &Call, vmid: i64, more: &[GuestAddress]) -> Result<Progress> {
+        self.change(call, vmid, "addresses", |entry| {
+            entry.machine()?.more = more.to_vec();
+            Ok(Progress::Done)
+        })
+        .await
+    }
+
+    async fn stats(&self, vmid: i64) -> Result<Stats> {
+        let entry = self.read(vmid)?;
+        let machine = entry.machine.filter(|m| m.power == Power::On).ok_or_else(|| Error::Transient("the machine is off".into()))?;
+        // Every call was a little work.
+        let used = entry.calls as i64;
+        Ok(Stats {
+            cpu_ms: used * 100,
+            memory_bytes: machine.spec.ram_mb << 19,
+            disk_read_bytes: used << 20,
+            disk_written_bytes: used << 19,
+            net_received_bytes: Some(used << 10),
+            net_sent_bytes: Some(used << 9),
+        })
+    }
+
+    async fn snapshots(&self, vmid: i64) -> Result<Vec<Snapshot>> {
+        Ok(self.read(vmid)?.machine()?.snapshots.clone())
+    }
+
+    async fn ensure_snapshot(&self, call: &Call, vmid: i64, name: &str) -> Result<Progress> {
+        self.change(call, vmid, "snapshot", |entry| {
+            let machine = entry.machine()?;
+            if !machine.snapshots.iter().any(|s| s.name == name) {
+                machine.snapshots.push(Snapshot { name: name.to_owned(), taken_at: call.now });
+            }
+            Ok(Progress::Done)
+        })
+        .await
+    }
+
+    async fn ensure_no_snapshot(&self, call: &Call, vmid: i64, name: &str) -> Result<Progress> {
+        self.change(call, vmid, "drop_snapshot", |entry| {
+            entry.machine()?.snapshots.retain(|s| s.name != name);
+            Ok(Progress::Done)
+        })
+        .await
+    }
+
+    async fn revert(&self, call: &Call, vmid: i64, name: &str, seq: i64) -> Result<Progress> {
+        self.change(call, vmid, "revert", |entry| {
+            let machine = entry.machine()?;
+            if machine.reverts < seq {
+                if !machine.snapshots.iter().any(|s| s.name == name) {
+                    return Err(Error::Permanent(format!("there is no snapshot '{name}'")));
+                }
+                (machine.reverts, machine.boots) = (seq, machine.boots + i64::from(machine.power == Power::On));
+            }
+            Ok(Progress::Done)
         })
         .await
     }

@@ -54,8 +54,36 @@ pub struct Machine {
     pub disk_gb: i64,
     /// Its network card.
     pub mac: Option<String>,
+    /// Whether its network cable is plugged in.
+    pub link: bool,
     /// Where its SSH can be reached, when the backend forwards a port.
     pub ssh: Option<std::net::SocketAddr>,
+}
+
+/// What a machine used since it was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Processor time, ms.
+    pub cpu_ms: i64,
+    /// Memory of the host in use, bytes.
+    pub memory_bytes: i64,
+    /// Read from its disk, bytes.
+    pub disk_read_bytes: i64,
+    /// Written to its disk, bytes.
+    pub disk_written_bytes: i64,
+    /// Received by the guest, bytes; none where nobody counts.
+    pub net_received_bytes: Option<i64>,
+    /// Sent by the guest, bytes; none where nobody counts.
+    pub net_sent_bytes: Option<i64>,
+}
+
+/// A snapshot of a disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Its name.
+    pub name: String,
+    /// When it was taken.
+    pub taken_at: Timestamp,
 }
 
 /// How far a call got.

@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Error, Result};
+use crate::{Error, GuestAddress, Result};
 
 /// The longest wait for a guest's answer. Short: a guest that starts does not answer at all.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -77,9 +77,10 @@ impl Agent {
         }
     }
 
-    /// Runs a shell line in the guest; whether it ended well.
-    async fn shell(&mut self, line: &str) -> Result<bool> {
-        let started = self.call("guest-exec", json!({ "path": "/bin/sh", "arg": ["-c", line] })).await?;
+    /// Runs a shell script in the guest, with arguments; whether it ended well.
+    async fn shell(&mut self, script: &str, arguments: &[&str]) -> Result<bool> {
+        let arguments = [&["-c", script, "sh"], arguments].concat();
+        let started = self.call("guest-exec", json!({ "path": "/bin/sh", "arg": arguments })).await?;
         for _ in 0..20 {
             let status = self.call("guest-exec-status", json!({ "pid": started["pid"] })).await?;
             if status["exited"] == true {
@@ -93,8 +94,29 @@ impl Agent {
 
 /// Whether the agent answers and the guest has set itself up; a guest that does not answer is not ready.
 pub(super) async fn is_ready(socket: &Path) -> bool {
-    let asked = async { Agent::connect(socket).await?.shell(READY).await };
+    let asked = async { Agent::connect(socket).await?.shell(READY, &[]).await };
     matches!(timeout(ANSWER * 2, asked).await, Ok(Ok(true)))
+}
+
+/// Adds the addresses before `--` to the first network card and takes those behind it away.
+const ADDRESSES: &str = r#"
+dev=$(ls /sys/class/net | grep -v '^lo$' | head -n 1)
+has() { ip addr show dev "$dev" | grep -qF " $1 "; }
+while [ "$1" != -- ]; do has "$1" || ip addr add "$1" dev "$dev" || exit 1; shift; done
+shift
+for gone in "$@"; do ! has "$gone" || ip addr del "$gone" dev "$dev" || exit 1; done
+"#;
+
+/// Changes the addresses of a running guest.
+pub(super) async fn set_addresses(socket: &Path, add: &[GuestAddress], remove: &[GuestAddress]) -> Result<()> {
+    let written = |a: &GuestAddress| format!("{}/{}", a.address, a.prefix);
+    let end = std::iter::once("--".to_owned());
+    let arguments: Vec<String> = add.iter().map(written).chain(end).chain(remove.iter().map(written)).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if Agent::connect(socket).await?.shell(ADDRESSES, &arguments).await? {
+        return Ok(());
+    }
+    Err(Error::Transient("the guest did not take the addresses".into()))
 }
 
 pub(super) async fn set_password(socket: &Path, user: &str, password: &SecretString) -> Result<()> {

@@ -10,7 +10,7 @@ use std::{
 use leasehold_domain::{Mark, server::Power};
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Error, GuestConfig, MachineSpec, Result, fence::Fence, whole};
+use crate::{Call, Error, GuestAddress, GuestConfig, MachineSpec, Result, fence::Fence, whole};
 
 /// `machine.json`
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -28,7 +28,16 @@ pub(super) struct Defined {
     pub(super) spec: MachineSpec,
     pub(super) guest: Option<GuestConfig>,
     pub(super) ssh_port: u16,
+    /// Addresses that the running guest was given beside those of its first boot.
+    #[serde(default)]
+    pub(super) more: Vec<GuestAddress>,
+    /// Whether the network cable is pulled.
+    #[serde(default)]
+    pub(super) cut: bool,
+    /// What was asked for by number, so that it is done once.
     pub(super) reboots: i64,
+    #[serde(default)]
+    pub(super) reverts: i64,
 }
 
 impl Record {

@@ -15,7 +15,7 @@ struct Info {
     virtual_size: i64,
 }
 
-async fn qemu_img(args: &[&str]) -> Result<Vec<u8>> {
+pub(super) async fn qemu_img(args: &[&str]) -> Result<Vec<u8>> {
     let output = Command::new("qemu-img").args(args).output().await;
     let output = output.map_err(|e| Error::Permanent(format!("qemu-img cannot be run ({e}); install Debian's qemu-utils")))?;
     if output.status.success() {

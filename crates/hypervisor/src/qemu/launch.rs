@@ -12,7 +12,7 @@ use tokio::process::Command;
 use super::{
     Network, Settings,
     folder::{Defined, Folder, Record, io},
-    qmp,
+    qmp, tap,
 };
 use crate::{Error, Result};
 
@@ -38,9 +38,11 @@ pub(super) fn port_is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// The user network as the guest's first IPv4 address wants it, with SSH forwarded.
+/// A tap on the host's bridge, or the user network as the guest's first IPv4 address wants it, with SSH forwarded.
 fn network(settings: &Settings, d: &Defined) -> String {
-    let Network::User = settings.network;
+    if let Network::Bridge(_) = settings.network {
+        return format!("tap,id=net0,ifname={},script=no,downscript=no", tap::name(&settings.endpoint, d.spec.vmid));
+    }
     let guest = d.guest.iter().flat_map(|g| &g.addresses).find_map(|a| Some((a.address.parse::<Ipv4Addr>().ok()?, a)));
     match guest {
         Some((ip, a)) => {
@@ -83,7 +85,8 @@ fn arguments(settings: &Settings, folder: &Folder, record: &Record, d: &Defined)
         ("-device", "virtserialport,id=qga,chardev=qga0,name=org.qemu.guest_agent.0".into()),
         ("-device", "virtio-rng-pci".into()),
     ];
-    let flags = ["-nodefaults", "-daemonize"].map(str::to_owned);
+    // A machine whose cable is pulled begins when it is pulled.
+    let flags = ["-nodefaults", "-daemonize"].into_iter().chain(d.cut.then_some("-S")).map(str::to_owned);
     pairs
         .into_iter()
         .flat_map(|(flag, value)| [flag.to_owned(), value])
@@ -99,17 +102,40 @@ pub(super) async fn start(settings: &Settings, folder: &Folder, record: &Record)
         // From a machine that ended without removing them.
         let _ = std::fs::remove_file(folder.file(left_over));
     }
-    let started = Command::new(QEMU)
-        .args(arguments(settings, folder, record, d))
-        .current_dir(folder.path())
-        .stdin(std::process::Stdio::null())
-        .output()
-        .await
-        .map_err(|e| missing(&e))?;
-    if started.status.success() {
-        return Ok(());
+    if let Network::Bridge(bridge) = &settings.network {
+        tap::ensure(&tap::name(&settings.endpoint, d.spec.vmid), bridge).await?;
     }
-    Err(Error::Transient(format!("QEMU did not start: {}", String::from_utf8_lossy(&started.stderr).trim())))
+    let mut command = if has_units() { as_unit(settings, d) } else { Command::new(QEMU) };
+    command.args(arguments(settings, folder, record, d)).current_dir(folder.path()).stdin(std::process::Stdio::null());
+    let started = command.output().await.map_err(|e| missing(&e))?;
+    if !started.status.success() {
+        return Err(Error::Transient(format!("QEMU did not start: {}", String::from_utf8_lossy(&started.stderr).trim())));
+    }
+    if d.cut {
+        set_link(folder, false).await?;
+        qmp::run(&folder.file("qmp.sock"), "cont").await?;
+    }
+    Ok(())
+}
+
+/// Whether this host's services are systemd's.
+fn has_units() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// The machine as a unit of its own, beside the daemon's: a restart of the daemon never touches it.
+fn as_unit(settings: &Settings, d: &Defined) -> Command {
+    let tap = tap::name(&settings.endpoint, d.spec.vmid);
+    let name = format!("leasehold-vm-{}", tap.trim_start_matches("lh"));
+    let mut command = Command::new("systemd-run");
+    command.args(["--quiet", "--collect", "--service-type=forking", "--slice=leasehold-machines.slice", "--same-dir"]);
+    command.args([format!("--unit={name}"), format!("--uid={}", rustix::process::geteuid().as_raw())]).args(["--", QEMU]);
+    command
+}
+
+/// Plugs the network cable in or pulls it.
+pub(super) async fn set_link(folder: &Folder, up: bool) -> Result<()> {
+    qmp::run_with(&folder.file("qmp.sock"), "set_link", serde_json::json!({ "name": "nic0", "up": up })).await.map(drop)
 }
 
 /// Asks the guest to switch off; the plug is pulled when it does not.

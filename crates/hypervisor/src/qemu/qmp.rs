@@ -16,12 +16,17 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// Runs one command without arguments.
 pub(super) async fn run(socket: &Path, command: &str) -> Result<Value> {
+    run_with(socket, command, json!({})).await
+}
+
+/// Runs one command.
+pub(super) async fn run_with(socket: &Path, command: &str, arguments: Value) -> Result<Value> {
     let stream = UnixStream::connect(socket).await.map_err(|e| Error::Transient(format!("QEMU does not listen ({e})")))?;
     let asked = async {
         let mut stream = BufReader::new(stream);
         read(&mut stream, "QMP").await?;
-        for command in ["qmp_capabilities", command] {
-            stream.write_all(format!("{}\n", json!({ "execute": command })).as_bytes()).await?;
+        for (command, arguments) in [("qmp_capabilities", json!({})), (command, arguments)] {
+            stream.write_all(format!("{}\n", json!({ "execute": command, "arguments": arguments })).as_bytes()).await?;
             let answer = read(&mut stream, "return").await?;
             if let Some(error) = answer.get("error") {
                 return Ok(Err(Error::Permanent(format!("QEMU refuses {command}: {}", error["desc"].as_str().unwrap_or("no reason given")))));

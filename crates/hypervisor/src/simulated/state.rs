@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use leasehold_domain::{Mark, Timestamp, server::Power};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Call, Error, GuestConfig, MachineSpec, Progress, Result, fence::Fence, whole};
+use crate::{Call, Error, GuestAddress, GuestConfig, MachineSpec, Progress, Result, Snapshot, fence::Fence, whole};
 
 /// Everything that is remembered under one number, also after the machine's end.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -33,6 +33,14 @@ pub(super) struct SimMachine {
     pub(super) power: Power,
     pub(super) boots: i64,
     pub(super) reboots: i64,
+    #[serde(default)]
+    pub(super) cut: bool,
+    #[serde(default)]
+    pub(super) more: Vec<GuestAddress>,
+    #[serde(default)]
+    pub(super) snapshots: Vec<Snapshot>,
+    #[serde(default)]
+    pub(super) reverts: i64,
     pub(super) agent_at: Option<Timestamp>,
     pub(super) password: Option<String>,
 }
@@ -59,10 +67,24 @@ impl Entry {
         match &mut self.machine {
             Some(machine) if machine.mark == *mark => {}
             Some(machine) if machine.power == Power::On => return Err(Error::Transient("the machine is on; switch it off before its disk is swapped".into())),
-            Some(machine) => (machine.mark, machine.config) = (mark.clone(), None),
+            // Snapshots live in the disk that goes.
+            Some(machine) => (machine.mark, machine.config, machine.snapshots) = (mark.clone(), None, vec![]),
             None => {
                 let (mark, spec) = (mark.clone(), spec.clone());
-                self.machine = Some(SimMachine { mark, spec, config: None, power: Power::Off, boots: 0, reboots: 0, agent_at: None, password: None });
+                self.machine = Some(SimMachine {
+                    mark,
+                    spec,
+                    config: None,
+                    power: Power::Off,
+                    boots: 0,
+                    reboots: 0,
+                    cut: false,
+                    more: vec![],
+                    snapshots: vec![],
+                    reverts: 0,
+                    agent_at: None,
+                    password: None,
+                });
             }
         }
         self.disks.retain(|d| d.generation == mark.generation);
