@@ -114,22 +114,28 @@ impl Client {
         }
     }
 
+    /// One of the youngest, which workers are busy with, or one of a few that run already and are asked for something all the time.
+    fn any_server(&self, young: bool) -> String {
+        let servers = self.servers.lock().unwrap();
+        let n = servers.len();
+        let at = if young { n - 1 - self.dice.below(n.min(30) as u64) as usize } else { (n / 2 + self.dice.below(3) as usize).min(n - 1) };
+        servers[at].to_string()
+    }
+
     /// Asks something of one of its servers. A refusal is an answer, too; without one, nobody knows.
     async fn ask(&self, may_end: bool) -> bool {
-        let server = {
-            let servers = self.servers.lock().unwrap();
-            // A few of the youngest, so that requests meet builds and each other.
-            let back = self.dice.below(servers.len().min(30) as u64) as usize;
-            servers[servers.len() - 1 - back].to_string()
-        };
         let (store, me) = (&self.store, Actor::operator("shop"));
-        let asked = match self.dice.below(100) {
-            0..35 => servers::stop(store, &me, &server).await,
-            35..70 => servers::start(store, &me, &server).await,
-            70..78 => servers::reboot(store, &me, &server).await,
-            78..84 => servers::reinstall(store, &me, &server, None).await,
-            84..90 => servers::password_reset(store, &me, &server).await.map(|(s, _)| s),
-            90..100 if may_end => servers::terminate(store, &me, &server).await,
+        let what = self.dice.below(100);
+        let server = self.any_server(what >= 70);
+        let asked = match what {
+            0..70 => match servers::stop(store, &me, &server).await {
+                Err(CommandError::Refused(_)) => servers::start(store, &me, &server).await,
+                stopped => stopped,
+            },
+            70..76 => servers::reboot(store, &me, &server).await,
+            76..82 => servers::reinstall(store, &me, &server, None).await,
+            82..88 => servers::password_reset(store, &me, &server).await.map(|(s, _)| s),
+            88..100 if may_end => servers::terminate(store, &me, &server).await,
             _ => servers::retry(store, &me, &server).await,
         };
         asked.is_ok()

@@ -236,6 +236,24 @@ on_both!(a_host_that_restarted_gets_its_machines_started(app) {
     assert_eq!(machine.power, leasehold_domain::server::Power::On);
 });
 
+on_both!(a_machine_that_was_switched_off_from_inside_stays_off(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let s = app.server(&server.id).await;
+    let node = app.store.read().await.unwrap().node(&s.node_id.clone().unwrap().into()).await.unwrap();
+    let hypervisor = leasehold_hypervisor::connect(&node.backend, &node.settings).unwrap();
+    let call = leasehold_hypervisor::Call { mark: leasehold_domain::Mark { server: s.id.clone(), generation: 1 }, epoch: s.epoch, now: app.now() };
+    hypervisor.ensure_power(&call, s.vmid.unwrap(), leasehold_domain::server::Power::Off).await.unwrap();
+    leasehold_commands::operate::look_at_nodes(&app.store).await.unwrap();
+    app.drain().await;
+    let s = app.server(&server.id).await;
+    assert_eq!((s.status, s.goal), (Status::Stopped, Goal::Stopped));
+    servers::start(&app.store, &App::operator(), "web").await.unwrap();
+    app.drain().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+    app.machines_match().await;
+});
+
 on_both!(power_reboot_suspend_and_password_follow_what_is_asked(app) {
     let server = app.order("web").await;
     app.until_quiet().await;

@@ -107,6 +107,10 @@ pub struct Placed {
     pub vmid: i64,
     /// Whether that machine was ever switched on.
     pub booted: bool,
+    /// How it was when this was read: whoever writes what a look found names both.
+    pub epoch: i64,
+    /// Requests so far.
+    pub wants: i64,
 }
 
 impl Tx {
@@ -162,7 +166,8 @@ impl Tx {
 
     /// The servers that have a place on a node.
     pub async fn placed_on(&mut self, node: &NodeId) -> Result<Vec<Placed>> {
-        self.all("select id, status, generation, vmid, booted from servers where node_id = $1 and vmid is not null order by id", args![node]).await
+        self.all("select id, status, generation, vmid, booted, epoch, wants from servers where node_id = $1 and vmid is not null order by id", args![node])
+            .await
     }
 
     /// Whether the records know this mark as over: its server terminated, failed, at a later generation, or gone from here.

@@ -259,13 +259,17 @@ impl Tx {
         self.want(Queue::Servers, server.as_str()).await
     }
 
-    /// A running server whose machine was found off after its host was restarted; one that a worker holds is left to that worker.
-    pub async fn found_off(&mut self, server: &ServerId) -> Result<()> {
-        let sql = "update servers set power = 'off' where id = $1 and status = 'running' and claimed_by is null";
-        match self.exec(sql, args![server]).await? {
-            0 => Ok(()),
-            _ => self.want(Queue::Servers, server.as_str()).await,
+    /// A running server whose machine a look found off. After a restart of its host it is switched on again; without one, somebody
+    /// inside switched it off, and that is what is wanted now. False when anything was asked or done since before the look.
+    pub async fn found_off(&mut self, p: &crate::nodes::Placed, host_restarted: bool) -> Result<bool> {
+        let goal = if host_restarted { Goal::Running } else { Goal::Stopped };
+        let sql = "update servers set power = 'off', goal = $1 where id = $2 and epoch = $3 and wants = $4 and status = 'running' and goal = 'running' \
+                   and power = 'on' and claimed_by is null and next_at is null";
+        let found = self.exec(sql, args![goal.as_str(), &p.id, p.epoch, p.wants]).await? == 1;
+        if found {
+            self.want(Queue::Servers, p.id.as_str()).await?;
         }
+        Ok(found)
     }
 
     /// Asks for a restart.

@@ -8,7 +8,9 @@ use leasehold_domain::{
 };
 use leasehold_hypervisor::{Call, Error, NodeStatus, Owned};
 use leasehold_store::{
-    Result, StoreError, Tx, crash,
+    Result, StoreError, Tx,
+    activity::Actor,
+    crash,
     nodes::{Node, NodeState, Placed},
     work::Claim,
 };
@@ -30,6 +32,7 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
     if node.hidden || node.state == NodeState::Offline {
         return Ok(Rest::until(None, node.wants));
     }
+    let before = w.store.read().await?.placed_on(&id).await?;
     let seen = look(w, &node).await;
     crash::point("node.looked").await;
     let mut tx = w.store.begin().await?;
@@ -37,9 +40,8 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
     let rest = match seen {
         Ok((status, owned)) => {
             tx.node_seen(&node, &status.boot_id).await?;
-            if node.boot_id.as_ref().is_some_and(|before| *before != status.boot_id) {
-                start_again(&mut tx, &node, &owned).await?;
-            }
+            let host_restarted = node.boot_id.as_ref().is_some_and(|before| *before != status.boot_id);
+            switched_off(w, &mut tx, &before, &owned, host_restarted).await?;
             tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;
             let orphans = compare(&mut tx, &node, &owned).await?;
             tx.commit().await?;
@@ -67,11 +69,14 @@ async fn look(w: &Worker, node: &Node) -> std::result::Result<(NodeStatus, Vec<O
     timeout(CALL, look).await.unwrap_or_else(|_| Err(Error::Transient(format!("no answer within {} s", CALL.as_secs()))))
 }
 
-/// The host was restarted: what should run and is off is started by its own next step.
-async fn start_again(tx: &mut Tx, node: &Node, owned: &[Owned]) -> Result<()> {
-    for p in tx.placed_on(&node.id).await?.iter().filter(|p| p.status == Status::Running) {
-        if owned.iter().any(|m| m.vmid == p.vmid && m.power == Power::Off) {
-            tx.found_off(&p.id).await?;
+/// What should run and is off: started again by its own next step when its host was restarted, else left off as its user did it.
+async fn switched_off(w: &Worker, tx: &mut Tx, before: &[Placed], owned: &[Owned], host_restarted: bool) -> Result<()> {
+    let off = |p: &&Placed| p.status == Status::Running && owned.iter().any(|m| m.vmid == p.vmid && m.mark.server == p.id && m.power == Power::Off);
+    for p in before.iter().filter(off) {
+        if tx.found_off(p, host_restarted).await? {
+            let (actor, account) = (Actor { name: "worker".into(), origin: w.name.to_string() }, tx.server(&p.id).await?.account_id);
+            let why = if host_restarted { "its host was restarted; it is switched on again" } else { "switched off from inside" };
+            tx.log(&actor, "server.found_off", Some(&account), Some(&p.id), why).await?;
         }
     }
     Ok(())
