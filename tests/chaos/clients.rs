@@ -73,8 +73,8 @@ impl Clients {
         let served = futures::future::join_all(self.all.iter().map(|client| async {
             for n in 0..client.orders {
                 client.order(n).await;
-                for _ in 0..3 {
-                    tokio::time::sleep(Duration::from_millis(30 + client.dice.below(150))).await;
+                for _ in 0..6 {
+                    tokio::time::sleep(Duration::from_millis(20 + client.dice.below(80))).await;
                     // The addresses of what ends late would be waited for long after the storm.
                     self.asked.fetch_add(u64::from(client.ask(n < client.orders / 2).await), Relaxed);
                 }
@@ -118,7 +118,7 @@ impl Client {
     fn any_server(&self, young: bool) -> String {
         let servers = self.servers.lock().unwrap();
         let n = servers.len();
-        let at = if young { n - 1 - self.dice.below(n.min(30) as u64) as usize } else { (n / 2 + self.dice.below(3) as usize).min(n - 1) };
+        let at = if young { n - 1 - self.dice.below(n.min(30) as u64) as usize } else { (n / 3 + self.dice.below(2) as usize).min(n - 1) };
         servers[at].to_string()
     }
 
@@ -133,7 +133,7 @@ impl Client {
                 stopped => stopped,
             },
             70..76 => servers::reboot(store, &me, &server).await,
-            76..82 => servers::reinstall(store, &me, &server, None).await,
+            76..82 => servers::reinstall(store, &me, &server, None, false).await,
             82..88 => servers::password_reset(store, &me, &server).await.map(|(s, _)| s),
             88..100 if may_end => servers::terminate(store, &me, &server).await,
             _ => servers::retry(store, &me, &server).await,

@@ -154,7 +154,7 @@ fn catalog(dir: &std::path::Path, dice: &Dice) -> String {
     let node = |name: &str| {
         let (endpoint, seed) = (dir.join(name), dice.below(1_000_000));
         format!(
-            "[[node]]\nid = \"{name}\"\nregion = \"fra\"\nbackend = \"simulated\"\nendpoint = \"{}\"\nlatency = \"20ms..150ms\"\ndisk_time = \"300ms\"\n\
+            "[[node]]\nid = \"{name}\"\nregion = \"fra\"\nbackend = \"simulated\"\nendpoint = \"{}\"\nlatency = \"50ms..500ms\"\ndisk_time = \"300ms\"\n\
              boot_time = \"400ms\"\nfaults = {{ busy = 0.04, request_lost = 0.03, reply_lost = 0.03 }}\nseed = {seed}\n\
              capacity = {{ vcpu = 4000, ram_mb = 4000000, disk_gb = 100000 }}\nbuilds = 1000\n",
             endpoint.display()

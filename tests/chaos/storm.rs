@@ -65,7 +65,7 @@ impl Storm {
             }
             40..68 => {
                 let Some(pid) = host.processes[any].running.as_ref().map(Daemon::pid) else { return "missed" };
-                let pause = Duration::from_millis(2_500 + self.dice.below(2_500));
+                let pause = Duration::from_millis(3_000 + self.dice.below(4_000));
                 signal(pid, Signal::STOP);
                 tokio::spawn(async move {
                     // Longer than its claims last; it may have been killed meanwhile.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use leasehold_commands::{order, servers};
+use leasehold_commands::{order, servers, snapshots};
 use leasehold_domain::{
     Dice,
     notice::MailState,
@@ -130,7 +130,7 @@ impl Sim {
     async fn ask_something(&mut self) {
         let Some(s) = self.any_server().await else { return };
         let (store, me, id) = (self.app.store.clone(), App::operator(), s.id.as_str());
-        let what = self.dice.below(10);
+        let what = self.dice.below(13);
         let asked = async {
             match what {
                 0 => servers::terminate(&store, &me, id).await.map(drop),
@@ -145,7 +145,13 @@ impl Sim {
                 6 => servers::start(&store, &me, id).await.map(drop),
                 7 => servers::reboot(&store, &me, id).await.map(drop),
                 8 => servers::password_reset(&store, &me, id).await.map(drop),
-                _ => servers::reinstall(&store, &me, id, Some("ubuntu-24.04")).await.map(drop),
+                9 => servers::reinstall(&store, &me, id, Some("ubuntu-24.04"), true).await.map(drop),
+                10 => snapshots::take(&store, &me, id, &format!("snap-{}", self.orders)).await.map(drop),
+                _ => {
+                    let all = snapshots::list(&store, id).await?;
+                    let Some(any) = all.get(self.dice.below(all.len() as u64) as usize) else { return Ok(()) };
+                    if what == 11 { snapshots::revert(&store, &me, id, &any.name).await } else { snapshots::delete(&store, &me, id, &any.name).await }.map(drop)
+                }
             }
         };
         self.maybe_arm_command();

@@ -1,9 +1,9 @@
 //! Stories from a paid order to a running server, and everything that can come between.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use leasehold_commands::{order, servers};
+use leasehold_commands::{order, servers, snapshots};
 use leasehold_domain::{
     ServerId,
     server::{Goal, HoldKind, Status},
@@ -145,7 +145,7 @@ on_both!(a_hold_after_the_first_boot_switches_the_machine_off_again(app) {
 on_both!(a_hold_during_a_reinstall_still_switches_the_old_system_off(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
-    servers::reinstall(&app.store, &App::operator(), "web", None).await.unwrap();
+    servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
     held_is_off_and_goes_on(app, &server.id).await;
 });
 
@@ -203,7 +203,7 @@ on_both!(resolving_a_failed_reinstall_keeps_the_paid_machine(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
     app.import("boot_time = \"60s\"").await;
-    servers::reinstall(&app.store, &App::operator(), "web", None).await.unwrap();
+    servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
     app.drain().await;
     app.import("faults = { busy = 1.0 }").await;
     app.advance(Duration::from_hours(1));
@@ -234,6 +234,61 @@ on_both!(a_host_that_restarted_gets_its_machines_started(app) {
     app.drain().await;
     let leasehold_hypervisor::Observed::Present(machine) = hypervisor.observe(s.vmid.unwrap()).await.unwrap() else { panic!("gone") };
     assert_eq!(machine.power, leasehold_domain::server::Power::On);
+});
+
+on_both!(snapshots_are_taken_reverted_to_and_removed_on_a_server_that_runs_or_not(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let (store, me) = (&app.store, App::operator());
+    let states = async || snapshots::list(store, "web").await.unwrap().into_iter().map(|s| format!("{} {}", s.name, s.state)).collect::<BTreeSet<_>>();
+    snapshots::take(store, &me, "web", "first").await.unwrap();
+    assert!(snapshots::take(store, &me, "web", "first").await.unwrap_err().to_string().contains("has a snapshot 'first' already"));
+    assert!(snapshots::revert(store, &me, "web", "first").await.unwrap_err().to_string().contains("is not ready"));
+    let are = |states: &[&str]| states.iter().map(|s| (*s).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(states().await, are(&["first taking"]));
+    app.drain().await;
+    assert_eq!(states().await, are(&["first ready"]));
+
+    servers::stop(store, &me, "web").await.unwrap();
+    snapshots::take(store, &me, "web", "second").await.unwrap();
+    snapshots::revert(store, &me, "web", "first").await.unwrap();
+    app.drain().await;
+    assert_eq!((states().await, app.server(&server.id).await.status), (are(&["first ready", "second ready"]), Status::Stopped));
+    servers::start(store, &me, "web").await.unwrap();
+    snapshots::revert(store, &me, "web", "second").await.unwrap();
+    app.drain().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running, "what was on is on again");
+
+    let refused = servers::reinstall(store, &me, "web", None, false).await.unwrap_err();
+    assert!(refused.to_string().contains("has 2 snapshots that would be lost"), "{refused}");
+    snapshots::delete(store, &me, "web", "first").await.unwrap();
+    app.drain().await;
+    assert_eq!(states().await, are(&["second ready"]));
+    servers::reinstall(store, &me, "web", None, true).await.unwrap();
+    app.until_quiet().await;
+    assert!(states().await.is_empty(), "they went with their disk");
+    app.machines_match().await;
+});
+
+on_both!(a_snapshot_that_will_not_work_says_why(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    snapshots::take(&app.store, &App::operator(), "web", "first").await.unwrap();
+    app.drain().await;
+    // Somebody removed it at the node.
+    let s = app.server(&server.id).await;
+    let node = app.store.read().await.unwrap().node(&s.node_id.clone().unwrap().into()).await.unwrap();
+    let hypervisor = leasehold_hypervisor::connect(&node.backend, &node.settings).unwrap();
+    let call = leasehold_hypervisor::Call { mark: leasehold_domain::Mark { server: s.id.clone(), generation: 1 }, epoch: s.epoch, now: app.now() };
+    for snapshot in hypervisor.snapshots(s.vmid.unwrap()).await.unwrap() {
+        hypervisor.ensure_no_snapshot(&call, s.vmid.unwrap(), &snapshot.name).await.unwrap();
+    }
+    snapshots::revert(&app.store, &App::operator(), "web", "first").await.unwrap();
+    app.drain().await;
+    let found = snapshots::list(&app.store, "web").await.unwrap().remove(0);
+    assert!(found.error.unwrap().contains("there is no snapshot"));
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+    app.machines_match().await;
 });
 
 on_both!(a_machine_that_was_switched_off_from_inside_stays_off(app) {
@@ -283,7 +338,7 @@ on_both!(a_reinstall_keeps_the_server_and_swaps_the_system(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
     let before = app.store.read().await.unwrap().addresses(&server.id).await.unwrap();
-    servers::reinstall(&app.store, &App::operator(), "web", Some("ubuntu-2404")).await.unwrap();
+    servers::reinstall(&app.store, &App::operator(), "web", Some("ubuntu-2404"), false).await.unwrap();
     app.until_quiet().await;
     let s = app.server(&server.id).await;
     assert_eq!((s.status, s.template_id.as_str(), s.generation), (Status::Running, "ubuntu-24.04", 2));
@@ -296,7 +351,7 @@ on_both!(a_reinstall_that_fails_before_the_swap_changes_nothing(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
     app.import("faults = { refused = 1.0 }").await;
-    servers::reinstall(&app.store, &App::operator(), "web", None).await.unwrap();
+    servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
     app.until_quiet().await;
     let s = app.server(&server.id).await;
     assert_eq!((s.status, s.installed), (Status::Running, Some(1)));
@@ -308,7 +363,7 @@ on_both!(a_reinstall_without_room_for_a_second_disk_leaves_the_machine_alone(app
     let server = app.order("web").await;
     app.until_quiet().await;
     app.import("faults = { capacity = 1.0 }").await;
-    servers::reinstall(&app.store, &App::operator(), "web", None).await.unwrap();
+    servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
     app.until_quiet().await;
     assert_eq!(app.server(&server.id).await.status, Status::Running);
     app.machines_match().await;
@@ -318,7 +373,7 @@ on_both!(a_swap_whose_answer_is_lost_is_looked_up_before_it_is_given_up(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
     app.import("faults = { reply_lost = 1.0 }").await;
-    servers::reinstall(&app.store, &App::operator(), "web", Some("ubuntu-24.04")).await.unwrap();
+    servers::reinstall(&app.store, &App::operator(), "web", Some("ubuntu-24.04"), false).await.unwrap();
     app.advance(Duration::from_hours(2));
     app.until_quiet().await;
     let s = app.server(&server.id).await;

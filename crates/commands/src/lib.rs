@@ -7,6 +7,7 @@ pub mod keys;
 pub mod operate;
 pub mod order;
 pub mod servers;
+pub mod snapshots;
 
 pub use error::{CommandError, Result};
 

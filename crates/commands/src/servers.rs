@@ -12,13 +12,13 @@ use secrecy::SecretString;
 use crate::{CommandError, Result, commit};
 
 /// Loads a server under its account's lock and its own.
-async fn locked(tx: &mut Tx, id: &str) -> Result<Server> {
+pub(crate) async fn locked(tx: &mut Tx, id: &str) -> Result<Server> {
     let found = tx.find_server(id).await?;
     tx.books(&found.account_id).await?;
     Ok(tx.lock_server(&found.id).await?)
 }
 
-async fn done(mut tx: Tx, actor: &Actor, s: &Server, action: &str, detail: &str) -> Result<Server> {
+pub(crate) async fn done(mut tx: Tx, actor: &Actor, s: &Server, action: &str, detail: &str) -> Result<Server> {
     tx.log(actor, action, Some(&s.account_id), Some(&s.id), detail).await?;
     let server = tx.server(&s.id).await?;
     commit(tx).await?;
@@ -30,7 +30,7 @@ fn refuse(s: &Server, verb: &str, why: &str) -> CommandError {
 }
 
 /// Refused while held, building, failed or ending.
-fn must_be_delivered(s: &Server, verb: &str) -> Result<()> {
+pub(crate) fn must_be_delivered(s: &Server, verb: &str) -> Result<()> {
     if s.goal == Goal::Terminated {
         return Err(refuse(s, verb, "is being terminated"));
     }
@@ -76,14 +76,18 @@ pub async fn reboot(store: &Store, actor: &Actor, id: &str) -> Result<Server> {
     done(tx, actor, &s, "server.reboot", "").await
 }
 
-/// A new system on the same server; everything on its disk is lost.
-pub async fn reinstall(store: &Store, actor: &Actor, id: &str, template: Option<&str>) -> Result<Server> {
+/// A new system on the same server; everything on its disk is lost. Its snapshots would be, too: they must be dropped by name.
+pub async fn reinstall(store: &Store, actor: &Actor, id: &str, template: Option<&str>, drop_snapshots: bool) -> Result<Server> {
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, id).await?;
     must_be_delivered(&s, "reinstalled")?;
     let template = tx.offered_template(template.unwrap_or(s.template_id.as_str())).await?;
     if template.min_disk_gb > s.disk_gb {
         return Err(CommandError::Invalid(format!("template '{}' needs {} GB of disk, the server has {} GB", template.id, template.min_disk_gb, s.disk_gb)));
+    }
+    let snapshots = tx.snapshots(&s.id).await?.len();
+    if snapshots > 0 && !drop_snapshots {
+        return Err(refuse(&s, "reinstalled", &format!("has {snapshots} snapshots that would be lost; delete them, or drop them with it")));
     }
     tx.ask_reinstall(&s, &template.id).await?;
     done(tx, actor, &s, "server.reinstall", template.id.as_str()).await

@@ -122,6 +122,12 @@ names! {
         Reboot = "reboot",
         /// Set a new root password on a running server.
         ResetPassword = "reset_password",
+        /// Take a snapshot of the disk.
+        TakeSnapshot = "take_snapshot",
+        /// Put the disk back to a snapshot.
+        RevertSnapshot = "revert_snapshot",
+        /// Remove a snapshot.
+        DropSnapshot = "drop_snapshot",
         /// Remove the machine and its disks.
         Destroy = "destroy",
         /// See the machine absent once more and give addresses and room back.
@@ -195,6 +201,29 @@ names! {
 }
 
 names! {
+    /// What is asked of a snapshot.
+    SnapshotWork {
+        /// Take it.
+        Take = "take",
+        /// Put the disk back to it.
+        Revert = "revert",
+        /// Remove it.
+        Drop = "drop",
+    }
+}
+
+impl SnapshotWork {
+    /// The step that does it.
+    pub const fn step(self) -> Step {
+        match self {
+            Self::Take => Step::TakeSnapshot,
+            Self::Revert => Step::RevertSnapshot,
+            Self::Drop => Step::DropSnapshot,
+        }
+    }
+}
+
+names! {
     /// Why a server is held. Power and reinstall are refused while any hold stands.
     HoldKind {
         /// An unpaid bill; lifted by payment.
@@ -229,6 +258,8 @@ pub struct Facts {
     pub reboot_due: bool,
     /// A new password was asked for and not yet set.
     pub password_due: bool,
+    /// What is asked of a snapshot and not yet done.
+    pub snapshot_due: Option<SnapshotWork>,
 }
 
 /// What a worker must do now; `None` when what is equals what should be.
@@ -252,10 +283,12 @@ pub fn next_step(s: &Facts) -> Option<Step> {
         Status::Running if s.held || s.goal == Goal::Stopped => Some(Step::PowerOff),
         Status::Running if s.power != Some(Power::On) => Some(Step::PowerOn),
         Status::Running if s.reboot_due => Some(Step::Reboot),
-        Status::Running => s.password_due.then_some(Step::ResetPassword),
+        Status::Running if s.password_due => Some(Step::ResetPassword),
+        Status::Running => s.snapshot_due.map(SnapshotWork::step),
         Status::Stopped if s.held => Some(Step::PowerOff),
         Status::Stopped if s.goal == Goal::Running => Some(Step::PowerOn),
-        Status::Stopped => (s.power != Some(Power::Off)).then_some(Step::PowerOff),
+        Status::Stopped if s.power != Some(Power::Off) => Some(Step::PowerOff),
+        Status::Stopped => s.snapshot_due.map(SnapshotWork::step),
         Status::Suspended if s.held => (s.power != Some(Power::Off)).then_some(Step::PowerOff),
         Status::Suspended => Some(if s.goal == Goal::Stopped { Step::PowerOff } else { Step::PowerOn }),
     }

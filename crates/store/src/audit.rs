@@ -104,7 +104,7 @@ impl Store {
 
 /// A server at rest whose next step is not none was forgotten.
 async fn at_rest_with_work_left(tx: &mut Tx) -> Result<Vec<Finding>> {
-    let sql = "select s.*, exists(select 1 from holds h where h.server_id = s.id) as held from servers s where s.next_at is null and s.parked_at is null order by s.id";
+    let sql = "select s.*, {facts} from servers s where s.next_at is null and s.parked_at is null order by s.id";
     let servers: Vec<Server> = tx.all(sql, &[]).await?;
     let finding = |s: Server| {
         next_step(&s.facts()).map(|step| Finding {

@@ -15,6 +15,10 @@ pub(crate) enum Dialect {
 /// The database's own clock in epoch milliseconds.
 pub(crate) const POSTGRES_NOW: &str = "select (extract(epoch from clock_timestamp()) * 1000)::bigint";
 
+/// What is asked of a server beside its own row.
+const FACTS: &str = "exists(select 1 from holds h where h.server_id = s.id) as held, \
+    (select n.asked from snapshots n where n.server_id = s.id and n.asked is not null order by n.asked_at, n.id limit 1) as snapshot_asked";
+
 type Key = (&'static str, Dialect, &'static str, &'static str);
 static TEXTS: LazyLock<RwLock<HashMap<Key, &'static str>>> = LazyLock::new(RwLock::default);
 
@@ -34,7 +38,7 @@ impl Dialect {
             Self::Sqlite => ("", ""),
             Self::Postgres => ("for no key update", "for no key update skip locked"),
         };
-        let text = sql.replace("{lock}", lock).replace("{skip}", skip).replace("{table}", table);
+        let text = sql.replace("{facts}", FACTS).replace("{lock}", lock).replace("{skip}", skip).replace("{table}", table);
         let text = if text.contains("{rows}") { text.replace("{rows}", &row_list(columns)) } else { text };
         let text: &'static str = Box::leak(text.into_boxed_str());
         if let Ok(mut texts) = TEXTS.write() {

@@ -37,6 +37,7 @@ mod rows;
 pub mod runs;
 pub mod sealed;
 pub mod servers;
+pub mod snapshots;
 pub mod steps;
 pub mod ticks;
 mod tx;

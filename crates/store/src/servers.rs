@@ -3,7 +3,7 @@
 
 use leasehold_domain::{
     AccountId, NodeId, ProductId, RegionId, ServerId, TemplateId, Timestamp,
-    server::{Agent, BuildKind, Event, Facts, Goal, HoldKind, Power, Status, Step, transition},
+    server::{Agent, BuildKind, Event, Facts, Goal, HoldKind, Power, SnapshotWork, Status, Step, transition},
 };
 use serde::Serialize;
 use sqlx::FromRow;
@@ -122,6 +122,8 @@ pub struct Server {
     pub parked_at: Option<When>,
     /// Whether any hold stands.
     pub held: bool,
+    /// What is asked of a snapshot.
+    pub snapshot_asked: Option<Text<SnapshotWork>>,
 }
 
 impl Server {
@@ -138,6 +140,7 @@ impl Server {
             power: self.power.map(|p| p.0),
             reboot_due: self.reboot_asked > self.reboot_done,
             password_due: self.password_asked > self.password_done,
+            snapshot_due: self.snapshot_asked.map(|a| a.0),
         }
     }
 
@@ -194,7 +197,7 @@ impl Tx {
 
     /// One server.
     pub async fn server(&mut self, id: &ServerId) -> Result<Server> {
-        let sql = "select s.*, exists(select 1 from holds h where h.server_id = s.id) as held from servers s where s.id = $1";
+        let sql = "select s.*, {facts} from servers s where s.id = $1";
         self.optional(sql, args![id]).await?.ok_or_else(|| StoreError::not_found("server", id))
     }
 
@@ -223,7 +226,7 @@ impl Tx {
 
     /// Servers, newest first; of one status, one account, or all.
     pub async fn servers(&mut self, status: Option<Status>, account: Option<&AccountId>, limit: i64) -> Result<Vec<Server>> {
-        let sql = "select s.*, exists(select 1 from holds h where h.server_id = s.id) as held from servers s \
+        let sql = "select s.*, {facts} from servers s \
                    where ($1 is null or s.status = $1) and ($2 is null or s.account_id = $2) order by s.id desc limit $3";
         self.all(sql, args![status.map(Status::as_str), account.map(AccountId::as_str), limit]).await
     }

@@ -137,6 +137,7 @@ impl Context<'_> {
             }
             Step::SetCredentials | Step::ResetPassword => self.set_password(hv).await,
             Step::Verify => self.verify(hv).await,
+            Step::TakeSnapshot | Step::RevertSnapshot | Step::DropSnapshot => self.snapshot(hv).await,
             Step::Destroy => self.progress(hv.ensure_absent(call, vmid).await),
             Step::Release => self.release(hv).await,
         }
@@ -226,6 +227,15 @@ impl Context<'_> {
         let Some(password) = &self.task.password else { return Ok(Acted::new(Outcome::Failed("no password was proposed".into()))) };
         hv.set_password(&self.call, self.vmid, "root", password).await?;
         Ok(Acted::done())
+    }
+
+    async fn snapshot(&self, hv: &dyn Hypervisor) -> Asked {
+        let Some(n) = &self.task.snapshot else { return Ok(Acted::done()) };
+        self.progress(match self.task.step {
+            Step::TakeSnapshot => hv.ensure_snapshot(&self.call, self.vmid, &n.id).await,
+            Step::RevertSnapshot => hv.revert(&self.call, self.vmid, &n.id, n.reverts).await,
+            _ => hv.ensure_no_snapshot(&self.call, self.vmid, &n.id).await,
+        })
     }
 
     async fn verify(&self, hv: &dyn Hypervisor) -> Asked {

@@ -130,6 +130,7 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
     match task.step {
         Step::Define | Step::SwapDisk => {
             (s.installed, s.template_id) = (Some(s.generation), s.build_template_id.clone());
+            tx.forget_snapshots(&s.id).await?;
         }
         Step::Boot | Step::PowerOn => (s.power, s.booted) = (Some(Text(Power::On)), true),
         Step::PowerOff => s.power = Some(Text(Power::Off)),
@@ -142,6 +143,13 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
             tx.move_secret(password(&s.id, "password_next"), "password").await?;
             (s.password_done, s.password_error) = (task.server.password_asked, None);
             tell(tx, s, NoticeKind::PasswordChanged, &format!("{}:{}", s.id, s.password_done)).await?;
+        }
+        Step::TakeSnapshot | Step::RevertSnapshot | Step::DropSnapshot => {
+            if let (Some(n), Some(did)) = (&task.snapshot, task.server.snapshot_asked) {
+                tx.snapshot_done(n, did.0).await?;
+                // Further requests stand in their rows.
+                s.snapshot_asked = tx.snapshot_due(&s.id).await?.and_then(|next| next.asked);
+            }
         }
         Step::Verify => s.endpoint.clone_from(&acted.endpoint),
         Step::Destroy => s.absent_at = Some(When(tx.now)),
@@ -175,6 +183,7 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
         Event::Destroyed => {
             (s.ended_at, s.cursor, s.power) = (Some(When(now)), None, None);
             tx.drop_secrets("servers", s.id.as_str(), None).await?;
+            tx.forget_snapshots(&s.id).await?;
             tx.attended("build_failed", &format!("server:{}", s.id), "worker").await?;
             tell(tx, s, NoticeKind::ServerTerminated, s.id.as_str()).await?;
         }
@@ -188,7 +197,8 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
 }
 
 /// A step will not work. True: it is tried on, slowly, until somebody mends it; false: the build was given up.
-pub(crate) async fn give_up(w: &Worker, tx: &mut Tx, s: &mut Server, (step, unsure): (Step, bool), why: &str) -> Result<bool> {
+pub(crate) async fn give_up(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, unsure: bool, why: &str) -> Result<bool> {
+    let step = task.step;
     let build = matches!(s.status, Status::Pending | Status::Building) && step.in_build(s.build);
     // Whether the old system is still there must be known before the customer is told that it is.
     let must_know = unsure && step == Step::SwapDisk;
@@ -204,6 +214,12 @@ pub(crate) async fn give_up(w: &Worker, tx: &mut Tx, s: &mut Server, (step, unsu
         (s.password_done, s.password_error) = (s.password_asked, Some(why.to_owned()));
         s.attempt = 0;
         tx.drop_secrets("servers", s.id.as_str(), Some("password_next")).await?;
+        return Ok(false);
+    }
+    if let (Some(n), Some(did)) = (&task.snapshot, task.server.snapshot_asked) {
+        tx.snapshot_failed(&n.id, did.0, why).await?;
+        s.snapshot_asked = tx.snapshot_due(&s.id).await?.and_then(|next| next.asked);
+        s.attempt = 0;
         return Ok(false);
     }
     s.attempt += 1;

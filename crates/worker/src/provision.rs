@@ -9,7 +9,7 @@ use leasehold_domain::{
     ServerId, Timestamp,
     server::{BuildKind, Outcome, Status, Step, Verdict, judge, next_step},
 };
-use leasehold_store::{Result, Tx, When, crash, servers::Server, steps::Opened, work::Claim};
+use leasehold_store::{Result, Tx, When, crash, servers::Server, snapshots::Snapshot, steps::Opened, work::Claim};
 use metrics::{counter, histogram};
 use secrecy::SecretString;
 
@@ -27,6 +27,8 @@ pub(crate) struct Task {
     pub(crate) opened: Opened,
     /// The password to set, for the steps that set one.
     pub(crate) password: Option<SecretString>,
+    /// The snapshot, for the steps that are about one.
+    pub(crate) snapshot: Option<Snapshot>,
 }
 
 enum Next {
@@ -85,14 +87,18 @@ async fn decide(w: &Worker, tx: &mut Tx, s: &mut Server, go_on: bool) -> Result<
     // From the intent on it may be on the net, whatever becomes of the answer, and nobody knows whether it is on until there is one:
     // also when something else is asked for meanwhile.
     s.booted |= matches!(step, Step::Boot | Step::PowerOn);
-    if matches!(step, Step::Boot | Step::PowerOn | Step::PowerOff) {
+    if matches!(step, Step::Boot | Step::PowerOn | Step::PowerOff | Step::RevertSnapshot) {
         s.power = None;
     }
     let password = match step {
         Step::SetCredentials | Step::ResetPassword => Some(advance::proposed_password(tx, &s.id).await?),
         _ => None,
     };
-    Ok(Next::Do(Box::new(Task { server: s.clone(), step, opened, password })))
+    let snapshot = match step {
+        Step::TakeSnapshot | Step::RevertSnapshot | Step::DropSnapshot => tx.snapshot_due(&s.id).await?,
+        _ => None,
+    };
+    Ok(Next::Do(Box::new(Task { server: s.clone(), step, opened, password, snapshot })))
 }
 
 /// The deadline runs from the placement of a build (waiting for a turn is not building) and stands still while a hold stops it.
@@ -158,7 +164,7 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
         }
         Verdict::GiveUp(why) => {
             tx.close_step(&s.id, task.opened.no, "failed", Some(&why)).await?;
-            advance::give_up(w, &mut tx, &mut s, (task.step, unsure), &why).await?.then(|| Rest { next_at: later(&tx), seen: s.wants, error: Some(why) })
+            advance::give_up(w, &mut tx, &mut s, &task, unsure, &why).await?.then(|| Rest { next_at: later(&tx), seen: s.wants, error: Some(why) })
         }
     };
     let next = match rest {

@@ -24,6 +24,7 @@ pub(crate) mod secrets;
 pub(crate) mod server;
 mod server_order;
 mod server_show;
+mod server_snapshot;
 pub(crate) mod tick;
 
 use crate::{Cli, Command, app::App, config as configuration, exit::Failure};

@@ -10,7 +10,7 @@ use leasehold_store::servers::Server as Row;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::{Context, server_order, server_show};
+use super::{Context, server_order, server_show, server_snapshot};
 use crate::{
     app::App,
     config,
@@ -61,6 +61,9 @@ pub enum Server {
         /// Another system than the one it has.
         #[arg(long)]
         template: Option<String>,
+        /// Its snapshots, too, are lost.
+        #[arg(long)]
+        drop_snapshots: bool,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
@@ -86,6 +89,14 @@ pub enum Server {
     Show {
         /// Server id, label or hostname.
         server: String,
+    },
+    /// Snapshots of its disk.
+    Snapshot {
+        /// Server id, label or hostname.
+        server: String,
+        /// What to do.
+        #[command(subcommand)]
+        action: server_snapshot::Action,
     },
     /// On.
     Start {
@@ -143,6 +154,7 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
     match command {
         Server::Order(order) => return server_order::run(c, order).await,
         Server::Show { server } => return server_show::show_one(c, &server).await,
+        Server::Snapshot { server, action } => return server_snapshot::run(c, &server, action).await,
         Server::Watch { server } => return server_show::watch(c, &server).await,
         Server::Credentials { server } => return credentials(c, &server).await,
         _ => {}
@@ -154,11 +166,11 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
         Server::Retry { server, all_failed } => return retry(c, &app, server, all_failed).await,
         Server::PasswordReset { server } => return password_reset(c, &app, &server).await,
         Server::Terminate { server, yes, dry_run } => return terminate(c, &app, &server, yes, dry_run).await,
-        Server::Reinstall { server, template, yes } => {
+        Server::Reinstall { server, template, drop_snapshots, yes } => {
             if !yes && !confirm(&format!("everything on the disk of {server} will be lost; reinstall?")) {
                 return Err(Failure::Refused(format!("{server} was not reinstalled; say --yes to do it")));
             }
-            servers::reinstall(store, me, &server, template.as_deref()).await?
+            servers::reinstall(store, me, &server, template.as_deref(), drop_snapshots).await?
         }
         Server::Label { server, label } => servers::label(store, me, &server, &label).await?,
         Server::Start { server } => servers::start(store, me, &server).await?,
@@ -167,7 +179,7 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
         Server::Suspend { server, kind, reason } => servers::suspend(store, me, &server, kind, &reason).await?,
         Server::Unsuspend { server, kind } => servers::unsuspend(store, me, &server, kind).await?,
         Server::Resolve { server, reason } => servers::resolve(store, me, &server, &reason, app.config.provision.ip_quarantine).await?,
-        Server::Order(_) | Server::Show { .. } | Server::Watch { .. } | Server::Credentials { .. } => return Ok(()),
+        Server::Order(_) | Server::Show { .. } | Server::Snapshot { .. } | Server::Watch { .. } | Server::Credentials { .. } => return Ok(()),
     };
     accepted(c, &s);
     Ok(())

@@ -1,0 +1,62 @@
+//! Snapshots of a server's disk.
+
+use leasehold_domain::{names, server::Status};
+use leasehold_store::{Store, activity::Actor, servers::Server, snapshots::SnapshotView};
+
+use crate::{
+    CommandError, Result,
+    servers::{done, locked, must_be_delivered},
+};
+
+/// Snapshots that a server may have.
+const MOST: usize = 10;
+
+/// Asks for a snapshot under this name.
+pub async fn take(store: &Store, actor: &Actor, server: &str, name: &str) -> Result<Server> {
+    names::label(name)?;
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, server).await?;
+    must_be_delivered(&s, "given a snapshot")?;
+    let there = tx.snapshots(&s.id).await?;
+    if there.iter().any(|n| n.name == name) {
+        return Err(CommandError::Refused(format!("server {} has a snapshot '{name}' already", s.label)));
+    }
+    if there.len() >= MOST {
+        return Err(CommandError::Refused(format!("server {} has {MOST} snapshots, the most that it may have; delete one first", s.label)));
+    }
+    tx.ask_snapshot(&s.id, name).await?;
+    done(tx, actor, &s, "server.snapshot", name).await
+}
+
+/// Asks for the return of the disk to a snapshot: what was written since is lost.
+pub async fn revert(store: &Store, actor: &Actor, server: &str, name: &str) -> Result<Server> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, server).await?;
+    must_be_delivered(&s, "reverted")?;
+    let snapshot = tx.find_snapshot(&s.id, name).await?;
+    if snapshot.taken_at.is_none() || snapshot.asked.is_some() {
+        return Err(CommandError::Refused(format!("the snapshot '{name}' is not ready; look at: leasehold server snapshot {} list", s.label)));
+    }
+    tx.ask_revert(&s.id, &snapshot.id).await?;
+    done(tx, actor, &s, "server.snapshot_revert", name).await
+}
+
+/// Asks for a snapshot's end.
+pub async fn delete(store: &Store, actor: &Actor, server: &str, name: &str) -> Result<Server> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, server).await?;
+    must_be_delivered(&s, "relieved of a snapshot")?;
+    let snapshot = tx.find_snapshot(&s.id, name).await?;
+    tx.ask_drop(&s.id, &snapshot.id).await?;
+    done(tx, actor, &s, "server.snapshot_delete", name).await
+}
+
+/// A server's snapshots, the oldest first.
+pub async fn list(store: &Store, server: &str) -> Result<Vec<SnapshotView>> {
+    let mut tx = store.read().await?;
+    let s = tx.find_server(server).await?;
+    if s.status == Status::Terminated {
+        return Ok(vec![]);
+    }
+    Ok(tx.snapshots(&s.id).await?.into_iter().map(Into::into).collect())
+}
