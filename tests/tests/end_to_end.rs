@@ -115,12 +115,28 @@ fn a_worker_of_an_old_schema_asks_for_the_migration() {
     p.ok(&["migrate", "--check"]);
 }
 
-/// One QEMU node of this host, and a plan that the small guest fits.
+/// One QEMU node of this host, a plan that the small guest fits, and a simulated node in another region.
 fn real_catalogue(p: &Program) -> String {
     let images = std::env::var("LEASEHOLD_GUEST").expect("LEASEHOLD_GUEST is not set; real machines are never skipped: run scripts/test");
-    include_str!("../../config/catalog-qemu.toml")
+    let real = include_str!("../../config/catalog-qemu.toml")
         .replace("\"target/guest\"", &format!("\"{images}\""))
         .replace("\"machines\"", &format!("\"{}\"", p.path("machines").display()))
+        .replace("regions = [\"here\"]", "regions = [\"here\", \"lab\"]");
+    format!(
+        "{real}[[region]]\nid = \"lab\"\nname = \"Lab\"\n[[node]]\nid = \"lab-1\"\nregion = \"lab\"\nbackend = \"simulated\"\nendpoint = \"{}\"\n\
+         capacity = {{ vcpu = 4, ram_mb = 4096, disk_gb = 50 }}\n[[pool]]\nid = \"lab-v4\"\nregion = \"lab\"\nfamily = 4\ncidr = \"10.67.0.0/24\"\n\
+         gateway = \"10.67.0.1\"\nrange = \"10.67.0.10-10.67.0.20\"\n",
+        p.path("lab").display()
+    )
+}
+
+/// Runs a line in a server's guest, with the account's key.
+fn ssh(p: &Program, server: &str, line: &str) -> String {
+    let at = p.json(&["server", "credentials", server]);
+    let target = format!("root@{}", at["ip"].as_str().unwrap());
+    let options = ["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"];
+    let output = Command::new("ssh").args(options).arg("-i").arg(p.path("id")).args(["-p", &at["port"].to_string(), &target, line]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn processes(p: &Program) -> usize {
@@ -143,7 +159,7 @@ fn a_real_machine_is_built_through_a_worker_that_dies_on_the_way() {
 
     // The first worker dies right after the machine was switched on, before it could write that down.
     let dies = Daemon::start(p.command(&["worker"]).env("LEASEHOLD_CRASH_AT", "step.asked:6").stderr(std::process::Stdio::null()));
-    p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "tiny", "--label", "real"]);
+    p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "tiny", "--region", "here", "--label", "real"]);
     assert_eq!(dies.wait(), None);
     assert_eq!(processes(&p), 1, "the machine outlives the worker");
     let worker = p.daemon(&["worker"]);
@@ -152,15 +168,38 @@ fn a_real_machine_is_built_through_a_worker_that_dies_on_the_way() {
     let steps = p.json(&["server", "show", "real"])["steps"].clone();
     assert!(steps.as_array().unwrap().iter().any(|s| s["outcome"] == "interrupted"), "{steps}");
 
-    let at = p.json(&["server", "credentials", "real"]);
-    let target = format!("root@{}", at["ip"].as_str().unwrap());
-    let options = ["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"];
-    let seen = Command::new("ssh").args(options).arg("-i").arg(p.path("id")).args(["-p", &at["port"].to_string(), &target, "hostname"]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), p.json(&["server", "show", "real"])["hostname"].as_str().unwrap());
+    assert_eq!(ssh(&p, "real", "hostname"), p.json(&["server", "show", "real"])["hostname"].as_str().unwrap());
+    let kib: u64 = ssh(&p, "real", "df -k / | tail -1").split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(kib > 2_700_000, "the disk of the plan is seen inside: {kib} KiB");
     eventually("both mails are stored", || subjects(&p) == ["Server Ready: real", "We received your order: real"]);
 
+    // The other node of the same catalogue is simulated.
+    p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "tiny", "--region", "lab", "--label", "lab", "--wait"]);
+    assert_eq!((p.json(&["server", "show", "lab"])["node"].as_str(), processes(&p)), (Some("lab-1"), 1));
+
+    // A snapshot brings back what was there.
+    let snapshot =
+        |name: &str, state: &str| p.json(&["server", "snapshot", "real", "list"]).as_array().unwrap().iter().any(|s| s["name"] == name && s["state"] == state);
+    ssh(&p, "real", "echo before > /root/word; sync");
+    p.ok(&["server", "snapshot", "real", "create", "nightly"]);
+    eventually("the snapshot is ready", || snapshot("nightly", "ready"));
+    ssh(&p, "real", "echo after > /root/word; sync");
+    p.ok(&["server", "snapshot", "real", "revert", "nightly", "--yes"]);
+    eventually("the snapshot is back", || snapshot("nightly", "ready"));
+    eventually("the old word is back", || ssh(&p, "real", "cat /root/word") == "before");
+
+    // A new system on the same address; the snapshots would be lost with the old one.
+    let addresses = p.json(&["server", "show", "real"])["addresses"].clone();
+    p.refuses(4, &["1 snapshots that would be lost"], &["server", "reinstall", "real", "--yes"]);
+    p.ok(&["server", "reinstall", "real", "--drop-snapshots", "--yes"]);
+    eventually("it is reinstalled", || p.json(&["server", "show", "real"])["status"] == "running");
+    assert_eq!(p.json(&["server", "show", "real"])["addresses"], addresses);
+    assert_eq!(ssh(&p, "real", "ls /root | wc -l"), "0");
+    assert_eq!(processes(&p), 1);
+
+    p.ok(&["server", "terminate", "lab", "--yes"]);
     p.ok(&["server", "terminate", "real", "--yes"]);
-    eventually("the machine is gone", || p.json(&["server", "list", "--status", "terminated"]).as_array().unwrap().len() == 1 && processes(&p) == 0);
+    eventually("the machine is gone", || p.json(&["server", "list", "--status", "terminated"]).as_array().unwrap().len() == 2 && processes(&p) == 0);
     assert_eq!(worker.stop(), Some(0));
     p.ok(&["billing", "audit"]);
 }
