@@ -251,6 +251,8 @@ impl Hypervisor for Qemu {
                 launch::start(&self.settings, &folder, &record).await?;
             }
             (Power::On, Power::Off) => launch::stop(&folder).await?,
+            // One that starts with its cable pulled stands still until it is pulled; a call may have died in between.
+            (Power::On, Power::On) if folder.read()?.defined()?.cut => launch::go_on_cut_off(&folder).await?,
             _ => {}
         }
         Ok(Progress::Done)

@@ -14,7 +14,7 @@ mod queue;
 mod run;
 
 pub use fleet::Fleet;
-pub use monitor::{Roles, run_queues};
+pub use monitor::{Handler, Roles, run_queues, run_queues_with};
 pub use run::{Ran, Stop};
 
 use std::{sync::Arc, time::Duration};

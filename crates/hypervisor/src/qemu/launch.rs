@@ -111,11 +111,13 @@ pub(super) async fn start(settings: &Settings, folder: &Folder, record: &Record)
     if !started.status.success() {
         return Err(Error::Transient(format!("QEMU did not start: {}", String::from_utf8_lossy(&started.stderr).trim())));
     }
-    if d.cut {
-        set_link(folder, false).await?;
-        qmp::run(&folder.file("qmp.sock"), "cont").await?;
-    }
-    Ok(())
+    if d.cut { go_on_cut_off(folder).await } else { Ok(()) }
+}
+
+/// Pulls the cable of a machine, then lets it go on if it stands still.
+pub(super) async fn go_on_cut_off(folder: &Folder) -> Result<()> {
+    set_link(folder, false).await?;
+    qmp::run(&folder.file("qmp.sock"), "cont").await.map(drop)
 }
 
 /// Whether this host's services are systemd's.
