@@ -291,6 +291,40 @@ on_both!(a_snapshot_that_will_not_work_says_why(app) {
     app.machines_match().await;
 });
 
+on_both!(a_return_to_a_snapshot_that_fails_is_given_up_not_repeated_for_ever(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    snapshots::take(&app.store, &App::operator(), "web", "first").await.unwrap();
+    app.drain().await;
+    app.import("faults = { busy = 1.0 }").await;
+    snapshots::revert(&app.store, &App::operator(), "web", "first").await.unwrap();
+    for _ in 0..20 {
+        app.drain().await;
+        app.advance(Duration::from_mins(15));
+    }
+    let found = snapshots::list(&app.store, "web").await.unwrap().remove(0);
+    assert!((found.state, found.error.is_some()) == ("ready", true), "{found:?}");
+    app.import("").await;
+    app.until_quiet().await;
+    app.machines_match().await;
+});
+
+on_both!(a_hold_that_comes_and_goes_during_a_build_leaves_a_machine_that_is_on(app) {
+    app.import("boot_time = \"60s\"").await;
+    let server = app.order("web").await;
+    app.drain().await;
+    // The hold switches it off, the answer is lost, and the hold is gone before anybody asks again.
+    app.import("boot_time = \"60s\"\nfaults = { reply_lost = 1.0 }").await;
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    app.drain().await;
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse).await.unwrap();
+    app.import("boot_time = \"60s\"").await;
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+    assert!(app.attention().await.is_empty());
+    app.machines_match().await;
+});
+
 on_both!(a_machine_that_was_switched_off_from_inside_stays_off(app) {
     let server = app.order("web").await;
     app.until_quiet().await;

@@ -1,8 +1,9 @@
 //! Every metric, with its meaning, and the endpoint that serves them. Names follow the Prometheus rules: a base unit at the end,
 //! `_total` for counters; labels are few and from closed sets.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
+use leasehold_domain::server::Status;
 use leasehold_store::{Queue, Store, depth::WorkState};
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -63,9 +64,10 @@ const WHOLE: u64 = 8;
 
 /// Keeps the gauges about the database fresh until the process stops.
 pub(crate) async fn count(store: &Store, stop: &CancellationToken) {
+    let mut kinds = BTreeSet::new();
     for round in 0_u64.. {
         let counted = async {
-            count_work(store).await?;
+            count_work(store, &mut kinds).await?;
             if round.is_multiple_of(WHOLE) { count_all(store).await } else { Ok(()) }
         };
         if let Err(error) = counted.await {
@@ -80,6 +82,8 @@ pub(crate) async fn count(store: &Store, stop: &CancellationToken) {
 /// What walks over whole tables.
 async fn count_all(store: &Store) -> Result<(), Failure> {
     let mut tx = store.read().await?;
+    // A group that is empty is not counted: it was something before, perhaps.
+    Status::ALL.iter().for_each(|status| gauge!("leasehold_servers", "status" => status.as_str()).set(0.0));
     for (status, servers) in tx.servers_by_status().await? {
         gauge!("leasehold_servers", "status" => status).set(servers as f64);
     }
@@ -90,7 +94,7 @@ async fn count_all(store: &Store) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn count_work(store: &Store) -> Result<(), Failure> {
+async fn count_work(store: &Store, kinds: &mut BTreeSet<String>) -> Result<(), Failure> {
     let mut tx = store.read().await?;
     for queue in Queue::ALL {
         let depth = tx.depth(*queue).await?;
@@ -99,7 +103,13 @@ async fn count_work(store: &Store) -> Result<(), Failure> {
         }
         gauge!("leasehold_queue_oldest_due_seconds", "queue" => queue.as_str()).set(depth.oldest_due(tx.now).as_secs_f64());
     }
-    for kind in tx.attention_counts().await? {
+    let open = tx.attention_counts().await?;
+    for gone in kinds.iter().filter(|kind| !open.iter().any(|o| o.kind == **kind)) {
+        gauge!("leasehold_attention_open", "kind" => gone.clone()).set(0.0);
+        gauge!("leasehold_attention_oldest_seconds", "kind" => gone.clone()).set(0.0);
+    }
+    for kind in open {
+        kinds.insert(kind.kind.clone());
         gauge!("leasehold_attention_open", "kind" => kind.kind.clone()).set(kind.open as f64);
         gauge!("leasehold_attention_oldest_seconds", "kind" => kind.kind).set(kind.oldest_at.map_or(0.0, |at| tx.now.since(at.0).as_secs_f64()));
     }

@@ -6,7 +6,7 @@ use leasehold_domain::{
     names,
     server::{BuildKind, Goal, HoldKind, Status},
 };
-use leasehold_store::{Store, Tx, activity::Actor, notices::SignIn, sealed::Place, servers::Server};
+use leasehold_store::{Queue, Store, Tx, activity::Actor, notices::SignIn, sealed::Place, servers::Server};
 use secrecy::SecretString;
 
 use crate::{CommandError, Result, commit};
@@ -165,6 +165,9 @@ pub async fn resolve(store: &Store, actor: &Actor, id: &str, reason: &str, quara
     if over {
         let free_at = tx.now + quarantine;
         tx.resolve_as_gone(&s, free_at).await?;
+    }
+    if s.parked_at.is_some() {
+        tx.want(Queue::Servers, s.id.as_str()).await?;
     }
     for kind in ["build_failed", "step_stuck", "agent_missing", "machine_gone", "reinstall_failed", "parked"] {
         tx.attended(kind, &format!("server:{}", s.id), &actor.name).await?;

@@ -262,6 +262,19 @@ pub struct Facts {
     pub snapshot_due: Option<SnapshotWork>,
 }
 
+impl Facts {
+    /// Whether the return to a snapshot was begun and is not known to be done.
+    fn reverting(&self) -> bool {
+        self.power.is_none() && self.snapshot_due == Some(SnapshotWork::Revert)
+    }
+
+    /// Whether this step carries the build on: its cursor, or the boot that a lifted hold makes necessary.
+    pub fn builds(&self, step: Step) -> bool {
+        let building = matches!(self.status, Status::Pending | Status::Building);
+        building && step.in_build(self.build) && (step == Step::Boot || self.cursor.unwrap_or(Step::Place) == step)
+    }
+}
+
 /// What a worker must do now; `None` when what is equals what should be.
 pub fn next_step(s: &Facts) -> Option<Step> {
     let clean_up = || s.placed.then_some(if s.absent { Step::Release } else { Step::Destroy });
@@ -272,21 +285,29 @@ pub fn next_step(s: &Facts) -> Option<Step> {
             if s.build == BuildKind::First {
                 clean_up()
             } else {
-                None
+                // A reinstall that failed keeps its machine, which a hold switches off like any other.
+                (s.held && s.power != Some(Power::Off)).then_some(Step::PowerOff)
             }
         }
         Status::Pending if s.build == BuildKind::First => clean_up().or(Some(Step::Place)),
         Status::Pending | Status::Building => s.cursor.and_then(|step| {
-            let may_go_on = !s.held || s.build.is_before_boot(step);
-            if may_go_on { Some(step) } else { (s.power != Some(Power::Off)).then_some(Step::PowerOff) }
+            match (s.build.is_before_boot(step), s.held) {
+                (true, _) => Some(step),
+                (false, true) => (s.power != Some(Power::Off)).then_some(Step::PowerOff),
+                // A hold came and went: whatever it switched off is switched on before the build goes on.
+                (false, false) => Some(if s.power == Some(Power::On) { step } else { Step::Boot }),
+            }
         }),
         Status::Running if s.held || s.goal == Goal::Stopped => Some(Step::PowerOff),
+        // A return that was begun is ended first: the machine is off on the way, and nobody is to boot half a disk.
+        Status::Running if s.reverting() => Some(Step::RevertSnapshot),
         Status::Running if s.power != Some(Power::On) => Some(Step::PowerOn),
         Status::Running if s.reboot_due => Some(Step::Reboot),
         Status::Running if s.password_due => Some(Step::ResetPassword),
         Status::Running => s.snapshot_due.map(SnapshotWork::step),
         Status::Stopped if s.held => Some(Step::PowerOff),
         Status::Stopped if s.goal == Goal::Running => Some(Step::PowerOn),
+        Status::Stopped if s.reverting() => Some(Step::RevertSnapshot),
         Status::Stopped if s.power != Some(Power::Off) => Some(Step::PowerOff),
         Status::Stopped => s.snapshot_due.map(SnapshotWork::step),
         Status::Suspended if s.held => (s.power != Some(Power::Off)).then_some(Step::PowerOff),

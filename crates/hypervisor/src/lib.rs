@@ -49,7 +49,7 @@ pub trait Hypervisor: Send + Sync {
     async fn ensure_disk_size(&self, call: &Call, vmid: i64, disk_gb: i64) -> Result<Progress>;
     /// On or off.
     async fn ensure_power(&self, call: &Call, vmid: i64, power: Power) -> Result<Progress>;
-    /// The `seq`-th restart of this machine, once.
+    /// The `seq`-th restart of this machine, once; one that is off is switched on.
     async fn reboot(&self, call: &Call, vmid: i64, seq: i64) -> Result<Progress>;
     /// Whether the guest's agent answers and the guest has set itself up.
     async fn agent_ready(&self, vmid: i64, now: Timestamp) -> Result<bool>;

@@ -262,7 +262,10 @@ impl Hypervisor for Qemu {
         let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
         let mut record = folder.read()?;
         if record.defined()?.reboots < seq {
-            qmp::run(&folder.file("qmp.sock"), "system_reset").await?;
+            match folder.power()? {
+                Power::On => drop(qmp::run(&folder.file("qmp.sock"), "system_reset").await?),
+                Power::Off => launch::start(&self.settings, &folder, &record).await?,
+            }
             record.defined()?.reboots = seq;
             folder.write(&lock, &record)?;
         }

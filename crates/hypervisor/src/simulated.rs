@@ -180,7 +180,7 @@ impl Hypervisor for Simulated {
         self.change(call, vmid, "reboot", |entry| {
             let machine = entry.machine()?;
             if machine.reboots < seq {
-                (machine.reboots, machine.boots, machine.agent_at) = (seq, machine.boots + 1, Some(agent_at));
+                (machine.power, machine.reboots, machine.boots, machine.agent_at) = (Power::On, seq, machine.boots + 1, Some(agent_at));
             }
             Ok(Progress::Done)
         })

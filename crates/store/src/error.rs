@@ -94,13 +94,14 @@ impl StoreError {
         matches!(self, Self::Sql(sqlx::Error::Database(e)) if e.is_unique_violation())
     }
 
-    /// Whether the database itself is the trouble, so that asking again later may help.
+    /// Whether the database itself is the trouble, so that asking again later may help. 0A000: a migration changed a table under a
+    /// statement that the connection knows by heart; another connection, or this one when it is renewed, reads it anew.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Sql(e) => match e {
                 sqlx::Error::Database(e) => {
-                    e.code().is_some_and(|c| matches!(c.as_ref(), "40001" | "40P01" | "57P01" | "57P02" | "57P03" | "53300" | "55P03" | "5" | "517"))
+                    e.code().is_some_and(|c| matches!(c.as_ref(), "0A000" | "40001" | "40P01" | "57P01" | "57P02" | "57P03" | "53300" | "55P03" | "5" | "517"))
                 }
                 sqlx::Error::Io(_)
                 | sqlx::Error::PoolTimedOut

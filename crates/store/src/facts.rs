@@ -12,10 +12,8 @@ const POSTGRES: i64 = 150_000;
 pub enum Facts {
     /// The embedded one.
     Sqlite {
-        /// `wal`.
+        /// `wal`; that a commit is on disk before it is acknowledged is set on every connection of the daemon.
         journal: String,
-        /// 2: an acknowledged commit survives a power cut.
-        synchronous: i64,
     },
     /// A server.
     Postgres {
@@ -34,9 +32,8 @@ impl Facts {
     /// What an operator should change, if anything.
     pub fn trouble(&self, connections: i64) -> Option<String> {
         match self {
-            Self::Sqlite { journal, .. } if journal != "wal" => Some(format!("journal mode {journal}; readers and the writer wait for each other")),
-            Self::Sqlite { synchronous: 2, .. } => None,
-            Self::Sqlite { synchronous, .. } => Some(format!("synchronous = {synchronous}: a power cut loses acknowledged orders")),
+            Self::Sqlite { journal } if journal != "wal" => Some(format!("journal mode {journal}; the daemon sets wal when it starts")),
+            Self::Sqlite { .. } => None,
             Self::Postgres { version, .. } if *version < POSTGRES => Some(format!("PostgreSQL {} is older than 15", version / 10_000)),
             Self::Postgres { synchronous_commit, .. } if synchronous_commit == "off" => {
                 Some("synchronous_commit = off: a crash loses acknowledged orders".into())
@@ -55,7 +52,7 @@ impl Facts {
 impl fmt::Display for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sqlite { journal, .. } => write!(f, "SQLite, journal mode {journal}, every commit is on disk"),
+            Self::Sqlite { journal } => write!(f, "SQLite, journal mode {journal}"),
             Self::Postgres { version, collation, .. } => write!(f, "PostgreSQL {}.{}, collation {collation}", version / 10_000, version % 10_000),
         }
     }
@@ -64,11 +61,10 @@ impl fmt::Display for Facts {
 impl Store {
     /// Asks the database.
     pub async fn database_facts(&self) -> Result<Facts> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.read().await?;
         if self.is_sqlite() {
             let (journal,): (String,) = tx.one("pragma journal_mode", &[]).await?;
-            let synchronous = tx.int("pragma synchronous", &[]).await?;
-            return Ok(Facts::Sqlite { journal, synchronous });
+            return Ok(Facts::Sqlite { journal });
         }
         let setting = "select setting from pg_settings where name = $1";
         let (version,): (String,) = tx.one(setting, args!["server_version_num"]).await?;

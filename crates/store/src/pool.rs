@@ -12,7 +12,7 @@ use sqlx::{
 use crate::{
     Clock, KeyRing, Pulse, Result, StoreError, Wakes,
     dialect::POSTGRES_NOW,
-    tx::{Conn, Tx},
+    tx::{Conn, Tx, in_time},
 };
 
 /// SQLite: one writer, so that writes queue fairly instead of running into each other's locks; readers beside it.
@@ -69,6 +69,8 @@ pub struct DaemonLock {
 const SQLITE_BUSY: Duration = Duration::from_secs(10);
 /// The longest wait for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
+/// A connection is renewed after this long: what it knows by heart is at most so old.
+const LIFETIME: Duration = Duration::from_mins(5);
 /// The longest wait for a sign of life from a connection that comes back.
 const PING: Duration = Duration::from_secs(2);
 
@@ -102,7 +104,7 @@ impl Store {
     pub async fn open(options: Options) -> Result<Self> {
         let unreachable = |source| StoreError::Unreachable { url: without_password(&options.url), source };
         let (pool, wakes) = if let Some(path) = options.url.strip_prefix("sqlite:") {
-            let connect = sqlite_options(path).create_if_missing(!options.as_it_is);
+            let connect = if options.as_it_is { SqliteConnectOptions::new().filename(path) } else { sqlite_options(path) };
             let pool = |n| SqlitePoolOptions::new().max_connections(n).test_before_acquire(false).idle_timeout(None).max_lifetime(None);
             let write = pool(1).connect_with(connect.clone()).await.map_err(unreachable)?;
             let read = pool(options.connections.clamp(1, 8)).connect_lazy_with(connect.pragma("query_only", "1"));
@@ -111,7 +113,11 @@ impl Store {
             (Pool::Sqlite { write, read, path }, wakes)
         } else {
             let connect = PgConnectOptions::from_str(&options.url).map_err(unreachable)?.application_name("leasehold");
-            let pool = PgPoolOptions::new().max_connections(options.connections).acquire_timeout(ACQUIRE).after_release(|conn, _| Box::pin(answers(conn)));
+            let pool = PgPoolOptions::new()
+                .max_connections(options.connections)
+                .acquire_timeout(ACQUIRE)
+                .max_lifetime(LIFETIME)
+                .after_release(|conn, _| Box::pin(answers(conn)));
             (Pool::Postgres(pool.connect_with(connect).await.map_err(unreachable)?), Wakes::default())
         };
         let store = Self(Arc::new(Inner { pool, options, wakes, pulse: Pulse::default() }));
@@ -125,8 +131,8 @@ impl Store {
     /// Opens a transaction for writing. On SQLite it waits for its turn first.
     pub async fn begin(&self) -> Result<Tx> {
         let conn = match &self.0.pool {
-            Pool::Sqlite { write, .. } => Conn::Sqlite(write.begin_with("begin immediate").await?),
-            Pool::Postgres(pool) => Conn::Postgres(pool.begin().await?),
+            Pool::Sqlite { write, .. } => Conn::Sqlite(in_time(write.begin_with("begin immediate")).await?),
+            Pool::Postgres(pool) => Conn::Postgres(in_time(pool.begin()).await?),
         };
         Ok(Tx::new(conn, self.clock().now(), self.clone()))
     }
@@ -134,8 +140,8 @@ impl Store {
     /// Opens a transaction for reading.
     pub async fn read(&self) -> Result<Tx> {
         let conn = match &self.0.pool {
-            Pool::Sqlite { read, .. } => Conn::Sqlite(read.begin().await?),
-            Pool::Postgres(pool) => Conn::Postgres(pool.begin().await?),
+            Pool::Sqlite { read, .. } => Conn::Sqlite(in_time(read.begin()).await?),
+            Pool::Postgres(pool) => Conn::Postgres(in_time(pool.begin()).await?),
         };
         Ok(Tx::new(conn, self.clock().now(), self.clone()))
     }
@@ -145,7 +151,7 @@ impl Store {
         let before = Clock::host();
         let database = match &self.0.pool {
             Pool::Sqlite { .. } => Clock::host(),
-            Pool::Postgres(pool) => sqlx::query_scalar(POSTGRES_NOW).fetch_one(pool).await?,
+            Pool::Postgres(pool) => in_time(sqlx::query_scalar(POSTGRES_NOW).fetch_one(pool)).await?,
         };
         // The answer was true somewhere between asking and receiving it.
         let halfway = (Clock::host() - before) / 2;

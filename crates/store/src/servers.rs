@@ -267,8 +267,8 @@ impl Tx {
     pub async fn found_off(&mut self, p: &crate::nodes::Placed, host_restarted: bool) -> Result<bool> {
         let goal = if host_restarted { Goal::Running } else { Goal::Stopped };
         let sql = "update servers set power = 'off', goal = $1 where id = $2 and epoch = $3 and wants = $4 and status = 'running' and goal = 'running' \
-                   and power = 'on' and claimed_by is null and next_at is null";
-        let found = self.exec(sql, args![goal.as_str(), &p.id, p.epoch, p.wants]).await? == 1;
+                   and power = 'on' and claimed_by is null and ($5 or next_at is null)";
+        let found = self.exec(sql, args![goal.as_str(), &p.id, p.epoch, p.wants, host_restarted]).await? == 1;
         if found {
             self.want(Queue::Servers, p.id.as_str()).await?;
         }

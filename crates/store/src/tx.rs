@@ -91,7 +91,7 @@ macro_rules! bind {
 /// The longest time for one statement: a server that vanished without a word holds nobody for ever.
 const STATEMENT: Duration = Duration::from_mins(1);
 
-async fn in_time<T>(statement: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+pub(crate) async fn in_time<T>(statement: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
     match timeout(STATEMENT, statement).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(StoreError::no_answer()),

@@ -199,7 +199,7 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
 /// A step will not work. True: it is tried on, slowly, until somebody mends it; false: the build was given up.
 pub(crate) async fn give_up(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, unsure: bool, why: &str) -> Result<bool> {
     let step = task.step;
-    let build = matches!(s.status, Status::Pending | Status::Building) && step.in_build(s.build);
+    let build = s.facts().builds(step);
     // Whether the old system is still there must be known before the customer is told that it is.
     let must_know = unsure && step == Step::SwapDisk;
     if build && !must_know && s.goal != Goal::Terminated {

@@ -20,6 +20,8 @@ use crate::{CALL, Worker, run::Rest};
 
 /// An orphan is removed when it was seen at two looks at least this far apart.
 const ORPHAN_AGE: Duration = Duration::from_mins(10);
+/// When a look that missed something is repeated.
+const SOON: Duration = Duration::from_secs(10);
 /// Failed looks in a row before an operator is told.
 const TELL_AFTER: i64 = 3;
 
@@ -39,9 +41,14 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
     let next_at = tx.now + w.limits.look_every;
     let rest = match seen {
         Ok((status, owned)) => {
-            tx.node_seen(&node, &status.boot_id).await?;
-            let host_restarted = node.boot_id.as_ref().is_some_and(|before| *before != status.boot_id);
-            switched_off(w, &mut tx, &before, &owned, host_restarted).await?;
+            let restarted = node.boot_id.as_ref().filter(|before| **before != status.boot_id);
+            let missed = switched_off(w, &mut tx, &before, &owned, restarted.is_some()).await?;
+            // A restart counts as seen when every machine was seen to that it switched off.
+            let (boot_id, next_at) = match restarted.filter(|_| missed) {
+                Some(old) => (old, tx.now + SOON),
+                None => (&status.boot_id, next_at),
+            };
+            tx.node_seen(&node, boot_id).await?;
             tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;
             let orphans = compare(&mut tx, &node, &owned).await?;
             tx.commit().await?;
@@ -70,16 +77,20 @@ async fn look(w: &Worker, node: &Node) -> std::result::Result<(NodeStatus, Vec<O
 }
 
 /// What should run and is off: started again by its own next step when its host was restarted, else left off as its user did it.
-async fn switched_off(w: &Worker, tx: &mut Tx, before: &[Placed], owned: &[Owned], host_restarted: bool) -> Result<()> {
+/// True when one was missed, because somebody works on it.
+async fn switched_off(w: &Worker, tx: &mut Tx, before: &[Placed], owned: &[Owned], host_restarted: bool) -> Result<bool> {
+    let mut missed = false;
     let off = |p: &&Placed| p.status == Status::Running && owned.iter().any(|m| m.vmid == p.vmid && m.mark.server == p.id && m.power == Power::Off);
     for p in before.iter().filter(off) {
         if tx.found_off(p, host_restarted).await? {
             let (actor, account) = (Actor { name: "worker".into(), origin: w.name.to_string() }, tx.server(&p.id).await?.account_id);
             let why = if host_restarted { "its host was restarted; it is switched on again" } else { "switched off from inside" };
             tx.log(&actor, "server.found_off", Some(&account), Some(&p.id), why).await?;
+        } else {
+            missed = true;
         }
     }
-    Ok(())
+    Ok(missed)
 }
 
 /// Notes what does not fit; answers the machines that may be removed: the records know them as over, seen twice.

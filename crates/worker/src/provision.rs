@@ -129,7 +129,7 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
     let outcome = advance::in_records(w, &mut tx, &mut s, &task, &acted).await?;
     let word = word_of(&outcome, &acted);
     counter!("leasehold_steps_total", "step" => task.step.as_str(), "outcome" => word).increment(1);
-    let building = matches!(s.status, Status::Pending | Status::Building) && task.step.in_build(s.build);
+    let building = s.facts().builds(task.step);
     let limits = leasehold_domain::server::Limits {
         attempt: s.attempt + 1,
         attempts: w.limits.backoff.attempts,
