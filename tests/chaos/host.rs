@@ -130,7 +130,8 @@ impl Host {
 
     /// Puts the processes' logs where they can be read after a failure.
     pub(crate) fn keep_logs(&self) {
-        let kept = std::env::temp_dir().join(format!("leasehold-chaos-{}", std::process::id()));
+        // Beside the program: temporary folders go with the run.
+        let kept = std::env::current_exe().unwrap().with_file_name(format!("chaos-logs-{}", std::process::id()));
         std::fs::create_dir_all(&kept).unwrap();
         for process in &self.processes {
             let name = format!("{}.log", process.name);

@@ -127,6 +127,9 @@ fn posted(found: &mut Findings, host: &Host, servers: &[Server], mails: &[Mail])
         };
         found.expect(fits, || format!("the {} of {:?} is {} and was taken {times} times", mail.kind, mail.server_id, mail.state));
     }
+    for unknown in taken.keys().filter(|id| !mails.iter().any(|m| m.message_id == **id)) {
+        found.0.push(format!("the mail server took {unknown}, which no row knows"));
+    }
     for s in servers {
         let confirmations = mails.iter().filter(|m| m.kind == NoticeKind::OrderConfirmation && m.server_id.as_deref() == Some(s.id.as_str())).count();
         found.expect(confirmations == 1, || format!("{} has {confirmations} confirmations", s.label));

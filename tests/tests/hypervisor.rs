@@ -50,6 +50,17 @@ async fn names(hv: &dyn Hypervisor) -> Vec<String> {
     hv.snapshots(VMID).await.unwrap().into_iter().map(|s| s.name).collect()
 }
 
+/// Off, as slowly as the guest likes.
+async fn off(hv: &dyn Hypervisor, call: &Call) {
+    for _ in 0..20 {
+        if hv.ensure_power(call, VMID, Power::Off).await.unwrap() == Progress::Done {
+            twice!(hv.ensure_power(call, VMID, Power::Off));
+            return;
+        }
+    }
+    panic!("the guest does not switch off");
+}
+
 async fn agent(hv: &dyn Hypervisor) {
     for _ in 0..300 {
         if hv.agent_ready(VMID, Timestamp::from_millis(1_790_000_000_000)).await.unwrap() {
@@ -99,7 +110,7 @@ async fn suite(reopen: impl Fn() -> Arc<dyn Hypervisor>, image: &str, key: &str,
     let second = call(SERVER, 2, 7);
     twice!(hv.ensure_disk(&second, VMID, image));
     assert!(matches!(hv.ensure_vm(&second, &spec()).await, Err(Error::Transient(_))), "never under a running machine");
-    twice!(hv.ensure_power(&second, VMID, Power::Off));
+    off(hv.as_ref(), &second).await;
     assert!(hv.stats(VMID).await.is_err(), "what is off uses nothing");
     twice!(hv.ensure_snapshot(&second, VMID, "third"));
     twice!(hv.revert(&second, VMID, "second", 1));
@@ -124,14 +135,16 @@ async fn the_simulated_node_keeps_the_contract() {
     suite(|| connect("simulated", &settings).unwrap(), "debian-12", "ssh-ed25519 AAAA", |_| ()).await;
 }
 
-const SSH: &[&str] = &["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=20"];
+const SSH: &[&str] = &["-o", "LogLevel=ERROR", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=20"];
 
+#[track_caller]
 fn said(output: std::process::Output) -> String {
     assert!(output.status.success(), "ssh: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Runs a line in the guest over SSH.
+#[track_caller]
 fn ssh(at: std::net::SocketAddr, key: &Path, line: &str) -> String {
     let target = ["-p", &at.port().to_string(), &format!("root@{}", at.ip()), line].map(str::to_owned);
     said(Command::new("ssh").args(SSH).args(["-o", "BatchMode=yes", "-i"]).arg(key).args(target).output().unwrap())
@@ -239,11 +252,13 @@ async fn in_a_network_of_its_own() {
     twice!(hv.ensure_link(&me, VMID, false));
     agent(hv).await;
     assert!(!answers(guest_ip));
-    twice!(hv.ensure_power(&me, VMID, Power::Off));
+    off(hv, &me).await;
     twice!(hv.ensure_power(&me, VMID, Power::On));
     agent(hv).await;
     assert!(!answers(guest_ip), "it starts with its cable pulled");
     twice!(hv.ensure_link(&me, VMID, true));
+    // Both sides must first see each other again.
+    leasehold_tests::program::eventually("the guest answers again", || answers(guest_ip));
     assert_eq!(ssh(at, &key, "ls /root").trim(), "kept");
 
     // The end: no tap, no process, no disk.

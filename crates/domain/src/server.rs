@@ -304,12 +304,11 @@ pub fn next_step(s: &Facts) -> Option<Step> {
         Status::Running if s.power != Some(Power::On) => Some(Step::PowerOn),
         Status::Running if s.reboot_due => Some(Step::Reboot),
         Status::Running if s.password_due => Some(Step::ResetPassword),
-        Status::Running => s.snapshot_due.map(SnapshotWork::step),
         Status::Stopped if s.held => Some(Step::PowerOff),
         Status::Stopped if s.goal == Goal::Running => Some(Step::PowerOn),
         Status::Stopped if s.reverting() => Some(Step::RevertSnapshot),
         Status::Stopped if s.power != Some(Power::Off) => Some(Step::PowerOff),
-        Status::Stopped => s.snapshot_due.map(SnapshotWork::step),
+        Status::Running | Status::Stopped => s.snapshot_due.map(SnapshotWork::step),
         Status::Suspended if s.held => (s.power != Some(Power::Off)).then_some(Step::PowerOff),
         Status::Suspended => Some(if s.goal == Goal::Stopped { Step::PowerOff } else { Step::PowerOn }),
     }

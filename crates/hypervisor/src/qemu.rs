@@ -8,13 +8,14 @@ mod folder;
 mod image;
 mod launch;
 mod probe;
+mod process;
 mod qmp;
 mod seed;
 mod snapshots;
 mod tap;
 mod usage;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use leasehold_domain::{Timestamp, server::Power};
@@ -75,6 +76,17 @@ impl TryFrom<String> for Network {
     }
 }
 
+/// What a machine is to the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runs {
+    /// A detached process.
+    #[default]
+    Process,
+    /// A transient systemd unit; for a daemon that may start units, root for one.
+    Unit,
+}
+
 /// Settings of a QEMU node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,8 +99,13 @@ pub struct Settings {
     pub accel: Accel,
     /// How machines reach the network.
     pub network: Network,
+    /// What a machine is to the host.
+    #[serde(default)]
+    pub machines: Runs,
 }
 
+/// How long a guest may take to switch itself off; a database writes for a while.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Says that a directory is a node's, and that its volume is there.
 const MARKER: &str = ".leasehold-node";
 
@@ -180,7 +197,7 @@ impl Hypervisor for Qemu {
         };
         Ok(Observed::Present(Machine {
             mark: defined.map(|d| d.mark.clone()),
-            power: folder.power()?,
+            power: if defined.is_some_and(|d| d.cut) && launch::stands_still(&folder).await? { Power::Off } else { folder.power()? },
             disk_gb,
             mac: defined.map(|d| d.spec.mac.clone()),
             link: defined.is_none_or(|d| !d.cut),
@@ -212,8 +229,17 @@ impl Hypervisor for Qemu {
                 return Err(Error::Transient("the machine is on; switch it off before its disk is swapped".into()));
             }
             let (cut, reboots, reverts) = record.defined.as_ref().map_or((false, 0, 0), |d| (d.cut, d.reboots, d.reverts));
-            record.defined =
-                Some(Defined { mark: call.mark.clone(), spec: spec.clone(), guest: None, ssh_port: launch::free_port()?, more: vec![], cut, reboots, reverts });
+            record.defined = Some(Defined {
+                mark: call.mark.clone(),
+                spec: spec.clone(),
+                guest: None,
+                ssh_port: launch::free_port()?,
+                more: vec![],
+                cut,
+                off_asked_at: None,
+                reboots,
+                reverts,
+            });
             folder.write(&lock, &record)?;
         }
         folder.drop_other_disks(call.mark.generation)?;
@@ -246,13 +272,27 @@ impl Hypervisor for Qemu {
                 let mut record = folder.read()?;
                 if !launch::port_is_free(record.defined()?.ssh_port) {
                     record.defined()?.ssh_port = launch::free_port()?;
-                    folder.write(&lock, &record)?;
                 }
+                record.defined()?.off_asked_at = None;
+                folder.write(&lock, &record)?;
                 launch::start(&self.settings, &folder, &record).await?;
             }
-            (Power::On, Power::Off) => launch::stop(&folder).await?,
+            (Power::On, Power::Off) => {
+                let mut record = folder.read()?;
+                let since = record.defined()?.off_asked_at.unwrap_or(call.now);
+                if record.defined()?.off_asked_at.is_none() {
+                    record.defined()?.off_asked_at = Some(since);
+                    folder.write(&lock, &record)?;
+                }
+                if !launch::switched_off(&folder).await? {
+                    if call.now.since(since) < PATIENCE {
+                        return Ok(Progress::Started("switching off".into()));
+                    }
+                    launch::kill(&folder).await?;
+                }
+            }
             // One that starts with its cable pulled stands still until it is pulled; a call may have died in between.
-            (Power::On, Power::On) if folder.read()?.defined()?.cut => launch::go_on_cut_off(&folder).await?,
+            (Power::On, Power::On) if folder.read()?.defined()?.cut => launch::go_on(&folder, false).await?,
             _ => {}
         }
         Ok(Progress::Done)
@@ -288,7 +328,7 @@ impl Hypervisor for Qemu {
         record.defined()?.cut = !up;
         folder.write(&lock, &record)?;
         if folder.power()? == Power::On {
-            launch::set_link(&folder, up).await?;
+            launch::go_on(&folder, up).await?;
         }
         Ok(Progress::Done)
     }
@@ -297,11 +337,13 @@ impl Hypervisor for Qemu {
         let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
         let mut record = folder.read()?;
         let before = record.defined()?.more.clone();
-        let removed: Vec<GuestAddress> = before.iter().filter(|a| !more.contains(a)).cloned().collect();
+        let stays = |a: &&GuestAddress| more.iter().any(|m| (&m.address, m.prefix) == (&a.address, a.prefix));
+        let removed: Vec<GuestAddress> = before.iter().filter(|a| !stays(a)).cloned().collect();
         // Remembered first: what was given and is not known to be gone is taken away by the next call.
         record.defined()?.more = [more, &removed[..]].concat();
         folder.write(&lock, &record)?;
-        agent::set_addresses(&folder.file("qga.sock"), more, &removed).await?;
+        let mac = record.defined()?.spec.mac.clone();
+        agent::set_addresses(&folder.file("qga.sock"), &mac, more, &removed).await?;
         record.defined()?.more = more.to_vec();
         folder.write(&lock, &record)?;
         Ok(Progress::Done)

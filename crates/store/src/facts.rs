@@ -33,7 +33,6 @@ impl Facts {
     pub fn trouble(&self, connections: i64) -> Option<String> {
         match self {
             Self::Sqlite { journal } if journal != "wal" => Some(format!("journal mode {journal}; the daemon sets wal when it starts")),
-            Self::Sqlite { .. } => None,
             Self::Postgres { version, .. } if *version < POSTGRES => Some(format!("PostgreSQL {} is older than 15", version / 10_000)),
             Self::Postgres { synchronous_commit, .. } if synchronous_commit == "off" => {
                 Some("synchronous_commit = off: a crash loses acknowledged orders".into())
@@ -44,7 +43,7 @@ impl Facts {
             Self::Postgres { collation, .. } if !["C", "C.UTF-8", "C.utf8", "POSIX"].contains(&collation.as_str()) => {
                 Some(format!("collation {collation}: C is a third faster (create the database with: template template0 locale 'C.UTF-8')"))
             }
-            Self::Postgres { .. } => None,
+            Self::Sqlite { .. } | Self::Postgres { .. } => None,
         }
     }
 }

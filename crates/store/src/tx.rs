@@ -92,7 +92,8 @@ macro_rules! bind {
 const STATEMENT: Duration = Duration::from_mins(1);
 
 pub(crate) async fn in_time<T>(statement: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
-    match timeout(STATEMENT, statement).await {
+    // Boxed: a future of sqlx is large, and this one is in every other.
+    match timeout(STATEMENT, Box::pin(statement)).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(StoreError::no_answer()),
     }

@@ -52,7 +52,7 @@ const STATEMENT: Duration = Duration::from_secs(10);
 
 /// A connection that died without a word must not end a loop.
 async fn in_time<T>(statement: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(STATEMENT, statement).await.unwrap_or_else(|_| Err(StoreError::no_answer()))
+    timeout(STATEMENT, Box::pin(statement)).await.unwrap_or_else(|_| Err(StoreError::no_answer()))
 }
 
 type Outcome = (Settled, oneshot::Sender<bool>);

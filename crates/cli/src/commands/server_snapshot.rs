@@ -45,7 +45,7 @@ pub(super) async fn run(c: &Context, server: &str, action: Action) -> Result<(),
                 vec![
                     s.name.clone(),
                     s.state.to_owned(),
-                    s.taken_at.map_or_else(String::new, |at| at.human()),
+                    s.taken_at.map_or_else(String::new, leasehold_domain::Timestamp::human),
                     s.id.clone(),
                     s.error.clone().unwrap_or_default(),
                 ]

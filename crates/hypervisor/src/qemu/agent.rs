@@ -98,25 +98,33 @@ pub(super) async fn is_ready(socket: &Path) -> bool {
     matches!(timeout(ANSWER * 2, asked).await, Ok(Ok(true)))
 }
 
-/// Adds the addresses before `--` to the first network card and takes those behind it away.
+/// For the network card with the first argument's address: takes the addresses before `--` away, then adds those behind it (taking
+/// one away may take others of its network along).
 const ADDRESSES: &str = r#"
-dev=$(ls /sys/class/net | grep -v '^lo$' | head -n 1)
-has() { ip addr show dev "$dev" | grep -qF " $1 "; }
-while [ "$1" != -- ]; do has "$1" || ip addr add "$1" dev "$dev" || exit 1; shift; done
+for card in /sys/class/net/*; do [ -e "$card/device" ] && [ "$(cat "$card/address")" = "$1" ] && dev=${card##*/}; done
+[ -n "$dev" ] || exit 1
 shift
-for gone in "$@"; do ! has "$gone" || ip addr del "$gone" dev "$dev" || exit 1; done
+has() { ip addr show dev "$dev" | grep -qF " $1 "; }
+while [ "$1" != -- ]; do ! has "$1" || ip addr del "$1" dev "$dev" || exit 1; shift; done
+shift
+for new in "$@"; do has "$new" || ip addr add "$new" dev "$dev" || exit 1; done
 "#;
+/// The longest time for the guest to change its addresses.
+const CHANGE: Duration = Duration::from_secs(8);
 
 /// Changes the addresses of a running guest.
-pub(super) async fn set_addresses(socket: &Path, add: &[GuestAddress], remove: &[GuestAddress]) -> Result<()> {
+pub(super) async fn set_addresses(socket: &Path, mac: &str, add: &[GuestAddress], remove: &[GuestAddress]) -> Result<()> {
     let written = |a: &GuestAddress| format!("{}/{}", a.address, a.prefix);
-    let end = std::iter::once("--".to_owned());
-    let arguments: Vec<String> = add.iter().map(written).chain(end).chain(remove.iter().map(written)).collect();
+    let (first, end) = (std::iter::once(mac.to_owned()), std::iter::once("--".to_owned()));
+    let arguments: Vec<String> = first.chain(remove.iter().map(written)).chain(end).chain(add.iter().map(written)).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if Agent::connect(socket).await?.shell(ADDRESSES, &arguments).await? {
-        return Ok(());
+    let changed = async { Agent::connect(socket).await?.shell(ADDRESSES, &arguments).await };
+    match timeout(CHANGE, changed).await {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => Err(Error::Transient("the guest did not take the addresses".into())),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(Error::Unknown(format!("the guest did not answer within {} s", CHANGE.as_secs()))),
     }
-    Err(Error::Transient("the guest did not take the addresses".into()))
 }
 
 pub(super) async fn set_password(socket: &Path, user: &str, password: &SecretString) -> Result<()> {

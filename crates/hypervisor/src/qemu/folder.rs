@@ -7,9 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use leasehold_domain::{Mark, server::Power};
+use leasehold_domain::{Mark, Timestamp, server::Power};
 use serde::{Deserialize, Serialize};
 
+use super::process::Process;
 use crate::{Call, Error, GuestAddress, GuestConfig, MachineSpec, Result, fence::Fence, whole};
 
 /// `machine.json`
@@ -34,6 +35,9 @@ pub(super) struct Defined {
     /// Whether the network cable is pulled.
     #[serde(default)]
     pub(super) cut: bool,
+    /// Since when its guest is asked to switch off.
+    #[serde(default)]
+    pub(super) off_asked_at: Option<Timestamp>,
     /// What was asked for by number, so that it is done once.
     pub(super) reboots: i64,
     #[serde(default)]
@@ -140,6 +144,12 @@ impl Folder {
         };
         let Some(pid) = there(fs::read(self.file("pid")))?.and_then(|text| text.trim().parse().ok()) else { return Ok(None) };
         let command = there(fs::read(format!("/proc/{pid}/cmdline")))?.unwrap_or_default();
+        if command.is_empty() {
+            // Its memory is gone first, its files later: until all of it has ended it may hold the disk.
+            let name = there(fs::read(format!("/proc/{pid}/comm")))?.unwrap_or_default();
+            let process = if name.starts_with("qemu-system") { Process::open(pid).map_err(io)? } else { None };
+            return Ok(process.map(|p| p.has_ended()).transpose().map_err(io)?.is_some_and(|ended| !ended).then_some(pid));
+        }
         Ok(command.contains(&*self.file("qmp.sock").to_string_lossy()).then_some(pid))
     }
 

@@ -16,7 +16,7 @@ struct Info {
 }
 
 pub(super) async fn qemu_img(args: &[&str]) -> Result<Vec<u8>> {
-    let output = Command::new("qemu-img").args(args).output().await;
+    let output = Command::new("qemu-img").args(args).kill_on_drop(true).output().await;
     let output = output.map_err(|e| Error::Permanent(format!("qemu-img cannot be run ({e}); install Debian's qemu-utils")))?;
     if output.status.success() {
         return Ok(output.stdout);

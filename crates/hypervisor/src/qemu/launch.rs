@@ -6,20 +6,22 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::process::Command;
 
 use super::{
-    Network, Settings,
+    Network, Runs, Settings,
     folder::{Defined, Folder, Record, io},
+    process::Process,
     qmp, tap,
 };
 use crate::{Error, Result};
 
 pub(super) const QEMU: &str = "qemu-system-x86_64";
-/// How long a guest may take to switch itself off.
+/// How long one call waits for a guest that switches itself off.
 const GRACE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
+/// Looks at a process that was ended by force.
+const LOOKS: u32 = 30;
 
 pub(super) fn missing(e: &std::io::Error) -> Error {
     Error::Permanent(format!("{QEMU} cannot be run ({e}); install Debian's qemu-system-x86"))
@@ -103,26 +105,35 @@ pub(super) async fn start(settings: &Settings, folder: &Folder, record: &Record)
         let _ = std::fs::remove_file(folder.file(left_over));
     }
     if let Network::Bridge(bridge) = &settings.network {
-        tap::ensure(&tap::name(&settings.endpoint, d.spec.vmid), bridge).await?;
+        let tap = tap::name(&settings.endpoint, d.spec.vmid);
+        // A new one, whose counters begin with the machine.
+        tap::remove(&tap).await?;
+        tap::ensure(&tap, bridge).await?;
     }
-    let mut command = if has_units() { as_unit(settings, d) } else { Command::new(QEMU) };
+    let mut command = match settings.machines {
+        Runs::Unit => as_unit(settings, d),
+        Runs::Process => Command::new(QEMU),
+    };
     command.args(arguments(settings, folder, record, d)).current_dir(folder.path()).stdin(std::process::Stdio::null());
     let started = command.output().await.map_err(|e| missing(&e))?;
     if !started.status.success() {
         return Err(Error::Transient(format!("QEMU did not start: {}", String::from_utf8_lossy(&started.stderr).trim())));
     }
-    if d.cut { go_on_cut_off(folder).await } else { Ok(()) }
+    if d.cut { go_on(folder, false).await } else { Ok(()) }
 }
 
-/// Pulls the cable of a machine, then lets it go on if it stands still.
-pub(super) async fn go_on_cut_off(folder: &Folder) -> Result<()> {
-    set_link(folder, false).await?;
+/// Plugs the cable in or pulls it, then lets the machine go on if it stands still.
+pub(super) async fn go_on(folder: &Folder, up: bool) -> Result<()> {
+    qmp::run_with(&folder.file("qmp.sock"), "set_link", serde_json::json!({ "name": "nic0", "up": up })).await?;
     qmp::run(&folder.file("qmp.sock"), "cont").await.map(drop)
 }
 
-/// Whether this host's services are systemd's.
-fn has_units() -> bool {
-    Path::new("/run/systemd/system").is_dir()
+/// Whether it was started and never went on: a call died between its start and its cable.
+pub(super) async fn stands_still(folder: &Folder) -> Result<bool> {
+    if folder.pid()?.is_none() {
+        return Ok(false);
+    }
+    Ok(qmp::run(&folder.file("qmp.sock"), "query-status").await?["status"] == "prelaunch")
 }
 
 /// The machine as a unit of its own, beside the daemon's: a restart of the daemon never touches it.
@@ -135,29 +146,27 @@ fn as_unit(settings: &Settings, d: &Defined) -> Command {
     command
 }
 
-/// Plugs the network cable in or pulls it.
-pub(super) async fn set_link(folder: &Folder, up: bool) -> Result<()> {
-    qmp::run_with(&folder.file("qmp.sock"), "set_link", serde_json::json!({ "name": "nic0", "up": up })).await.map(drop)
-}
-
-/// Asks the guest to switch off; the plug is pulled when it does not.
-pub(super) async fn stop(folder: &Folder) -> Result<()> {
+/// Asks the guest to switch off; whether it did within a call's time.
+pub(super) async fn switched_off(folder: &Folder) -> Result<bool> {
     let asked = qmp::run(&folder.file("qmp.sock"), "system_powerdown").await;
-    if asked.is_ok() && ended(folder, GRACE).await? {
-        return Ok(());
-    }
-    kill(folder).await
+    Ok(asked.is_ok() && ended(folder, GRACE).await?)
 }
 
 /// Ends the process at once: whoever does not switch off when asked, or is to be destroyed.
 pub(super) async fn kill(folder: &Folder) -> Result<()> {
     let Some(pid) = folder.pid()? else { return Ok(()) };
-    let Some(process) = i32::try_from(pid).ok().and_then(Pid::from_raw).and_then(|p| pidfd_open(p, PidfdFlags::empty()).ok()) else { return Ok(()) };
-    // The handle stays with one process: whose it is, is asked once more after it was taken.
+    let Some(process) = Process::open(pid).map_err(io)? else { return Ok(()) };
+    // The number may have been another's before the handle was taken: whose it is, is asked once more.
     if folder.pid()? == Some(pid) {
-        pidfd_send_signal(&process, Signal::KILL).map_err(|e| io(e.into()))?;
+        process.kill().map_err(io)?;
     }
-    if ended(folder, LOOK * 10).await? { Ok(()) } else { Err(Error::Transient(format!("process {pid} does not end"))) }
+    for _ in 0..LOOKS {
+        if process.has_ended().map_err(io)? {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Err(Error::Transient(format!("process {pid} does not end")))
 }
 
 async fn ended(folder: &Folder, within: Duration) -> Result<bool> {
