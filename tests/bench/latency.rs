@@ -37,7 +37,16 @@ pub(crate) async fn program(kind: Kind, name: &str) -> (Program, String, &'stati
 
 pub(crate) async fn measure(kind: Kind) -> Vec<(String, String)> {
     let (p, url, role) = program(kind, "latency").await;
-    let account = tokio::task::block_in_place(|| p.set_up("100000.00"));
+    let account = tokio::task::block_in_place(|| {
+        let account = p.set_up("100000.00");
+        // Room for all of them at once.
+        let large = include_str!("../../config/catalog.toml")
+            .replace("vcpu = 64, ram_mb = 131072", "vcpu = 4000, ram_mb = 4000000")
+            .replace("builds = 8", "builds = 1000");
+        std::fs::write(p.path("large.toml"), large).unwrap();
+        p.ok(&["catalog", "import", "large.toml"]);
+        account
+    });
     let daemon = p.daemon(&[role]);
     tokio::task::block_in_place(|| eventually("the daemon has nothing to do", || p.json(&["node", "list"])[0]["seenAt"].is_string()));
     let store = Store::open(Options::new(url)).await.unwrap();

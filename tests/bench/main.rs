@@ -14,6 +14,7 @@ async fn main() {
     println!("| what | SQLite | PostgreSQL |\n|---|---|---|");
     let mut rows = Vec::new();
     for kind in [Kind::Sqlite, Kind::Postgres] {
+        eprintln!("measuring on {kind:?}");
         let mut column = queue::measure(kind).await;
         column.extend(latency::measure(kind).await);
         column.extend(resume::measure(kind).await);
