@@ -30,8 +30,11 @@ impl Wakes {
     /// Wakes this process's workers of `queue`, and the daemon's when this is the CLI.
     pub fn ring(&self, queue: Queue) {
         self.alarms[queue as usize].notify_one();
-        if let (Some(path), Ok(socket)) = (&self.poke, UnixDatagram::unbound()) {
-            // Nobody may be listening; the daemon's poll finds the row then.
+        if let (Some(path), Ok(socket)) = (&self.poke, UnixDatagram::unbound())
+            // Never waits: the daemon rings, too, and a full socket is one that is about to be read by the very thread that would wait.
+            && socket.set_nonblocking(true).is_ok()
+        {
+            // Nobody may be listening, or too many wakes stand in line; the daemon's poll finds the row then.
             let _ = socket.send_to(queue.as_str().as_bytes(), path);
         }
     }
@@ -83,5 +86,25 @@ impl Store {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ringing_never_waits_for_a_daemon_that_does_not_listen() {
+        let path = std::env::temp_dir().join(format!("leasehold-wake-{}", std::process::id()));
+        let _deaf = UnixDatagram::bind(&path).unwrap();
+        let wakes = Wakes::poking(path.clone());
+        let (done, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            (0..1000).for_each(|_| wakes.ring(Queue::Servers));
+            done.send(()).unwrap();
+        });
+        let rang = ended.recv_timeout(Duration::from_secs(20));
+        std::fs::remove_file(path).unwrap();
+        assert!(rang.is_ok(), "a thousand wakes do not fit, and one that waits stops its thread");
     }
 }
