@@ -101,6 +101,26 @@ fn a_daemon_on_a_file_is_woken_by_the_command() {
 }
 
 #[test]
+fn a_daemon_on_a_file_survives_a_burst_of_orders() {
+    let mut p = Program::new(None);
+    p.set("PROVISION__BUILDS_PER_ACCOUNT", "40");
+    let account = p.set_up("1000.00");
+    let daemon = p.daemon(&["serve"]);
+    let ordered = &|client: usize| {
+        for n in 0..10 {
+            let label = format!("b{client}-{n}");
+            p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", &label]);
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..4).for_each(|client| drop(scope.spawn(move || ordered(client))));
+    });
+    eventually("all servers run", || p.json(&["server", "list", "--status", "running"]).as_array().unwrap().len() == 40);
+    assert_eq!(daemon.stop(), Some(0));
+    p.ok(&["billing", "audit"]);
+}
+
+#[test]
 fn a_worker_of_an_old_schema_asks_for_the_migration() {
     let url = std::env::var("LEASEHOLD_TEST_POSTGRES").unwrap();
     let name = format!("e2e_bare_{}", std::process::id());

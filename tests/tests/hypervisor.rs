@@ -177,6 +177,28 @@ async fn a_real_machine_keeps_the_contract() {
     assert!(left.iter().all(|f| f == "machine.json" || f == "lock"), "{left:?}");
 }
 
+#[tokio::test]
+async fn a_guest_that_does_not_listen_gets_its_time_anew_with_every_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("blank.qcow2");
+    assert!(Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]).arg(&image).arg("1G").status().unwrap().success());
+    let settings = json!({ "endpoint": dir.path().join("node"), "images": dir.path(), "accel": "tcg", "network": "user" }).to_string();
+    let hv = connect("qemu", &settings).unwrap();
+    let mut call = call(SERVER, 1, 1);
+    hv.node_status().await.unwrap();
+    build(hv.as_ref(), &call, "blank", "ssh-ed25519 AAAA").await;
+    let waits = Progress::Started("switching off".into());
+    assert_eq!(hv.ensure_power(&call, VMID, Power::Off).await.unwrap(), waits);
+    // The stop is taken back; another one, much later, is another one.
+    twice!(hv.ensure_power(&call, VMID, Power::On));
+    call.now = call.now + Duration::from_hours(1);
+    assert_eq!(hv.ensure_power(&call, VMID, Power::Off).await.unwrap(), waits);
+    call.now = call.now + Duration::from_secs(91);
+    assert_eq!(hv.ensure_power(&call, VMID, Power::Off).await.unwrap(), Progress::Done);
+    assert_eq!(machine(hv.as_ref()).await.unwrap().power, Power::Off);
+    hv.ensure_absent(&call, VMID).await.unwrap();
+}
+
 /// Starts `in_a_network_of_its_own` as root of a network namespace; what it makes there ends with it.
 #[test]
 fn a_bridged_machine_is_reached_cut_off_reverted_and_leaves_nothing() {

@@ -10,7 +10,7 @@ use leasehold_worker::{Fleet, Limits, Post, Roles, Worker, run_queues};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, doctor, exit::Failure, metrics, supervise};
+use crate::{config::Config, exit::Failure, metrics, supervise};
 
 /// A process that is configured and connected.
 pub struct App {
@@ -63,7 +63,7 @@ impl App {
     /// A worker with a fresh name.
     pub fn worker(&self) -> Result<Worker, Failure> {
         let c = &self.config;
-        let outbox = doctor::outbox(c)?;
+        let outbox = c.mail.outbox()?;
         let renderer = Renderer::new(c.mail.templates.as_deref()).map_err(|e| Failure::Usage(format!("configuration: {e}")))?;
         let host = c.mail.from.split('<').next().unwrap_or_default().trim().to_owned();
         let post = Post { renderer, outbox, host };

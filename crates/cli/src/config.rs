@@ -4,6 +4,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use config::{ConfigBuilder, Environment, File, FileFormat, Value, ValueKind, builder::DefaultState};
+use leasehold_notifier::{Outbox, Sender};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::exit::Failure;
@@ -224,8 +226,17 @@ pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
     Ok(config)
 }
 
+impl Mail {
+    /// The way out that this describes.
+    pub fn outbox(&self) -> Result<Outbox, Failure> {
+        let password = self.password_file.as_ref().map(|f| read_secret("mail.password_file", f)).transpose()?.map(SecretString::from);
+        let sender = Sender { from: self.from.clone(), reply_to: self.reply_to.clone() };
+        Outbox::open(&self.transport, password, sender).map_err(bad)
+    }
+}
+
 /// Reads a file that holds one secret.
-pub fn read_secret(key: &str, file: &std::path::Path) -> Result<String, Failure> {
+fn read_secret(key: &str, file: &std::path::Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(file).map_err(|e| bad(format!("{key} {}: {e}", file.display())))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

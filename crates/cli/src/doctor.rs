@@ -3,15 +3,10 @@
 mod host;
 mod work;
 
-use leasehold_notifier::{Outbox, Sender};
 use leasehold_store::{Clock, Options, Store};
-use secrecy::SecretString;
 use serde::Serialize;
 
-use crate::{
-    config::{self, Config},
-    exit::Failure,
-};
+use crate::config::Config;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -58,13 +53,6 @@ fn look(check: &'static str, says: impl Into<String>, mend: impl Into<String>) -
 
 fn broken(check: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Finding {
     Finding { check, state: State::Broken, says: says.into(), mend: Some(mend.into()) }
-}
-
-/// The way out for mail, as configured.
-pub(crate) fn outbox(c: &Config) -> Result<Outbox, Failure> {
-    let password = c.mail.password_file.as_ref().map(|f| config::read_secret("mail.password_file", f)).transpose()?.map(SecretString::from);
-    let sender = Sender { from: c.mail.from.clone(), reply_to: c.mail.reply_to.clone() };
-    Outbox::open(&c.mail.transport, password, sender).map_err(|e| Failure::Usage(format!("configuration: {e}")))
 }
 
 /// Looks at everything, in the order in which things depend on each other.

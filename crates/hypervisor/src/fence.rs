@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Call, Error, Result};
 
 /// What is remembered under a number, also after the machine's end.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fence {
     /// The newest epoch that spoke.
     epoch: i64,

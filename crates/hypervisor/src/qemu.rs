@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot, Stats};
-use folder::{Defined, Folder};
+use folder::{Defined, Folder, Held};
 
 /// How machines are accelerated. Said, never guessed: a `/dev/kvm` that opens may still be unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,20 +207,18 @@ impl Hypervisor for Qemu {
 
     async fn ensure_disk(&self, call: &Call, vmid: i64, image: &str) -> Result<Progress> {
         self.make_endpoint()?;
-        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
+        let Held { folder, lock, mut record } = self.folder(vmid)?.admit(call, false)?;
         let disk = folder.disk(call.mark.generation);
         if !disk.exists() {
             image::overlay(&self.settings.images.join(format!("{image}.qcow2")), &disk).await?;
         }
-        let mut record = folder.read()?;
         record.images.insert(call.mark.generation, image.to_owned());
         folder.write(&lock, &record)?;
         Ok(Progress::Done)
     }
 
     async fn ensure_vm(&self, call: &Call, spec: &MachineSpec) -> Result<Progress> {
-        let (folder, lock) = self.folder(spec.vmid)?.admit(call, false)?;
-        let mut record = folder.read()?;
+        let Held { folder, lock, mut record } = self.folder(spec.vmid)?.admit(call, false)?;
         if record.defined.as_ref().is_none_or(|d| d.mark != call.mark) {
             if !folder.disk(call.mark.generation).exists() {
                 return Err(Error::Permanent(format!("the disk of {} is missing", call.mark)));
@@ -247,8 +245,7 @@ impl Hypervisor for Qemu {
     }
 
     async fn ensure_config(&self, call: &Call, vmid: i64, guest: &GuestConfig) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
-        let mut record = folder.read()?;
+        let Held { folder, lock, mut record } = self.folder(vmid)?.admit(call, false)?;
         let defined = record.defined()?;
         defined.guest = Some(guest.clone());
         seed::write(&folder.file("seed.img"), &defined.mark, &defined.spec.mac, guest)?;
@@ -257,7 +254,7 @@ impl Hypervisor for Qemu {
     }
 
     async fn ensure_disk_size(&self, call: &Call, vmid: i64, disk_gb: i64) -> Result<Progress> {
-        let (folder, _lock) = self.folder(vmid)?.admit(call, false)?;
+        let Held { folder, lock: _lock, .. } = self.folder(vmid)?.admit(call, false)?;
         let disk = folder.disk(call.mark.generation);
         if image::size_gb(&disk).await? < disk_gb {
             image::grow(&disk, disk_gb).await?;
@@ -266,47 +263,41 @@ impl Hypervisor for Qemu {
     }
 
     async fn ensure_power(&self, call: &Call, vmid: i64, power: Power) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
-        match (folder.power()?, power) {
-            (Power::Off, Power::On) => {
-                let mut record = folder.read()?;
-                if !launch::port_is_free(record.defined()?.ssh_port) {
-                    record.defined()?.ssh_port = launch::free_port()?;
-                }
-                record.defined()?.off_asked_at = None;
-                folder.write(&lock, &record)?;
-                launch::start(&self.settings, &folder, &record).await?;
-            }
+        let Held { folder, lock, mut record } = self.folder(vmid)?.admit(call, false)?;
+        let (is, machine) = (folder.power()?, record.defined()?);
+        let asked_before = machine.off_asked_at;
+        machine.off_asked_at = (is == Power::On && power == Power::Off).then(|| asked_before.unwrap_or(call.now));
+        if (is, power) == (Power::Off, Power::On) && !launch::port_is_free(machine.ssh_port) {
+            machine.ssh_port = launch::free_port()?;
+        }
+        let (off_asked_at, cut) = (machine.off_asked_at, machine.cut);
+        folder.write(&lock, &record)?;
+        match (is, power) {
+            (Power::Off, Power::On) => launch::start(&self.settings, &folder, &record).await?,
             (Power::On, Power::Off) => {
-                let mut record = folder.read()?;
-                let since = record.defined()?.off_asked_at.unwrap_or(call.now);
-                if record.defined()?.off_asked_at.is_none() {
-                    record.defined()?.off_asked_at = Some(since);
-                    folder.write(&lock, &record)?;
-                }
                 if !launch::switched_off(&folder).await? {
-                    if call.now.since(since) < PATIENCE {
+                    if off_asked_at.is_some_and(|since| call.now.since(since) < PATIENCE) {
                         return Ok(Progress::Started("switching off".into()));
                     }
                     launch::kill(&folder).await?;
                 }
             }
             // One that starts with its cable pulled stands still until it is pulled; a call may have died in between.
-            (Power::On, Power::On) if folder.read()?.defined()?.cut => launch::go_on(&folder, false).await?,
+            (Power::On, Power::On) if cut => launch::go_on(&folder, false).await?,
             _ => {}
         }
         Ok(Progress::Done)
     }
 
     async fn reboot(&self, call: &Call, vmid: i64, seq: i64) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
-        let mut record = folder.read()?;
+        let Held { folder, lock, mut record } = self.folder(vmid)?.admit(call, false)?;
         if record.defined()?.reboots < seq {
             match folder.power()? {
                 Power::On => drop(qmp::run(&folder.file("qmp.sock"), "system_reset").await?),
                 Power::Off => launch::start(&self.settings, &folder, &record).await?,
             }
-            record.defined()?.reboots = seq;
+            let machine = record.defined()?;
+            (machine.reboots, machine.off_asked_at) = (seq, None);
             folder.write(&lock, &record)?;
         }
         Ok(Progress::Done)
@@ -318,13 +309,12 @@ impl Hypervisor for Qemu {
     }
 
     async fn set_password(&self, call: &Call, vmid: i64, user: &str, password: &SecretString) -> Result<()> {
-        let (folder, _lock) = self.folder(vmid)?.admit(call, false)?;
+        let Held { folder, lock: _lock, .. } = self.folder(vmid)?.admit(call, false)?;
         agent::set_password(&folder.file("qga.sock"), user, password).await
     }
 
     async fn ensure_link(&self, call: &Call, vmid: i64, up: bool) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
-        let mut record = folder.read()?;
+        let Held { folder, lock, mut record } = self.folder(vmid)?.admit(call, false)?;
         record.defined()?.cut = !up;
         folder.write(&lock, &record)?;
         if folder.power()? == Power::On {
@@ -334,8 +324,7 @@ impl Hypervisor for Qemu {
     }
 
     async fn ensure_addresses(&self, call: &Call, vmid: i64, more: &[GuestAddress]) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
-        let mut record = folder.read()?;
+        let Held { folder, lock, mut record } = self.folder(vmid)?.admit(call, false)?;
         let before = record.defined()?.more.clone();
         let stays = |a: &&GuestAddress| more.iter().any(|m| (&m.address, m.prefix) == (&a.address, a.prefix));
         let removed: Vec<GuestAddress> = before.iter().filter(|a| !stays(a)).cloned().collect();
@@ -361,8 +350,8 @@ impl Hypervisor for Qemu {
     }
 
     async fn ensure_snapshot(&self, call: &Call, vmid: i64, name: &str) -> Result<Progress> {
-        let (folder, _lock) = self.folder(vmid)?.admit(call, false)?;
-        let generation = folder.read()?.defined()?.mark.generation;
+        let Held { folder, lock: _lock, mut record } = self.folder(vmid)?.admit(call, false)?;
+        let generation = record.defined()?.mark.generation;
         if !snapshots::list(&folder, generation).await?.iter().any(|s| s.name == name) {
             snapshots::take(&folder, generation, name, folder.power()? == Power::On).await?;
         }
@@ -370,8 +359,8 @@ impl Hypervisor for Qemu {
     }
 
     async fn ensure_no_snapshot(&self, call: &Call, vmid: i64, name: &str) -> Result<Progress> {
-        let (folder, _lock) = self.folder(vmid)?.admit(call, false)?;
-        let generation = folder.read()?.defined()?.mark.generation;
+        let Held { folder, lock: _lock, mut record } = self.folder(vmid)?.admit(call, false)?;
+        let generation = record.defined()?.mark.generation;
         if snapshots::list(&folder, generation).await?.iter().any(|s| s.name == name) {
             snapshots::delete(&folder, generation, name, folder.power()? == Power::On).await?;
         }
@@ -379,8 +368,7 @@ impl Hypervisor for Qemu {
     }
 
     async fn revert(&self, call: &Call, vmid: i64, name: &str, seq: i64) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid)?.admit(call, false)?;
-        let mut record = folder.read()?;
+        let Held { folder, lock, mut record } = self.folder(vmid)?.admit(call, false)?;
         let (generation, reverts) = (record.defined()?.mark.generation, record.defined()?.reverts);
         if reverts >= seq {
             return Ok(Progress::Done);
@@ -392,7 +380,8 @@ impl Hypervisor for Qemu {
         let on = folder.power()? == Power::On;
         launch::kill(&folder).await?;
         snapshots::apply(&folder, generation, name).await?;
-        record.defined()?.reverts = seq;
+        let machine = record.defined()?;
+        (machine.reverts, machine.off_asked_at) = (seq, None);
         folder.write(&lock, &record)?;
         if on {
             launch::start(&self.settings, &folder, &record).await?;
@@ -405,10 +394,10 @@ impl Hypervisor for Qemu {
     }
 
     async fn ensure_absent(&self, call: &Call, vmid: i64) -> Result<Progress> {
-        let (folder, lock) = self.folder(vmid)?.admit(call, true)?;
+        let Held { folder, lock, record } = self.folder(vmid)?.admit(call, true)?;
         launch::kill(&folder).await?;
         tap::remove(&tap::name(&self.settings.endpoint, vmid)).await?;
-        folder.clear(&lock, call)?;
+        folder.clear(&lock, record, call)?;
         Ok(Progress::Done)
     }
 }

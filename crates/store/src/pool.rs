@@ -109,7 +109,7 @@ impl Store {
             let write = pool(1).connect_with(connect.clone()).await.map_err(unreachable)?;
             let read = pool(options.connections.clamp(1, 8)).connect_lazy_with(connect.pragma("query_only", "1"));
             let path = PathBuf::from(path);
-            let wakes = Wakes::poking(socket_beside(&path));
+            let wakes = Wakes::poking(path.with_added_extension("wake"));
             (Pool::Sqlite { write, read, path }, wakes)
         } else {
             let connect = PgConnectOptions::from_str(&options.url).map_err(unreachable)?.application_name("leasehold");
@@ -214,13 +214,6 @@ impl Store {
         (!self.is_sqlite()).then(|| self.0.options.direct_url.as_deref().unwrap_or(&self.0.options.url))
     }
 
-    pub(crate) fn socket_path(&self) -> Option<PathBuf> {
-        match &self.0.pool {
-            Pool::Sqlite { path, .. } => Some(socket_beside(path)),
-            Pool::Postgres(_) => None,
-        }
-    }
-
     /// Closes every connection; what is in flight ends first.
     pub async fn close(&self) {
         match &self.0.pool {
@@ -231,8 +224,4 @@ impl Store {
             Pool::Postgres(pool) => pool.close().await,
         }
     }
-}
-
-fn socket_beside(database: &std::path::Path) -> PathBuf {
-    database.with_added_extension("wake")
 }

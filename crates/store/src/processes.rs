@@ -6,7 +6,7 @@ use leasehold_domain::Timestamp;
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Result, Tx, args};
+use crate::{Queue, Result, Tx, args};
 
 /// A running leasehold process.
 #[derive(Clone, Debug, FromRow, Serialize)]
@@ -29,6 +29,13 @@ pub struct Process {
     pub seen_at: Timestamp,
     /// What is in its way, if anything is.
     pub trouble: Option<String>,
+}
+
+impl Process {
+    /// Whether it works on a queue.
+    pub fn serves(&self, queue: Queue) -> bool {
+        self.queues.split(',').any(|q| q == queue.as_str())
+    }
 }
 
 /// A process without a sign of life for so long counts as gone: it gives one every ten seconds.

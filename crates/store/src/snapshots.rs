@@ -101,16 +101,16 @@ impl Tx {
     /// What was asked of a snapshot is done, unless something else was asked of it meanwhile.
     pub async fn snapshot_done(&mut self, s: &Snapshot, did: SnapshotWork) -> Result<()> {
         let now = self.now;
-        let sql = match did {
-            SnapshotWork::Take => "update snapshots set taken_at = $1, asked = case when asked = 'take' then null else asked end where id = $2",
-            SnapshotWork::Revert => "update snapshots set asked = null where id = $2 and asked = 'revert' and $1 >= 0 and reverts = $3",
-            SnapshotWork::Drop => "delete from snapshots where id = $2 and $1 >= 0",
+        match did {
+            SnapshotWork::Take => {
+                let sql = "update snapshots set taken_at = $1, asked = case when asked = 'take' then null else asked end where id = $2";
+                self.exec(sql, args![now, &s.id]).await?
+            }
+            SnapshotWork::Revert => {
+                self.exec("update snapshots set asked = null where id = $1 and asked = 'revert' and reverts = $2", args![&s.id, s.reverts]).await?
+            }
+            SnapshotWork::Drop => self.exec("delete from snapshots where id = $1", args![&s.id]).await?,
         };
-        let args = match did {
-            SnapshotWork::Revert => args![now, &s.id, s.reverts].to_vec(),
-            _ => args![now, &s.id].to_vec(),
-        };
-        self.exec(sql, &args).await?;
         Ok(())
     }
 

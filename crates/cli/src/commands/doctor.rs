@@ -37,7 +37,7 @@ pub(super) async fn run(c: &Context, send_test_mail: Option<String>) -> Result<(
 
 /// The only thing that a doctor does: one mail, when asked to.
 async fn send(configured: &config::Config, to: String) -> Result<(), Failure> {
-    let outbox = doctor::outbox(configured)?;
+    let outbox = configured.mail.outbox()?;
     let text = "This mail was sent by: leasehold doctor --send-test-mail\nIf you read it, mail works.\n";
     let rendered = Rendered { subject: "Leasehold test mail".into(), text: text.into(), html: format!("<p>{}</p>", text.replace('\n', "<br>")) };
     let date = Clock::system().now();

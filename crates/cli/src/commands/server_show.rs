@@ -32,7 +32,7 @@ struct Surroundings {
 
 impl Surroundings {
     async fn of(tx: &mut Tx, s: &Server) -> Result<Self, Failure> {
-        let served = tx.processes_alive().await?.iter().any(|p| p.queues.split(',').any(|q| q == Queue::Servers.as_str()));
+        let served = tx.processes_alive().await?.iter().any(|p| p.serves(Queue::Servers));
         let node = match &s.node_id {
             Some(id) => Some(tx.node(&id.as_str().into()).await?),
             None => None,

@@ -3,7 +3,7 @@
 use leasehold_notifier::Renderer;
 use leasehold_store::{KeyRing, Store};
 
-use super::{Finding, broken, look, ok, outbox};
+use super::{Finding, broken, look, ok};
 use crate::config::Config;
 
 /// A host's clock this far from the database's is worth a look: logs and certificates follow the host's.
@@ -28,7 +28,7 @@ pub(super) fn templates(c: &Config) -> Finding {
 }
 
 pub(super) async fn mail(c: &Config) -> Finding {
-    let outbox = match outbox(c) {
+    let outbox = match c.mail.outbox() {
         Ok(outbox) => outbox,
         Err(error) => return broken("mail", error.to_string(), "mend the [mail] section"),
     };

@@ -72,7 +72,7 @@ fn daemons(processes: &[Process]) -> Vec<Finding> {
 async fn queues(tx: &mut Tx, processes: &[Process]) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for queue in Queue::ALL {
-        let served = processes.iter().any(|p| p.queues.split(',').any(|q| q == queue.as_str()));
+        let served = processes.iter().any(|p| p.serves(*queue));
         if !served && !processes.is_empty() {
             findings.push(broken("queues", format!("nobody serves the queue {queue}"), format!("leasehold worker --queues {queue}")));
         }

@@ -62,6 +62,13 @@ const ESRCH: i32 = 3;
 /// Holds a machine for one change.
 pub(super) struct Lock(#[expect(dead_code, reason = "locked as long as it is open")] File);
 
+/// A machine that is held for one change, and what it was when the hold began.
+pub(super) struct Held {
+    pub(super) folder: Folder,
+    pub(super) lock: Lock,
+    pub(super) record: Record,
+}
+
 /// A machine's folder.
 #[derive(Clone, Debug)]
 pub(super) struct Folder(PathBuf);
@@ -94,15 +101,18 @@ impl Folder {
     }
 
     /// Takes the lock and passes the fence. A machine that another call holds is busy, not waited for.
-    pub(super) fn admit(self, call: &Call, destroying: bool) -> Result<(Self, Lock)> {
+    pub(super) fn admit(self, call: &Call, destroying: bool) -> Result<Held> {
         fs::create_dir_all(&self.0).map_err(io)?;
         let file = File::create(self.file("lock")).map_err(io)?;
         file.try_lock().map_err(|_| Error::Transient("another call holds the machine".into()))?;
         let lock = Lock(file);
         let mut record = self.read()?;
+        let before = record.fence.clone();
         record.fence.admit(call, destroying)?;
-        self.write(&lock, &record)?;
-        Ok((self, lock))
+        if record.fence != before {
+            self.write(&lock, &record)?;
+        }
+        Ok(Held { folder: self, lock, record })
     }
 
     pub(super) fn read(&self) -> Result<Record> {
@@ -124,8 +134,7 @@ impl Folder {
     }
 
     /// Removes everything but the memory of it.
-    pub(super) fn clear(&self, lock: &Lock, call: &Call) -> Result<()> {
-        let mut record = self.read()?;
+    pub(super) fn clear(&self, lock: &Lock, mut record: Record, call: &Call) -> Result<()> {
         record.fence.destroy(call);
         record.defined = None;
         let kept = |p: &PathBuf| p.file_name().is_some_and(|n| n == "machine.json" || n == "lock");
