@@ -193,6 +193,10 @@ fn a_real_machine_is_built_through_a_worker_that_dies_on_the_way() {
     assert!(kib > 2_700_000, "the disk of the plan is seen inside: {kib} KiB");
     eventually("both mails are stored", || subjects(&p) == ["Server Ready: real", "We received your order: real"]);
 
+    // What it uses is counted by the host; nobody counts its user network.
+    let used = p.json(&["server", "stats", "real"]);
+    assert!(used["powerState"] == "POWERED_ON" && used["live"]["memoryUsedMb"].as_i64() > Some(50) && used["live"]["netRxKbps"].is_null(), "{used}");
+
     // The other node of the same catalogue is simulated.
     p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "tiny", "--region", "lab", "--label", "lab", "--wait"]);
     assert_eq!((p.json(&["server", "show", "lab"])["node"].as_str(), processes(&p)), (Some("lab-1"), 1));

@@ -76,6 +76,8 @@ fn metrics_follow_the_rules_and_count_what_happened() {
     check.stdin.take().unwrap().write_all(counted().as_bytes()).unwrap();
     let checked = check.wait_with_output().unwrap();
     assert!(checked.status.success() && checked.stderr.is_empty(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let used = p.ok(&["server", "stats", "web"]);
+    assert!(used.contains("processor 20 %") && used.contains("RECEIVED MiB"), "{used}");
     assert_eq!(daemon.stop(), Some(0));
 }
 

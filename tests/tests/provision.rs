@@ -3,12 +3,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use leasehold_commands::{order, servers, snapshots};
+use leasehold_commands::{order, servers, snapshots, stats};
 use leasehold_domain::{
     ServerId,
     server::{Goal, HoldKind, Status},
+    usage::Counters,
 };
-use leasehold_store::Queue;
+use leasehold_store::{Queue, StoreError, nodes::Node, samples::NewSample};
 use leasehold_tests::{App, on_both};
 
 on_both!(an_order_runs_and_the_customer_is_told(app) {
@@ -227,7 +228,7 @@ on_both!(a_host_that_restarted_gets_its_machines_started(app) {
     let mut tx = app.store.begin().await.unwrap();
     let row = tx.node(&node).await.unwrap();
     tx.exec("update nodes set boot_id = 'before' where id = $1", leasehold_store::args![&node]).await.unwrap();
-    tx.want(Queue::Nodes, node.as_str()).await.unwrap();
+    tx.want_look(&node).await.unwrap();
     tx.commit().await.unwrap();
     let hypervisor = leasehold_hypervisor::connect(&row.backend, &row.settings).unwrap();
     let call = leasehold_hypervisor::Call { mark: leasehold_domain::Mark { server: s.id.clone(), generation: 1 }, epoch: s.epoch, now: app.now() };
@@ -485,4 +486,56 @@ on_both!(a_row_that_cannot_be_read_is_parked_and_stops_nobody(app) {
     tx.commit().await.unwrap();
     app.until_quiet().await;
     assert_eq!(app.server(&bad.id).await.status, Status::Running);
+});
+
+on_both!(what_servers_use_is_sampled_while_somebody_watches_and_counted_by_month(app) {
+    let seen = async || stats::stats(&app.store, "web").await.unwrap();
+    let server = app.order("web").await;
+    assert_eq!(seen().await.power_state, "POWERED_OFF");
+    app.until_quiet().await;
+    let rested = app.now();
+    assert_eq!(seen().await.live, None, "the first question begins the watch");
+    let mut samples = 0;
+    for _ in 0..30 {
+        app.advance(Duration::from_secs(1));
+        app.drain().await;
+        samples += usize::from(seen().await.live.is_some_and(|l| l.sampled_at == app.now()));
+    }
+    assert!((5..=7).contains(&samples), "every five seconds: {samples}");
+    let live = seen().await.live.unwrap();
+    assert_eq!((live.cpu_percent, live.disk_read_kbps, live.net_rx_kbps), (20.0, 8388, Some(32)));
+
+    // Nobody asks any more: a minute later the node is left alone until its next look.
+    app.advance(Duration::from_mins(2));
+    app.drain().await;
+    assert_eq!(seen().await.live, None, "old figures are not live");
+    let next = app.store.next_due(Queue::Nodes).await.unwrap().unwrap();
+    app.drain().await;
+    let look = app.store.read().await.unwrap().nodes().await.unwrap()[0].look_at.unwrap().0;
+    assert!(look.since(rested) <= Duration::from_mins(10) && next <= look, "looks keep their rhythm");
+
+    // A restart begins the counters anew and loses nothing of the month.
+    app.advance(Duration::from_mins(10));
+    app.drain().await;
+    let before = seen().await.traffic[0].received_bytes;
+    servers::reboot(&app.store, &App::operator(), "web").await.unwrap();
+    app.drain().await;
+    app.advance(Duration::from_mins(10));
+    app.drain().await;
+    let after = seen().await.traffic[0].received_bytes;
+    assert!((after - before - (600 << 12)).abs() <= 6 << 12, "{before} {after}");
+    app.terminate(&server.id).await;
+    assert_eq!(stats::stats(&app.store, server.id.as_str()).await.unwrap().traffic[0].received_bytes, after, "what was sent stays on record");
+});
+
+on_both!(a_late_sample_of_another_worker_counts_nothing(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    let node = app.store.read().await.unwrap().nodes().await.unwrap().remove(0);
+    let machines = app.store.read().await.unwrap().sampled_on(&node.id).await.unwrap();
+    let counters = Counters { run: 9, cpu_ms: 1, memory_bytes: 1, disk_read_bytes: 1, disk_written_bytes: 1, net_received_bytes: Some(1), net_sent_bytes: Some(1) };
+    let late = Node { epoch: node.epoch - 1, ..node };
+    let mut tx = app.store.begin().await.unwrap();
+    let refused = tx.record_samples(&late, &[NewSample { before: &machines[0], counters }]).await;
+    assert!(matches!(refused, Err(StoreError::Lost { .. })), "{refused:?}");
 });

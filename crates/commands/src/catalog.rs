@@ -159,6 +159,7 @@ fn node_row(e: &NodeEntry) -> Result<Node> {
         boot_id: None,
         seen_at: None,
         failing_since: None,
+        look_at: None,
         attempt: 0,
         epoch: 0,
         wants: 0,

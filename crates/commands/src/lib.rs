@@ -8,6 +8,7 @@ pub mod operate;
 pub mod order;
 pub mod servers;
 pub mod snapshots;
+pub mod stats;
 
 pub use error::{CommandError, Result};
 

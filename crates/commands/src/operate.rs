@@ -1,7 +1,7 @@
 //! What only operators ask for: nodes, mails, matters, ticks.
 
 use leasehold_domain::{MailId, NodeId};
-use leasehold_store::{Queue, Store, activity::Actor, nodes::NodeState};
+use leasehold_store::{Store, activity::Actor, nodes::NodeState};
 
 use crate::{Result, commit};
 
@@ -9,7 +9,7 @@ use crate::{Result, commit};
 pub async fn set_node_state(store: &Store, actor: &Actor, node: &NodeId, state: NodeState) -> Result<()> {
     let mut tx = store.begin().await?;
     tx.set_node_state(node, state).await?;
-    tx.want(Queue::Nodes, node.as_str()).await?;
+    tx.want_look(node).await?;
     tx.log(actor, &format!("node.{state}"), None, None, node.as_str()).await?;
     commit(tx).await
 }
@@ -18,7 +18,7 @@ pub async fn set_node_state(store: &Store, actor: &Actor, node: &NodeId, state: 
 pub async fn look_at_nodes(store: &Store) -> Result<()> {
     let mut tx = store.begin().await?;
     for node in tx.nodes().await? {
-        tx.want(Queue::Nodes, node.id.as_str()).await?;
+        tx.want_look(&node.id).await?;
     }
     commit(tx).await
 }

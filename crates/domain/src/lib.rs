@@ -17,6 +17,7 @@ pub mod price;
 pub mod retry;
 pub mod server;
 pub mod time;
+pub mod usage;
 
 pub use dice::Dice;
 pub use id::*;

@@ -40,6 +40,11 @@ impl Timestamp {
         self.jiff().strftime("%Y-%m-%d").to_string()
     }
 
+    /// The UTC month, `2026-03`.
+    pub fn month(self) -> String {
+        self.jiff().strftime("%Y-%m").to_string()
+    }
+
     /// `2026-03-31 12:30:05 UTC`, for people.
     pub fn human(self) -> String {
         self.jiff().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()

@@ -19,7 +19,7 @@ mod whole;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use leasehold_domain::{Timestamp, server::Power};
+use leasehold_domain::{Timestamp, server::Power, usage::Counters};
 use secrecy::SecretString;
 
 pub use error::Error;
@@ -60,8 +60,8 @@ pub trait Hypervisor: Send + Sync {
     /// Gives a running guest exactly these addresses beside its first one, without a restart. A guest that starts again has only those
     /// of its first boot: ask once more.
     async fn ensure_addresses(&self, call: &Call, vmid: i64, more: &[GuestAddress]) -> Result<Progress>;
-    /// What it used so far. Counters begin anew with every start of the machine.
-    async fn stats(&self, vmid: i64) -> Result<Stats>;
+    /// What these machines used so far; one that is off is left out.
+    async fn stats(&self, vmids: &[i64], now: Timestamp) -> Result<Vec<(i64, Counters)>>;
     /// Its snapshots, the oldest first.
     async fn snapshots(&self, vmid: i64) -> Result<Vec<Snapshot>>;
     /// A snapshot of its disk under this name; one that is there is kept as it is.

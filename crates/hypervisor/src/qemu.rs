@@ -18,11 +18,12 @@ mod usage;
 use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use leasehold_domain::{Timestamp, server::Power};
+use futures::future::join_all;
+use leasehold_domain::{Timestamp, server::Power, usage::Counters};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot, Stats};
+use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot};
 use folder::{Defined, Folder, Held};
 
 /// How machines are accelerated. Said, never guessed: a `/dev/kvm` that opens may still be unusable.
@@ -274,13 +275,11 @@ impl Hypervisor for Qemu {
         folder.write(&lock, &record)?;
         match (is, power) {
             (Power::Off, Power::On) => launch::start(&self.settings, &folder, &record).await?,
-            (Power::On, Power::Off) => {
-                if !launch::switched_off(&folder).await? {
-                    if off_asked_at.is_some_and(|since| call.now.since(since) < PATIENCE) {
-                        return Ok(Progress::Started("switching off".into()));
-                    }
-                    launch::kill(&folder).await?;
+            (Power::On, Power::Off) if !launch::switched_off(&folder).await? => {
+                if off_asked_at.is_some_and(|since| call.now.since(since) < PATIENCE) {
+                    return Ok(Progress::Started("switching off".into()));
                 }
+                launch::kill(&folder).await?;
             }
             // One that starts with its cable pulled stands still until it is pulled; a call may have died in between.
             (Power::On, Power::On) if cut => launch::go_on(&folder, false).await?,
@@ -338,9 +337,10 @@ impl Hypervisor for Qemu {
         Ok(Progress::Done)
     }
 
-    async fn stats(&self, vmid: i64) -> Result<Stats> {
-        let folder = self.folder(vmid)?;
-        usage::of(&folder, &tap::name(&self.settings.endpoint, vmid)).await
+    async fn stats(&self, vmids: &[i64], _now: Timestamp) -> Result<Vec<(i64, Counters)>> {
+        let endpoint = self.endpoint()?;
+        let one = async |vmid: &i64| Some((*vmid, usage::of(&Folder::new(endpoint.join(vmid.to_string())), &tap::name(endpoint, *vmid)).await?));
+        Ok(join_all(vmids.iter().map(one)).await.into_iter().flatten().collect())
     }
 
     async fn snapshots(&self, vmid: i64) -> Result<Vec<Snapshot>> {

@@ -9,11 +9,11 @@ mod state;
 use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use leasehold_domain::{Mark, Timestamp, server::Power, time};
+use leasehold_domain::{Mark, Timestamp, server::Power, time, usage::Counters};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot, Stats};
+use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot};
 use faults::Fault;
 pub use faults::Faults;
 use state::{Directory, Disk, Entry};
@@ -169,6 +169,7 @@ impl Hypervisor for Simulated {
             if machine.power != power {
                 (machine.power, machine.agent_at) = (power, agent_at.filter(|_| power == Power::On));
                 machine.boots += i64::from(power == Power::On);
+                machine.on_since = Some(call.now);
             }
             Ok(Progress::Done)
         })
@@ -181,6 +182,7 @@ impl Hypervisor for Simulated {
             let machine = entry.machine()?;
             if machine.reboots < seq {
                 (machine.power, machine.reboots, machine.boots, machine.agent_at) = (Power::On, seq, machine.boots + 1, Some(agent_at));
+                machine.on_since = Some(call.now);
             }
             Ok(Progress::Done)
         })
@@ -220,19 +222,14 @@ impl Hypervisor for Simulated {
         .await
     }
 
-    async fn stats(&self, vmid: i64) -> Result<Stats> {
-        let entry = self.read(vmid)?;
-        let machine = entry.machine.filter(|m| m.power == Power::On).ok_or_else(|| Error::Transient("the machine is off".into()))?;
-        // Every call was a little work.
-        let used = entry.calls as i64;
-        Ok(Stats {
-            cpu_ms: used * 100,
-            memory_bytes: machine.spec.ram_mb << 19,
-            disk_read_bytes: used << 20,
-            disk_written_bytes: used << 19,
-            net_received_bytes: Some(used << 10),
-            net_sent_bytes: Some(used << 9),
-        })
+    async fn stats(&self, vmids: &[i64], now: Timestamp) -> Result<Vec<(i64, Counters)>> {
+        let mut counted = Vec::new();
+        for vmid in vmids {
+            let Some(m) = self.read(*vmid)?.machine.filter(|m| m.power == Power::On) else { continue };
+            let seconds = m.on_since.map_or(0, |since| now.since(since).as_secs() as i64);
+            counted.push((*vmid, m.counters(seconds)));
+        }
+        Ok(counted)
     }
 
     async fn snapshots(&self, vmid: i64) -> Result<Vec<Snapshot>> {
@@ -266,6 +263,7 @@ impl Hypervisor for Simulated {
                     return Err(Error::Permanent(format!("there is no snapshot '{name}'")));
                 }
                 (machine.reverts, machine.boots) = (seq, machine.boots + i64::from(machine.power == Power::On));
+                machine.on_since = Some(call.now);
             }
             Ok(Progress::Done)
         })

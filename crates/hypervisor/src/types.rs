@@ -60,23 +60,6 @@ pub struct Machine {
     pub ssh: Option<std::net::SocketAddr>,
 }
 
-/// What a machine used since it was started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stats {
-    /// Processor time, ms.
-    pub cpu_ms: i64,
-    /// Memory of the host in use, bytes.
-    pub memory_bytes: i64,
-    /// Read from its disk, bytes.
-    pub disk_read_bytes: i64,
-    /// Written to its disk, bytes.
-    pub disk_written_bytes: i64,
-    /// Received by the guest, bytes; none where nobody counts.
-    pub net_received_bytes: Option<i64>,
-    /// Sent by the guest, bytes; none where nobody counts.
-    pub net_sent_bytes: Option<i64>,
-}
-
 /// A snapshot of a disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {

@@ -35,6 +35,7 @@ pub mod processes;
 mod pulse;
 mod rows;
 pub mod runs;
+pub mod samples;
 pub mod sealed;
 pub mod servers;
 pub mod snapshots;

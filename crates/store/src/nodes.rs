@@ -50,6 +50,8 @@ pub struct Node {
     pub seen_at: Option<When>,
     /// Since when it does not answer.
     pub failing_since: Option<When>,
+    /// When it is to be looked at next; none: now.
+    pub look_at: Option<When>,
     /// Failed looks in a row.
     pub attempt: i64,
     /// The fence.
@@ -132,7 +134,13 @@ impl Tx {
                    on conflict (id) do update set region_id = excluded.region_id, backend = excluded.backend, settings = excluded.settings, \
                    vcpu = excluded.vcpu, ram_mb = excluded.ram_mb, disk_gb = excluded.disk_gb, builds = excluded.builds, hidden = excluded.hidden";
         self.exec_one(sql, args![&n.id, &n.region_id, &n.backend, &n.settings, n.vcpu, n.ram_mb, n.disk_gb, n.builds, n.hidden, now]).await?;
-        self.want(Queue::Nodes, n.id.as_str()).await
+        self.want_look(&n.id).await
+    }
+
+    /// Has a node looked at now.
+    pub async fn want_look(&mut self, id: &NodeId) -> Result<()> {
+        self.exec("update nodes set look_at = null where id = $1", args![id]).await?;
+        self.want(Queue::Nodes, id.as_str()).await
     }
 
     /// Opens a node for new servers or closes it.
@@ -151,17 +159,19 @@ impl Tx {
     }
 
     /// The worker's word on a node that answered.
-    pub async fn node_seen(&mut self, node: &Node, boot_id: &str) -> Result<()> {
+    pub async fn node_seen(&mut self, node: &Node, boot_id: &str, look_at: Timestamp) -> Result<()> {
         let now = self.now;
-        let sql = "update nodes set seen_at = $1, boot_id = $2, failing_since = null, attempt = 0, last_error = null where id = $3 and epoch = $4";
-        self.fenced(sql, args![now, boot_id, &node.id, node.epoch], node.id.as_str(), node.epoch).await
+        let sql = "update nodes set seen_at = $1, boot_id = $2, failing_since = null, attempt = 0, last_error = null, \
+                   look_at = case when wants = $3 then $4 end where id = $5 and epoch = $6";
+        self.fenced(sql, args![now, boot_id, node.wants, look_at, &node.id, node.epoch], node.id.as_str(), node.epoch).await
     }
 
     /// The worker's word on a node that did not answer.
-    pub async fn node_failing(&mut self, node: &Node, error: &str) -> Result<()> {
+    pub async fn node_failing(&mut self, node: &Node, error: &str, look_at: Timestamp) -> Result<()> {
         let now = self.now;
-        let sql = "update nodes set failing_since = coalesce(failing_since, $1), attempt = attempt + 1, last_error = $2 where id = $3 and epoch = $4";
-        self.fenced(sql, args![now, error, &node.id, node.epoch], node.id.as_str(), node.epoch).await
+        let sql = "update nodes set failing_since = coalesce(failing_since, $1), attempt = attempt + 1, last_error = $2, \
+                   look_at = case when wants = $3 then $4 end where id = $5 and epoch = $6";
+        self.fenced(sql, args![now, error, node.wants, look_at, &node.id, node.epoch], node.id.as_str(), node.epoch).await
     }
 
     /// The servers that have a place on a node.

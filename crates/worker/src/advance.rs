@@ -186,6 +186,7 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
             (s.ended_at, s.cursor, s.power) = (Some(When(now)), None, None);
             tx.drop_secrets("servers", s.id.as_str(), None).await?;
             tx.forget_snapshots(&s.id).await?;
+            tx.forget_sample(&s.id).await?;
             tx.attended("build_failed", &format!("server:{}", s.id), "worker").await?;
             tell(tx, s, NoticeKind::ServerTerminated, s.id.as_str()).await?;
         }

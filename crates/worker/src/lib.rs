@@ -12,6 +12,7 @@ mod monitor;
 mod provision;
 mod queue;
 mod run;
+mod sample;
 
 pub use fleet::Fleet;
 pub use monitor::{Handler, Roles, run_queues, run_queues_with};

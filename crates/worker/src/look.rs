@@ -1,4 +1,4 @@
-//! One look at a node: does it answer, and is what it holds what the records say?
+//! One look at a node: does it answer, and is what it holds what the records say? Between looks, samples for those who watch.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use leasehold_store::{
 };
 use tokio::time::timeout;
 
-use crate::{CALL, Worker, run::Rest};
+use crate::{CALL, Worker, run::Rest, sample};
 
 /// An orphan is removed when it was seen at two looks at least this far apart.
 const ORPHAN_AGE: Duration = Duration::from_mins(10);
@@ -34,8 +34,20 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
     if node.hidden || node.state == NodeState::Offline {
         return Ok(Rest::until(None, node.wants));
     }
-    let before = w.store.read().await?.placed_on(&id).await?;
-    let seen = look(w, &node).await;
+    let due = node.look_at.is_none_or(|at| at.0 <= w.store.clock().now());
+    let mut rest = if due { look(w, &node).await? } else { Rest::until(node.look_at.map(|at| at.0), node.wants) };
+    if rest.error.is_none()
+        && let Some(soon) = sample::run(w, &node, due).await?
+    {
+        rest.next_at = rest.next_at.map(|at| at.min(soon));
+    }
+    Ok(rest)
+}
+
+async fn look(w: &Worker, node: &Node) -> Result<Rest> {
+    let id = &node.id;
+    let before = w.store.read().await?.placed_on(id).await?;
+    let seen = ask(w, node).await;
     crash::point("node.looked").await;
     let mut tx = w.store.begin().await?;
     let next_at = tx.now + w.limits.look_every;
@@ -48,29 +60,30 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
                 Some(old) => (old, tx.now + SOON),
                 None => (&status.boot_id, next_at),
             };
-            tx.node_seen(&node, boot_id).await?;
+            tx.node_seen(node, boot_id, next_at).await?;
             tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;
-            let orphans = compare(&mut tx, &node, &owned).await?;
+            let orphans = compare(&mut tx, node, &owned).await?;
             tx.commit().await?;
-            remove(w, &node, orphans).await;
+            remove(w, node, orphans).await;
             Rest::until(Some(next_at), node.wants)
         }
         Err(error) => {
-            tx.node_failing(&node, &error.to_string()).await?;
+            let soon = tx.now + w.limits.backoff.wait(node.attempt + 1, tx.dice());
+            let next_at = soon.min(next_at);
+            tx.node_failing(node, &error.to_string(), next_at).await?;
             if node.attempt + 1 >= TELL_AFTER {
                 let detail = format!("node {id} does not answer: {error}; nothing new is placed there until it does");
                 tx.attend("node_unreachable", &format!("node:{id}"), &detail).await?;
             }
-            let soon = tx.now + w.limits.backoff.wait(node.attempt + 1, tx.dice());
             tx.commit().await?;
-            Rest { next_at: Some(soon.min(next_at)), seen: node.wants, error: Some(error.to_string()) }
+            Rest { next_at: Some(next_at), seen: node.wants, error: Some(error.to_string()) }
         }
     };
     crash::point("node.outcome_committed").await;
     Ok(rest)
 }
 
-async fn look(w: &Worker, node: &Node) -> std::result::Result<(NodeStatus, Vec<Owned>), Error> {
+async fn ask(w: &Worker, node: &Node) -> std::result::Result<(NodeStatus, Vec<Owned>), Error> {
     let hypervisor = w.fleet.node(node)?;
     let look = async { Ok((hypervisor.node_status().await?, hypervisor.list_owned().await?)) };
     timeout(CALL, look).await.unwrap_or_else(|_| Err(Error::Transient(format!("no answer within {} s", CALL.as_secs()))))

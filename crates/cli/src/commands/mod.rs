@@ -25,6 +25,7 @@ pub(crate) mod server;
 mod server_order;
 mod server_show;
 mod server_snapshot;
+mod server_stats;
 pub(crate) mod tick;
 
 use crate::{Cli, Command, app::App, config as configuration, exit::Failure};

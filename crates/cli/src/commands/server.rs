@@ -10,7 +10,7 @@ use leasehold_store::servers::Server as Row;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::{Context, server_order, server_show, server_snapshot};
+use super::{Context, server_order, server_show, server_snapshot, server_stats};
 use crate::{
     app::App,
     config,
@@ -103,6 +103,11 @@ pub enum Server {
         /// Server id, label or hostname.
         server: String,
     },
+    /// What it uses, and its traffic by month.
+    Stats {
+        /// Server id, label or hostname.
+        server: String,
+    },
     /// Off.
     Stop {
         /// Server id, label or hostname.
@@ -155,6 +160,7 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
         Server::Order(order) => return server_order::run(c, order).await,
         Server::Show { server } => return server_show::show_one(c, &server).await,
         Server::Snapshot { server, action } => return server_snapshot::run(c, &server, action).await,
+        Server::Stats { server } => return server_stats::run(c, &server).await,
         Server::Watch { server } => return server_show::watch(c, &server).await,
         Server::Credentials { server } => return credentials(c, &server).await,
         _ => {}
@@ -179,7 +185,9 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
         Server::Suspend { server, kind, reason } => servers::suspend(store, me, &server, kind, &reason).await?,
         Server::Unsuspend { server, kind } => servers::unsuspend(store, me, &server, kind).await?,
         Server::Resolve { server, reason } => servers::resolve(store, me, &server, &reason, app.config.provision.ip_quarantine).await?,
-        Server::Order(_) | Server::Show { .. } | Server::Snapshot { .. } | Server::Watch { .. } | Server::Credentials { .. } => return Ok(()),
+        Server::Order(_) | Server::Show { .. } | Server::Snapshot { .. } | Server::Stats { .. } | Server::Watch { .. } | Server::Credentials { .. } => {
+            return Ok(());
+        }
     };
     accepted(c, &s);
     Ok(())

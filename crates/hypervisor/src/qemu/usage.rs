@@ -1,7 +1,9 @@
 //! What a machine used, from the host's own counters: the process, its disk as QEMU counts it, its tap.
 
+use leasehold_domain::usage::Counters;
+
 use super::{folder::Folder, folder::io, qmp, tap};
-use crate::{Error, Result, Stats};
+use crate::Result;
 
 /// Linux counts processor time in hundredths of a second.
 const TICK_MS: i64 = 10;
@@ -19,15 +21,28 @@ fn bytes(status: &str, name: &str) -> i64 {
     line.and_then(|l| l.trim_matches([':', ' ', '\t', 'k', 'B']).trim().parse::<i64>().ok()).unwrap_or(0) * KIB
 }
 
-pub(super) async fn of(folder: &Folder, tap_name: &str) -> Result<Stats> {
-    let Some(pid) = folder.pid()? else { return Err(Error::Transient("the machine is off".into())) };
+/// None for a machine that is off, or is just going.
+pub(super) async fn of(folder: &Folder, tap_name: &str) -> Option<Counters> {
+    match count(folder, tap_name).await {
+        Ok(counted) => counted,
+        Err(error) => {
+            tracing::debug!(%error, machine = %folder.path().display(), "not counted");
+            None
+        }
+    }
+}
+
+async fn count(folder: &Folder, tap_name: &str) -> Result<Option<Counters>> {
+    let Some(pid) = folder.pid()? else { return Ok(None) };
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(io)?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(io)?;
     let disks = qmp::run(&folder.file("qmp.sock"), "query-blockstats").await?;
     let disk = disks.as_array().and_then(|all| all.iter().find(|d| d["device"] == "disk0")).map(|d| &d["stats"]);
     let count = |name: &str| disk.and_then(|d| d[name].as_i64()).unwrap_or(0);
     let net = tap::counters(tap_name)?;
-    Ok(Stats {
+    Ok(Some(Counters {
+        // The process's start.
+        run: field(&stat, 22),
         // utime and stime
         cpu_ms: (field(&stat, 14) + field(&stat, 15)) * TICK_MS,
         memory_bytes: bytes(&status, "VmRSS"),
@@ -35,7 +50,7 @@ pub(super) async fn of(folder: &Folder, tap_name: &str) -> Result<Stats> {
         disk_written_bytes: count("wr_bytes"),
         net_received_bytes: net.map(|(received, _)| received),
         net_sent_bytes: net.map(|(_, sent)| sent),
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use leasehold_domain::{Mark, Timestamp, server::Power};
+use leasehold_domain::{Mark, Timestamp, server::Power, usage::Counters};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Call, Error, GuestAddress, GuestConfig, MachineSpec, Progress, Result, Snapshot, fence::Fence, whole};
@@ -41,8 +41,25 @@ pub(super) struct SimMachine {
     pub(super) snapshots: Vec<Snapshot>,
     #[serde(default)]
     pub(super) reverts: i64,
+    #[serde(default)]
+    pub(super) on_since: Option<Timestamp>,
     pub(super) agent_at: Option<Timestamp>,
     pub(super) password: Option<String>,
+}
+
+impl SimMachine {
+    /// What it used after so many seconds: it is a fifth busy, and chats.
+    pub(super) fn counters(&self, seconds: i64) -> Counters {
+        Counters {
+            run: self.boots,
+            cpu_ms: seconds * 200,
+            memory_bytes: self.spec.ram_mb << 19,
+            disk_read_bytes: seconds << 20,
+            disk_written_bytes: seconds << 19,
+            net_received_bytes: Some(seconds << 12),
+            net_sent_bytes: Some(seconds << 14),
+        }
+    }
 }
 
 impl Entry {
@@ -82,6 +99,7 @@ impl Entry {
                     more: vec![],
                     snapshots: vec![],
                     reverts: 0,
+                    on_since: None,
                     agent_at: None,
                     password: None,
                 });
