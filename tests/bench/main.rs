@@ -1,26 +1,68 @@
-//! What the job queue costs, measured beside the bare statements that it is made of: `just bench`.
+//! What Leasehold costs, each figure beside what it is made of: `just bench`.
 //!
-//! Needs `LEASEHOLD_TEST_POSTGRES`, a cluster that it may make databases in. Prints one Markdown table.
-#![expect(clippy::unwrap_used, reason = "a run that cannot go on panics")]
+//! `bench [PART …]` prints Markdown tables; parts are `queue`, `latency`, `load`, `resume`, `machine`, all of them when none is named.
+//! Needs `LEASEHOLD_TEST_POSTGRES`, a cluster that it may make databases in, and `LEASEHOLD_GUEST` for `machine`.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a run that cannot go on panics")]
 
 mod latency;
+mod load;
+mod machine;
+mod process;
 mod queue;
 mod resume;
 
 use leasehold_tests::Kind;
 
+/// One figure of one database.
+struct Figure {
+    what: String,
+    /// What it should be, as the design has it.
+    target: &'static str,
+    seen: String,
+}
+
+impl Figure {
+    fn new(what: impl Into<String>, target: &'static str, seen: impl Into<String>) -> Self {
+        Self { what: what.into(), target, seen: seen.into() }
+    }
+}
+
+/// The median of a few.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+async fn measure(kind: Kind, wanted: &dyn Fn(&str) -> bool) -> Vec<Figure> {
+    let mut column = Vec::new();
+    if wanted("queue") {
+        column.extend(queue::measure(kind).await);
+    }
+    if wanted("latency") {
+        column.extend(latency::measure(kind).await);
+    }
+    if wanted("load") {
+        column.push(load::measure(kind).await);
+    }
+    if wanted("resume") {
+        column.extend(resume::measure(kind).await);
+    }
+    if wanted("machine") {
+        column.extend(machine::measure(kind).await);
+    }
+    column
+}
+
 #[tokio::main]
 async fn main() {
-    println!("| what | SQLite | PostgreSQL |\n|---|---|---|");
-    let mut rows = Vec::new();
+    let parts: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
+    let mut columns = Vec::new();
     for kind in [Kind::Sqlite, Kind::Postgres] {
-        eprintln!("measuring on {kind:?}");
-        let mut column = queue::measure(kind).await;
-        column.extend(latency::measure(kind).await);
-        column.extend(resume::measure(kind).await);
-        rows.push(column);
+        columns.push(measure(kind, &wanted).await);
     }
-    for (sqlite, postgres) in rows[0].iter().zip(&rows[1]) {
-        println!("| {} | {} | {} |", sqlite.0, sqlite.1, postgres.1);
+    println!("| what | target | SQLite | PostgreSQL |\n|---|---|---|---|");
+    for (sqlite, postgres) in columns[0].iter().zip(&columns[1]) {
+        println!("| {} | {} | {} | {} |", sqlite.what, sqlite.target, sqlite.seen, postgres.seen);
     }
 }

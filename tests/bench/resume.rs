@@ -1,61 +1,62 @@
-//! How soon another process goes on after one died, and what a daemon takes while it has nothing to do.
+//! How soon another process goes on after one ended, and what a daemon takes while it has nothing to do.
 
 use std::time::{Duration, Instant};
 
 use leasehold_tests::{
     Kind,
-    program::{Daemon, Program, Signal, eventually},
+    program::{Signal, eventually},
+};
+use serde_json::Value;
+
+use crate::{
+    Figure,
+    process::{Host, cpu, mebibytes},
 };
 
-use crate::latency::program;
+const IDLE: Duration = Duration::from_secs(30);
+const SETTLING: Duration = Duration::from_secs(5);
 
-const IDLE: Duration = Duration::from_secs(20);
-
-/// Hundredths of a second of processor time so far, and kiB of memory.
-fn used(daemon: &Daemon) -> (u64, u64) {
-    let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", daemon.pid())).unwrap();
-    let stat = read("stat");
-    let fields: Vec<u64> = stat.rsplit_once(')').unwrap().1.split_whitespace().filter_map(|f| f.parse().ok()).collect();
-    let memory = read("status").lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap();
-    // Behind the state letter: utime and stime are the 14th and 15th of all.
-    (fields[10] + fields[11], memory)
+fn steps(host: &Host, server: &str) -> Vec<Value> {
+    host.program.json(&["server", "show", server])["steps"].as_array().unwrap().clone()
 }
 
-/// Seconds from the end of a working process to the first step of the next.
-fn gap(p: &Program, role: &str, account: &str, signal: Signal, label: &str) -> f64 {
-    let first = p.daemon(&[role]);
-    p.ok(&["server", "order", "--account", account, "--product", "small", "--template", "debian-12", "--label", label]);
-    let steps = || p.json(&["server", "show", label])["steps"].as_array().unwrap().iter().filter(|s| s["outcome"] == "done").count();
-    eventually("it works on it", || steps() >= 1);
-    first.signal(signal);
+/// Seconds from the end of a working process to the first step that the next one begins.
+fn gap(host: &Host, signal: Signal, label: &str) -> f64 {
+    let first = host.daemon();
+    host.order(label);
+    eventually("it works on it", || steps(host, label).iter().filter(|s| s["outcome"] == "done").count() >= 2);
+    let before = steps(host, label).iter().map(|s| s["worker"].clone()).next_back().unwrap();
     let ended = Instant::now();
-    let second = p.daemon(&[role]);
-    eventually("another goes on", || p.json(&["server", "show", label])["status"] == "running");
+    first.signal(signal);
+    // The host's service manager starts it again when it has ended.
+    first.wait();
+    let second = host.program.daemon(&[host.role]);
+    eventually("another goes on", || steps(host, label).iter().any(|s| s["worker"] != before));
     let took = ended.elapsed().as_secs_f64();
-    drop(first);
+    eventually("it is built", || host.status(label) == "running");
     second.stop();
     took
 }
 
-pub(crate) async fn measure(kind: Kind) -> Vec<(String, String)> {
-    let (p, _, role) = program(kind, "resume").await;
+pub(crate) async fn measure(kind: Kind) -> Vec<Figure> {
+    eprintln!("{kind:?}: idle, then killed and stopped");
+    let host = Host::new(kind, "resume", "latency = \"300ms\"\nboot_time = \"1s\"").await;
     tokio::task::block_in_place(|| {
-        let account = p.set_up("1000.00");
-        p.import("latency = \"300ms\"");
-        let daemon = p.daemon(&[role]);
-        eventually("the daemon has nothing to do", || p.json(&["node", "list"])[0]["seenAt"].is_string());
-        std::thread::sleep(Duration::from_secs(3));
-        let (before, _) = used(&daemon);
+        let daemon = host.daemon();
+        std::thread::sleep(SETTLING);
+        let before = cpu(&daemon);
         std::thread::sleep(IDLE);
-        let (after, memory) = used(&daemon);
-        let cpu = (after - before) as f64 / (IDLE.as_secs_f64() * 100.0) * 100.0;
+        let busy = (cpu(&daemon) - before) as f64 / IDLE.as_secs_f64();
+        let memory = mebibytes(&daemon, "VmRSS");
         daemon.stop();
-        let killed = gap(&p, role, &account, Signal::KILL, "killed");
-        let stopped = gap(&p, role, &account, Signal::TERM, "stopped");
         vec![
-            ("idle daemon, memory / CPU".into(), format!("{:.0} MiB / {cpu:.2} %", memory as f64 / 1024.0)),
-            ("kill -9 in a build → the next process has it running (build itself ≈ 4 s)".into(), format!("{killed:.1} s")),
-            ("SIGTERM in a build → the same".into(), format!("{stopped:.1} s")),
+            Figure::new(
+                format!("idle daemon (`{}` here): memory, processor", if host.role == "serve" { "serve" } else { "serve or worker" }),
+                "≤ 30 MiB, ≤ 0.3 %",
+                format!("{memory:.0} MiB, {busy:.2} %"),
+            ),
+            Figure::new("`kill -9` in a build, started again → its next step", "≤ 35 s", format!("{:.1} s", gap(&host, Signal::KILL, "killed"))),
+            Figure::new("SIGTERM in a build, started again → its next step", "≤ 1 s", format!("{:.1} s", gap(&host, Signal::TERM, "stopped"))),
         ]
     })
 }

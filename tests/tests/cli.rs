@@ -163,3 +163,12 @@ fn the_demo_keeps_its_promises() {
     let out = p.ok(&["demo", "--fast"]);
     assert!(out.contains("ok: the books balance, every record fits"), "{out}");
 }
+
+#[test]
+fn a_reader_that_goes_ends_a_command_quietly() {
+    let p = Program::new(None);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = p.command(&["config", "default"]).stdout(writer).output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
+}

@@ -3,13 +3,17 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use leasehold_commands::{order, servers, snapshots, stats};
+use leasehold_commands::{operate, order, servers, snapshots, stats};
 use leasehold_domain::{
     ServerId,
     server::{Goal, HoldKind, Status},
     usage::Counters,
 };
-use leasehold_store::{Queue, StoreError, nodes::Node, samples::NewSample};
+use leasehold_store::{
+    Queue, StoreError,
+    nodes::{Node, NodeState},
+    samples::NewSample,
+};
 use leasehold_tests::{App, on_both};
 
 on_both!(an_order_runs_and_the_customer_is_told(app) {
@@ -538,4 +542,15 @@ on_both!(a_late_sample_of_another_worker_counts_nothing(app) {
     let mut tx = app.store.begin().await.unwrap();
     let refused = tx.record_samples(&late, &[NewSample { before: &machines[0], counters }]).await;
     assert!(matches!(refused, Err(StoreError::Lost { .. })), "{refused:?}");
+});
+
+on_both!(an_order_that_finds_no_node_says_which_and_why(app) {
+    operate::set_node_state(&app.store, &App::operator(), &"node-1".into(), NodeState::Drain).await.unwrap();
+    let server = app.order("web").await;
+    app.drain().await;
+    let why = app.server(&server.id).await.last_error.unwrap();
+    assert_eq!(why, "no node in the region is open; node-1 takes nothing new (drain)");
+    operate::set_node_state(&app.store, &App::operator(), &"node-1".into(), NodeState::Active).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running, "what waited goes on");
 });

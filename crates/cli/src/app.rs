@@ -60,8 +60,8 @@ impl App {
         Ok(self.store.bind_clock(&self.config.clock.mode).await?)
     }
 
-    /// A worker with a fresh name.
-    pub fn worker(&self) -> Result<Worker, Failure> {
+    /// A worker with a fresh name, for a process of this role.
+    pub fn worker(&self, role: &str) -> Result<Worker, Failure> {
         let c = &self.config;
         let outbox = c.mail.outbox()?;
         let renderer = Renderer::new(c.mail.templates.as_deref()).map_err(|e| Failure::Usage(format!("configuration: {e}")))?;
@@ -77,7 +77,7 @@ impl App {
             builds_per_account: p.builds_per_account,
             ..Limits::default()
         };
-        let name = self.process_name("worker");
+        let name = self.process_name(role);
         Ok(Worker { store: self.store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), limits })
     }
 
@@ -95,7 +95,7 @@ impl App {
     /// Runs a role until SIGTERM or SIGINT: queues, if any, ticks, if wanted, and the heartbeat.
     pub async fn run(&self, role: &str, queues: Vec<Queue>, concurrency: usize, ticks: bool) -> Result<(), Failure> {
         let stop = CancellationToken::new();
-        let worker = self.worker()?;
+        let worker = self.worker(role)?;
         let w = &self.config.worker;
         let roles = Roles { queues: queues.clone(), concurrency, poll: w.poll, grace: w.shutdown_grace };
         let process = self.process(role, &worker.name, &queues);

@@ -1,5 +1,10 @@
 //! The command line: one file a subcommand, the configuration, and the wiring of the roles.
 
+#![warn(clippy::print_stdout)]
+
+#[macro_use]
+mod output;
+
 pub mod app;
 mod args;
 mod commands;
@@ -7,7 +12,6 @@ pub mod config;
 mod doctor;
 mod exit;
 mod metrics;
-mod output;
 mod supervise;
 
 pub use args::{Cli, Command};

@@ -1,6 +1,9 @@
 //! Printing: a table for people or one JSON document for programs, progress and logs on stderr.
 
-use std::io::IsTerminal;
+use std::{
+    fmt::Arguments,
+    io::{IsTerminal, Write},
+};
 
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use serde_json::Value;
@@ -8,9 +11,24 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{Cli, Command, config};
 
+/// Prints a line; ends quietly when nobody reads on, as in `leasehold server show web | head -1`.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
+}
+
+pub(crate) fn line(text: Arguments<'_>) {
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        let gone = error.kind() == std::io::ErrorKind::BrokenPipe;
+        if !gone {
+            eprintln!("error: stdout: {error}");
+        }
+        std::process::exit(i32::from(!gone));
+    }
+}
+
 /// Prints one JSON document, or what `human` prints.
 pub(crate) fn show(json: bool, value: &Value, human: impl FnOnce()) {
-    if json { println!("{value:#}") } else { human() }
+    if json { say!("{value:#}") } else { human() }
 }
 
 /// A table with a head.
@@ -20,7 +38,7 @@ pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
     rows.into_iter().for_each(|row| {
         table.add_row(row);
     });
-    println!("{table}");
+    say!("{table}");
 }
 
 /// One line of progress, on a terminal only.

@@ -13,7 +13,7 @@ pub struct Size {
     pub disk_gb: i64,
 }
 
-/// A node that is in the right region, open, offers the template, and was not excluded.
+/// A node that is in the right region, open, and was not excluded.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// Which.
@@ -32,7 +32,7 @@ pub struct Candidate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoom {
     /// None is offered at all.
-    #[error("no open node in the region offers the template")]
+    #[error("no node in the region is open")]
     NoNode,
     /// All are full.
     #[error("no node in the region has room for this plan")]

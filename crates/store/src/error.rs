@@ -17,7 +17,7 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     /// The database refused or lost a statement.
-    #[error("database: {0}")]
+    #[error("database: {}", said(.0))]
     Sql(#[from] sqlx::Error),
     /// A migration could not be applied.
     #[error("migration: {0}")]
@@ -76,6 +76,14 @@ pub enum StoreError {
     /// Data that should be there is not, or does not fit.
     #[error("{0}")]
     Broken(String),
+}
+
+/// What the driver said, where its words would not help.
+fn said(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::PoolTimedOut => "no connection was to be had in time; is the server up, and are there enough of them ([database] connections)?".into(),
+        other => other.to_string(),
+    }
 }
 
 impl StoreError {

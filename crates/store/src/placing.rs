@@ -6,7 +6,11 @@ use leasehold_domain::{
 };
 use sqlx::FromRow;
 
-use crate::{Queue, Result, Tx, args, servers::Server};
+use crate::{
+    Queue, Result, Tx, args,
+    nodes::{Node, NodeState},
+    servers::Server,
+};
 
 #[derive(FromRow)]
 struct CandidateRow {
@@ -39,6 +43,16 @@ impl Tx {
             neighbours: r.neighbours,
         };
         Ok(rows.into_iter().map(candidate).filter(|c| !excluded.contains(&c.node)).collect())
+    }
+
+    /// Why the nodes of a region that take nothing new do not, one sentence each.
+    pub async fn closed_nodes(&mut self, region: &RegionId) -> Result<Vec<String>> {
+        let sql = "select * from nodes where region_id = $1 and not hidden and (state <> 'active' or failing_since is not null) order by id";
+        let why = |n: Node| match n.failing_since {
+            Some(since) if n.state == NodeState::Active => format!("{} does not answer since {}", n.id, since.0.human()),
+            _ => format!("{} takes nothing new ({})", n.id, n.state),
+        };
+        Ok(self.all::<Node>(sql, args![region]).await?.into_iter().map(why).collect())
     }
 
     /// Whether any open node of a region could take a server of this size now, as far as one can tell without locks.

@@ -4,7 +4,7 @@ use std::{fs::File, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use leasehold_domain::Dice;
 use sqlx::{
-    Connection, PgConnection, PgPool, SqlitePool,
+    ConnectOptions, Connection, PgConnection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -113,6 +113,8 @@ impl Store {
             (Pool::Sqlite { write, read, path }, wakes)
         } else {
             let connect = PgConnectOptions::from_str(&options.url).map_err(unreachable)?.application_name("leasehold");
+            // The pool would try for its whole waiting time and then not say why.
+            connect.connect().await.map_err(unreachable)?.close().await.map_err(unreachable)?;
             let pool = PgPoolOptions::new()
                 .max_connections(options.connections)
                 .acquire_timeout(ACQUIRE)

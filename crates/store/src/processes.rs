@@ -32,6 +32,11 @@ pub struct Process {
 }
 
 impl Process {
+    /// Whether it gave a sign of life a moment ago.
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        now.since(self.seen_at) < SILENT
+    }
+
     /// Whether it works on a queue.
     pub fn serves(&self, queue: Queue) -> bool {
         self.queues.split(',').any(|q| q == queue.as_str())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_domain::{
-    Mark, Timestamp,
+    Mark,
     server::{Agent, BuildKind, Outcome, Power, Step},
 };
 use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, Observed, Progress};
@@ -42,11 +42,10 @@ impl Acted {
     }
 }
 
-/// How often work under way and a booting guest are looked at.
-const POLL: Duration = Duration::from_secs(2);
-/// A guest that has not answered by then is looked at less often.
-const SOON: Duration = Duration::from_mins(1);
-const POLL_SLOWLY: Duration = Duration::from_secs(10);
+/// Work under way and a booting guest are looked at again after a tenth of the time that they took so far, within these bounds:
+/// nobody waits a tenth longer than he must, and a slow one costs few looks.
+const LOOK_SOONEST: Duration = Duration::from_millis(250);
+const LOOK_LATEST: Duration = Duration::from_secs(10);
 
 type Asked = std::result::Result<Acted, Error>;
 
@@ -71,6 +70,10 @@ pub(crate) async fn act(w: &Worker, task: &Task) -> Result<Acted> {
     match asked {
         Ok(acted) => Ok(acted),
         Err(Error::Stale(_)) if w.store.read().await?.server(&s.id).await?.epoch != s.epoch => Err(StoreError::Lost { id: s.id.to_string(), epoch: s.epoch }),
+        Err(error @ Error::Stale(_)) => {
+            let why = format!("{error}; the node has heard more than the records know: were they restored from a backup, or does another database work on it?");
+            Ok(Acted { unsure: task.opened.unsure, ..Acted::new(Outcome::Failed(why)) })
+        }
         Err(Error::Transient(why)) => Ok(Acted { unsure: task.opened.unsure, ..Acted::new(Outcome::Retry(why)) }),
         Err(error @ Error::Unknown(_)) => Ok(Acted { unsure: true, ..Acted::new(Outcome::Unknown(error.to_string())) }),
         Err(error) => Ok(Acted { unsure: task.opened.unsure, ..Acted::new(Outcome::Failed(error.to_string())) }),
@@ -146,8 +149,17 @@ impl Context<'_> {
     fn progress(&self, asked: std::result::Result<Progress, Error>) -> Asked {
         Ok(match asked? {
             Progress::Done => Acted::done(),
-            Progress::Started(handle) => Acted { handle: Some(handle), ..Acted::new(Outcome::Wait(self.call.now + POLL)) },
+            Progress::Started(handle) => Acted { handle: Some(handle), ..self.look_again() },
         })
+    }
+
+    /// How long the step has been under way.
+    fn waited(&self) -> Duration {
+        self.server().step_since.map_or(Duration::ZERO, |since| self.call.now.since(since.0))
+    }
+
+    fn look_again(&self) -> Acted {
+        Acted::new(Outcome::Wait(self.call.now + (self.waited() / 10).clamp(LOOK_SOONEST, LOOK_LATEST)))
     }
 
     /// Whether a try whose answer is not known did what it should.
@@ -214,11 +226,8 @@ impl Context<'_> {
         if hv.agent_ready(self.vmid, self.call.now).await? {
             return Ok(Acted { agent: Some(Agent::Ok), ..Acted::done() });
         }
-        let since: Timestamp = self.server().step_since.map_or(self.call.now, |at| at.0);
-        let waited = self.call.now.since(since);
-        if waited < self.w.limits.agent_wait {
-            let soon = if waited < SOON { POLL } else { POLL_SLOWLY };
-            return Ok(Acted { note: Some("the guest is starting".into()), ..Acted::new(Outcome::Wait(self.call.now + soon)) });
+        if self.waited() < self.w.limits.agent_wait {
+            return Ok(Acted { note: Some("the guest is starting".into()), ..self.look_again() });
         }
         Ok(Acted { agent: Some(Agent::Missing), note: Some("the agent never answered; going on without it".into()), ..Acted::done() })
     }

@@ -77,7 +77,12 @@ async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
     let node = match choose(&candidates, Size { vcpu: s.vcpu, ram_mb: s.ram_mb, disk_gb: s.disk_gb }) {
         Ok(node) => node,
         Err(leasehold_domain::placement::NoRoom::Busy) => return Ok(Outcome::Wait(tx.now + TURN)),
-        Err(none) => return Ok(Outcome::Retry(none.to_string())),
+        Err(none) => {
+            let mut why = vec![none.to_string()];
+            why.extend(tx.closed_nodes(&s.region_id).await?);
+            why.extend(excluded.iter().map(|node| format!("{node} had no room for this build")));
+            return Ok(Outcome::Retry(why.join("; ")));
+        }
     };
     for family in [4, 6] {
         let free = tx.free_addresses(&s.region_id, family).await?;

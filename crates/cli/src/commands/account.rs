@@ -114,7 +114,7 @@ pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
 async fn create(c: &Context, new: NewAccount) -> Result<(), Failure> {
     let app = c.app().await?;
     let account = accounts::create(&app.store, &app.actor, &new).await?;
-    show(c.json(), &json!(account), || println!("account {} created; pay money in with: leasehold account credit {0} AMOUNT --reason …", account.number));
+    show(c.json(), &json!(account), || say!("account {} created; pay money in with: leasehold account credit {0} AMOUNT --reason …", account.number));
     Ok(())
 }
 
@@ -125,8 +125,8 @@ async fn book(c: &Context, m: &Movement, credit: bool) -> Result<(), Failure> {
     let (balance, booked) = booked?;
     let value = json!({ "balance": balance.decimal(), "currency": balance.currency, "bookedBefore": booked == Booked::Before });
     show(c.json(), &value, || match booked {
-        Booked::New => println!("booked; {balance} can be spent"),
-        Booked::Before => println!("this reference was booked before, nothing was moved; {balance} can be spent"),
+        Booked::New => say!("booked; {balance} can be spent"),
+        Booked::Before => say!("this reference was booked before, nothing was moved; {balance} can be spent"),
     });
     Ok(())
 }
@@ -134,7 +134,7 @@ async fn book(c: &Context, m: &Movement, credit: bool) -> Result<(), Failure> {
 async fn state(c: &Context, account: &str, state: AccountState) -> Result<(), Failure> {
     let app = c.app().await?;
     accounts::set_state(&app.store, &app.actor, account, state).await?;
-    show(c.json(), &json!({ "account": account, "state": state }), || println!("account {account} is {state}"));
+    show(c.json(), &json!({ "account": account, "state": state }), || say!("account {account} is {state}"));
     Ok(())
 }
 
@@ -166,9 +166,9 @@ async fn one(c: &Context, account: &str) -> Result<(), Failure> {
         "servers": servers.iter().map(|s| json!({ "id": s.id, "label": s.label, "status": s.status })).collect::<Vec<_>>(),
     });
     show(c.json(), &value, || {
-        println!("account {} ({})\n{} {} <{}>", a.number, a.state, a.first_name, a.last_name, a.email);
-        println!("balance  {} to spend, {} set aside for orders", wallet.available(), wallet.held);
-        println!("ssh keys {}\nservers  {}", keys.iter().map(|k| k.name.as_str()).collect::<Vec<_>>().join(", "), live.join(", "));
+        say!("account {} ({})\n{} {} <{}>", a.number, a.state, a.first_name, a.last_name, a.email);
+        say!("balance  {} to spend, {} set aside for orders", wallet.available(), wallet.held);
+        say!("ssh keys {}\nservers  {}", keys.iter().map(|k| k.name.as_str()).collect::<Vec<_>>().join(", "), live.join(", "));
     });
     Ok(())
 }
@@ -178,7 +178,7 @@ async fn ssh_key(c: &Context, account: &str, file: &std::path::Path, name: Optio
     let name = name.or_else(|| file.file_stem().map(|s| s.to_string_lossy().into_owned())).unwrap_or_else(|| "key".into());
     let app = c.app().await?;
     let number = accounts::add_ssh_key(&app.store, &app.actor, account, &name, &text).await?;
-    show(c.json(), &json!({ "number": number, "name": name }), || println!("key {number} added; it goes onto every server built from now on"));
+    show(c.json(), &json!({ "number": number, "name": name }), || say!("key {number} added; it goes onto every server built from now on"));
     Ok(())
 }
 

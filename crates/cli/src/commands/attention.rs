@@ -43,7 +43,7 @@ pub(super) async fn run(c: &Context, command: Attention) -> Result<(), Failure> 
             let matters = app.store.read().await?.attention(all, 500).await?;
             show(c.json(), &json!(matters.iter().map(value).collect::<Vec<_>>()), || {
                 if matters.is_empty() {
-                    println!("nothing needs a person");
+                    say!("nothing needs a person");
                 } else {
                     table(
                         &["SINCE", "KIND", "SUBJECT", "DETAIL", "ID"],
@@ -55,15 +55,15 @@ pub(super) async fn run(c: &Context, command: Attention) -> Result<(), Failure> 
         Attention::Show { id } => {
             let a = app.store.read().await?.attention_by_id(&id).await?;
             show(c.json(), &value(&a), || {
-                println!("{} {}\nsince {}\n{}", a.kind, a.subject, a.opened_at.human(), a.detail);
+                say!("{} {}\nsince {}\n{}", a.kind, a.subject, a.opened_at.human(), a.detail);
                 if let (Some(at), Some(by)) = (a.closed_at, &a.closed_by) {
-                    println!("closed {} by {by}", at.0.human());
+                    say!("closed {} by {by}", at.0.human());
                 }
             });
         }
         Attention::Close { id } => {
             operate::close_attention(&app.store, &app.actor, &id).await?;
-            show(c.json(), &json!({ "id": id, "closed": true }), || println!("closed"));
+            show(c.json(), &json!({ "id": id, "closed": true }), || say!("closed"));
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ pub(super) async fn run(c: &Context, file: &Path) -> Result<(), Failure> {
     let app = c.app().await?;
     if !app.store.is_sqlite() {
         let line = format!("pg_dump --format=custom --file={} \"$DATABASE_URL\"", file.display());
-        show(c.json(), &json!({ "command": line }), || println!("{line}"));
+        show(c.json(), &json!({ "command": line }), || say!("{line}"));
         return Ok(());
     }
     if file.exists() {
@@ -19,7 +19,7 @@ pub(super) async fn run(c: &Context, file: &Path) -> Result<(), Failure> {
     }
     app.store.backup_to(&file.display().to_string()).await?;
     show(c.json(), &json!({ "file": file }), || {
-        println!("{} is a consistent copy; keep the key file {} beside it, apart", file.display(), app.config.secrets.key_file.display());
+        say!("{} is a consistent copy; keep the key file {} beside it, apart", file.display(), app.config.secrets.key_file.display());
     });
     Ok(())
 }

@@ -20,12 +20,12 @@ pub(super) async fn run(c: &Context, command: Billing) -> Result<(), Failure> {
     let broken = leasehold_cron::verify_chain(&app.store).await?;
     let clean = findings.is_empty() && broken.is_none();
     show(c.json(), &json!({ "clean": clean, "findings": findings, "activityChainBrokenAt": broken }), || {
-        findings.iter().for_each(|f| println!("{}: {} ({})", f.rule, f.subject, f.detail));
+        findings.iter().for_each(|f| say!("{}: {} ({})", f.rule, f.subject, f.detail));
         if let Some(at) = broken {
-            println!("the activity chain breaks at line {at}");
+            say!("the activity chain breaks at line {at}");
         }
         if clean {
-            println!("clean: the books balance, the records fit, the activity chain is whole");
+            say!("clean: the books balance, the records fit, the activity chain is whole");
         }
     });
     if clean { Ok(()) } else { Err(Failure::Failed(format!("the audit found {} thing(s) that should not be", findings.len() + usize::from(broken.is_some())))) }

@@ -42,8 +42,8 @@ pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
             let text = std::fs::read_to_string(&file).map_err(|e| Failure::Usage(format!("{}: {e}", file.display())))?;
             let changes = catalog::import(&app.store, &app.actor, &File::parse(&text)?, check_node, dry_run).await?;
             show(c.json(), &json!({ "changes": changes.iter().map(Change::to_string).collect::<Vec<_>>(), "dryRun": dry_run }), || {
-                changes.iter().for_each(|change| println!("{change}"));
-                println!(
+                changes.iter().for_each(|change| say!("{change}"));
+                say!(
                     "{}",
                     if changes.is_empty() {
                         "nothing to change"

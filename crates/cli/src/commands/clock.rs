@@ -25,7 +25,7 @@ pub(super) async fn run(c: &Context, command: ClockCommand) -> Result<(), Failur
         ClockCommand::Show => {
             let now = app.store.clock().now();
             let mode = &app.config.clock.mode;
-            show(c.json(), &json!({ "now": now, "mode": mode }), || println!("{} ({mode} clock)", now.human()));
+            show(c.json(), &json!({ "now": now, "mode": mode }), || say!("{} ({mode} clock)", now.human()));
         }
         ClockCommand::Advance { by } => {
             if app.config.clock.mode != "simulated" {
@@ -35,7 +35,7 @@ pub(super) async fn run(c: &Context, command: ClockCommand) -> Result<(), Failur
             app.check().await?;
             only_a_trial(&app).await?;
             let now = app.store.advance_clock(by).await?;
-            show(c.json(), &json!({ "now": now }), || println!("{}", now.human()));
+            show(c.json(), &json!({ "now": now }), || say!("{}", now.human()));
         }
     }
     Ok(())

@@ -21,7 +21,7 @@ pub enum ConfigCommand {
 
 pub(super) fn run(c: &Context, command: &ConfigCommand) -> Result<(), Failure> {
     match command {
-        ConfigCommand::Default => print!("{DEFAULT}"),
+        ConfigCommand::Default => say!("{}", DEFAULT.trim_end()),
         ConfigCommand::Show => {
             config::load(&c.cli.config)?;
             let origins = config::origins(&c.cli.config)?;

@@ -46,7 +46,7 @@ pub(super) async fn run(options: Demo) -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
     let tour = Tour::new(dir.path(), &options).await?;
     let stop = CancellationToken::new();
-    let worker = tour.app.worker()?;
+    let worker = tour.app.worker("demo")?;
     let roles = Roles { queues: Queue::ALL.to_vec(), concurrency: 8, poll: Duration::from_secs(1), grace: Duration::from_secs(5) };
     let toured = async {
         let result = if options.qemu { demo_qemu::walk(&tour, dir.path()).await } else { tour.walk(dir.path()).await };
@@ -60,7 +60,7 @@ pub(super) async fn run(options: Demo) -> Result<(), Failure> {
 }
 
 pub(super) fn say(line: &str) {
-    println!("{line}");
+    say!("{line}");
 }
 
 pub(super) fn held(promise: bool, what: &str) -> Result<(), Failure> {

@@ -22,9 +22,9 @@ pub(super) async fn run(c: &Context, send_test_mail: Option<String>) -> Result<(
     let broken = findings.iter().filter(|f| f.state == State::Broken).count();
     show(c.json(), &json!({ "broken": broken, "findings": findings }), || {
         for f in &findings {
-            println!("{:<7} {:<14} {}", f.state.word(), f.check, f.says);
+            say!("{:<7} {:<14} {}", f.state.word(), f.check, f.says);
             if let Some(mend) = &f.mend {
-                println!("{:>22} {mend}", "->");
+                say!("{:>22} {mend}", "->");
             }
         }
     });
@@ -44,7 +44,7 @@ async fn send(configured: &config::Config, to: String) -> Result<(), Failure> {
     let message_id = format!("<{}@leasehold.test>", Dice::from_os().uuid(date));
     match outbox.send(&Parcel { to: to.clone(), message_id, date, rendered }).await {
         Sent::Accepted => {
-            println!("the mail server took a test mail to {to}");
+            say!("the mail server took a test mail to {to}");
             Ok(())
         }
         Sent::Retry(why) => Err(Failure::TryAgain(format!("not taken, may be later: {why}"))),

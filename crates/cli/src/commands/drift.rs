@@ -19,7 +19,7 @@ pub(super) async fn run(c: &Context) -> Result<(), Failure> {
     );
     show(c.json(), &value, || {
         if drift.is_empty() {
-            println!("nothing: every machine has its server and every server its machine, as of the last look (leasehold node list)");
+            say!("nothing: every machine has its server and every server its machine, as of the last look (leasehold node list)");
         } else {
             table(
                 &["NODE", "WHAT", "KIND", "MARK", "SINCE"],

@@ -69,7 +69,7 @@ pub(super) async fn run(c: &Context, command: Key) -> Result<(), Failure> {
         Key::Revoke { id } => {
             let app = c.app().await?;
             let key = keys::revoke(&app.store, &app.actor, &id).await?;
-            show(c.json(), &json!({ "id": key.id, "revoked": true }), || println!("key {} is revoked", key.public_id));
+            show(c.json(), &json!({ "id": key.id, "revoked": true }), || say!("key {} is revoked", key.public_id));
             Ok(())
         }
     }
@@ -83,6 +83,6 @@ async fn create(c: &Context, account: Option<String>, kind: KeyKind, scopes: Opt
     let (key, secret) = keys::create(&app.store, &app.actor, account.as_deref(), kind, &app.config.api.key_prefix, &scopes, lasts).await?;
     let mut shown = value(&key);
     shown["key"] = secret.expose_secret().into();
-    show(c.json(), &shown, || println!("{}\nIt is shown once; only a digest of it is kept.", secret.expose_secret()));
+    show(c.json(), &shown, || say!("{}\nIt is shown once; only a digest of it is kept.", secret.expose_secret()));
     Ok(())
 }

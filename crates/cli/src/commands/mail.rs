@@ -61,7 +61,7 @@ pub(super) async fn run(c: &Context, command: Mail) -> Result<(), Failure> {
         let templates = config::load(&c.cli.config)?.mail.templates;
         let renderer = Renderer::new(templates.as_deref()).map_err(|e| Failure::Usage(e.to_string()))?;
         let mail = renderer.render(kind, "en", &sample()).map_err(|e| Failure::Usage(e.to_string()))?;
-        show(c.json(), &json!({ "subject": mail.subject, "text": mail.text, "html": mail.html }), || println!("Subject: {}\n\n{}", mail.subject, mail.text));
+        show(c.json(), &json!({ "subject": mail.subject, "text": mail.text, "html": mail.html }), || say!("Subject: {}\n\n{}", mail.subject, mail.text));
         return Ok(());
     }
     let app = c.app().await?;
@@ -83,16 +83,16 @@ pub(super) async fn run(c: &Context, command: Mail) -> Result<(), Failure> {
         Mail::Show { id } => {
             let m = app.store.read().await?.mail(&id.into()).await?;
             show(c.json(), &value(&m), || {
-                println!("{} to {}\nstate {}, {} attempt(s), Message-ID {}", m.kind, m.recipient, m.state, m.attempt, m.message_id);
-                println!("written {}{}", m.created_at.human(), m.sent_at.map_or_else(String::new, |at| format!(", sent {}", at.0.human())));
+                say!("{} to {}\nstate {}, {} attempt(s), Message-ID {}", m.kind, m.recipient, m.state, m.attempt, m.message_id);
+                say!("written {}{}", m.created_at.human(), m.sent_at.map_or_else(String::new, |at| format!(", sent {}", at.0.human())));
                 if let Some(error) = &m.last_error {
-                    println!("last error: {error}");
+                    say!("last error: {error}");
                 }
             });
         }
         Mail::Resend { id } => {
             let new = operate::resend_mail(&app.store, &app.actor, &id.into()).await?;
-            show(c.json(), &json!({ "id": new }), || println!("queued as {new}"));
+            show(c.json(), &json!({ "id": new }), || say!("queued as {new}"));
         }
         Mail::Preview { .. } => {}
     }

@@ -13,9 +13,9 @@ pub(super) async fn run(c: &Context, check: bool) -> Result<(), Failure> {
     }
     let names: Vec<String> = pending.iter().map(|p| format!("{:04} {}", p.version, p.description)).collect();
     show(c.json(), &json!({ "pending": names, "applied": !check }), || match (names.is_empty(), check) {
-        (true, _) => println!("the database is up to date"),
-        (false, true) => println!("missing:\n{}", names.join("\n")),
-        (false, false) => println!("applied:\n{}", names.join("\n")),
+        (true, _) => say!("the database is up to date"),
+        (false, true) => say!("missing:\n{}", names.join("\n")),
+        (false, false) => say!("applied:\n{}", names.join("\n")),
     });
     if check && !names.is_empty() { Err(Failure::Failed("the database is not up to date; run: leasehold migrate".into())) } else { Ok(()) }
 }

@@ -39,7 +39,7 @@ pub(super) async fn run(c: &Context, command: Node) -> Result<(), Failure> {
 async fn set(c: &Context, node: &str, state: NodeState) -> Result<(), Failure> {
     let app = c.app().await?;
     operate::set_node_state(&app.store, &app.actor, &node.into(), state).await?;
-    show(c.json(), &json!({ "node": node, "state": state }), || println!("node {node}: {state}"));
+    show(c.json(), &json!({ "node": node, "state": state }), || say!("node {node}: {state}"));
     Ok(())
 }
 

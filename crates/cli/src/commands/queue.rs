@@ -64,12 +64,14 @@ async fn status(c: &Context) -> Result<(), Failure> {
     show(c.json(), &json!({ "queues": values, "processes": processes }), || {
         table(&["QUEUE", "DUE", "CLAIMED", "WAITING", "PARKED", "STUCK", "OLDEST DUE"], rows);
         if processes.is_empty() {
-            println!("no daemon is running; start one with: leasehold serve");
+            say!("no daemon is running; start one with: leasehold serve");
         } else {
             table(
                 &["PROCESS", "ROLE", "QUEUES", "VERSION", "LAST SEEN", "TROUBLE"],
                 processes.iter().map(|p| {
-                    vec![p.name.clone(), p.role.clone(), p.queues.clone(), p.version.clone(), p.seen_at.human(), p.trouble.clone().unwrap_or_default()]
+                    let silent = (!p.is_alive(now)).then(|| "no sign of life: ended, or stuck; what it held is taken over".to_owned());
+                    let trouble = silent.or_else(|| p.trouble.clone()).unwrap_or_default();
+                    vec![p.name.clone(), p.role.clone(), p.queues.clone(), p.version.clone(), p.seen_at.human(), trouble]
                 }),
             );
         }

@@ -31,7 +31,7 @@ pub(super) async fn run(c: &Context, command: &Secrets) -> Result<(), Failure> {
         Secrets::Generate => {
             write_new(&file, &KeyRing::file_with_new_key(None, &Dice::from_os()))?;
             show(c.json(), &json!({ "file": file }), || {
-                println!("{} holds a new key; keep a copy apart from the database: without it, sealed passwords are lost", file.display());
+                say!("{} holds a new key; keep a copy apart from the database: without it, sealed passwords are lost", file.display());
             });
         }
         Secrets::Rotate => {
@@ -45,7 +45,7 @@ pub(super) async fn run(c: &Context, command: &Secrets) -> Result<(), Failure> {
             tx.log(&app.actor, "secrets.rotate", None, None, &format!("{count} secrets")).await?;
             tx.commit().await?;
             show(c.json(), &json!({ "file": file, "resealed": count }), || {
-                println!("{count} secrets sealed anew; restart the daemons, and keep the old keys in the file as long as backups need them");
+                say!("{count} secrets sealed anew; restart the daemons, and keep the old keys in the file as long as backups need them");
             });
         }
     }

@@ -194,7 +194,7 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
 }
 
 fn accepted(c: &Context, s: &Row) {
-    show(c.json(), &value(s), || println!("{} ({}): accepted, it is {} now; follow it with: leasehold server watch {}", s.label, s.id, s.status, s.id));
+    show(c.json(), &value(s), || say!("{} ({}): accepted, it is {} now; follow it with: leasehold server watch {}", s.label, s.id, s.status, s.id));
 }
 
 async fn list(c: &Context, app: &App, status: Option<Status>, account: Option<String>) -> Result<(), Failure> {
@@ -227,8 +227,8 @@ async fn retry(c: &Context, app: &App, server: Option<String>, all_failed: bool)
         }
     }
     show(c.json(), &json!({ "retried": values, "refused": refused }), || {
-        println!("{} server(s) will be built again", values.len());
-        refused.iter().for_each(|line| println!("not {line}"));
+        say!("{} server(s) will be built again", values.len());
+        refused.iter().for_each(|line| say!("not {line}"));
     });
     if refused.is_empty() { Ok(()) } else { Err(Failure::Refused(format!("{} server(s) could not be retried", refused.len()))) }
 }
@@ -240,7 +240,7 @@ async fn terminate(c: &Context, app: &App, server: &str, yes: bool, dry_run: boo
     drop(tx);
     let lost = format!("{} ({}, {}): its disk of {} GB and its addresses {}", s.label, s.id, s.status, s.disk_gb, addresses.join(", "));
     if dry_run {
-        show(c.json(), &json!({ "server": value(&s), "addresses": addresses, "dryRun": true }), || println!("would be lost: {lost}"));
+        show(c.json(), &json!({ "server": value(&s), "addresses": addresses, "dryRun": true }), || say!("would be lost: {lost}"));
         return Ok(());
     }
     if !yes && !confirm(&format!("this will be lost: {lost}; terminate?")) {
@@ -257,7 +257,7 @@ async fn credentials(c: &Context, server: &str) -> Result<(), Failure> {
     let (at, password) = servers::credentials(&app.store, &app.actor, server).await?;
     let shown = password.as_ref().map(ExposeSecret::expose_secret);
     show(c.json(), &json!({ "username": at.username, "password": shown, "ip": at.host, "port": at.port }), || {
-        println!("ssh -p {} {}@{}\npassword: {}", at.port, at.username, at.host, shown.unwrap_or("none is known: the guest agent did not answer"));
+        say!("ssh -p {} {}@{}\npassword: {}", at.port, at.username, at.host, shown.unwrap_or("none is known: the guest agent did not answer"));
     });
     Ok(())
 }
@@ -284,6 +284,6 @@ async fn password_reset(c: &Context, app: &App, server: &str) -> Result<(), Fail
             )));
         }
     }
-    show(c.json(), &json!({ "server": s.id, "changed": true }), || println!("changed; see: leasehold server credentials {}", s.label));
+    show(c.json(), &json!({ "server": s.id, "changed": true }), || say!("changed; see: leasehold server credentials {}", s.label));
     Ok(())
 }

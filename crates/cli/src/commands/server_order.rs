@@ -54,11 +54,11 @@ pub(super) async fn run(c: &Context, o: OrderArgs) -> Result<(), Failure> {
     };
     let server = order::order(&app.store, &app.actor, &order).await?;
     if !o.wait {
-        show(c.json(), &value(&server), || println!("{} ({}) is ordered; follow it with: leasehold server watch {}", server.label, server.id, server.id));
+        show(c.json(), &value(&server), || say!("{} ({}) is ordered; follow it with: leasehold server watch {}", server.label, server.id, server.id));
         return Ok(());
     }
     let rested = server_show::follow_daemon(&app.store, &server.id).await?;
-    show(c.json(), &value(&rested), || println!("{} is {}", rested.label, rested.status));
+    show(c.json(), &value(&rested), || say!("{} is {}", rested.label, rested.status));
     match rested.status {
         Status::Running => Ok(()),
         other => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_domain::{ServerId, server::Status};
+use leasehold_domain::{ServerId, Timestamp, server::Status};
 use leasehold_store::{Queue, Store, Tx, servers::Server, steps::StepRow};
 use serde_json::{Value, json};
 
@@ -22,23 +22,31 @@ fn step_row(s: &StepRow) -> Vec<String> {
     vec![s.generation.to_string(), s.step.to_string(), s.attempt.to_string(), s.started_at.human(), took, outcome, s.detail.clone().unwrap_or_default()]
 }
 
+/// Two signs of life of a process that are missing.
+const QUIET: Duration = Duration::from_secs(25);
+
 /// What stands around a server that waits.
 struct Surroundings {
     /// Whether any process that is alive serves the queue of servers.
     served: bool,
+    /// Since when whoever holds it gives no sign of life, if so.
+    silent: Option<Timestamp>,
     /// Why its node cannot be reached, if it cannot.
     unreachable: Option<String>,
 }
 
 impl Surroundings {
     async fn of(tx: &mut Tx, s: &Server) -> Result<Self, Failure> {
-        let served = tx.processes_alive().await?.iter().any(|p| p.serves(Queue::Servers));
+        let (processes, now) = (tx.processes().await?, tx.now);
+        let served = processes.iter().any(|p| p.is_alive(now) && p.serves(Queue::Servers));
+        let holder = processes.iter().find(|p| s.claimed_by.as_ref() == Some(&p.name));
+        let silent = holder.filter(|p| now.since(p.seen_at) > QUIET).map(|p| p.seen_at);
         let node = match &s.node_id {
             Some(id) => Some(tx.node(&id.as_str().into()).await?),
             None => None,
         };
         let unreachable = node.and_then(|n| n.failing_since.map(|at| format!("node {} does not answer since {}", n.id, at.0.human())));
-        Ok(Self { served, unreachable })
+        Ok(Self { served, silent, unreachable })
     }
 }
 
@@ -48,7 +56,10 @@ fn outlook(s: &Server, around: &Surroundings) -> String {
     match (s.status, &s.claimed_by, s.next_at) {
         _ if s.parked_at.is_some() => format!("put aside until a person looks, last error: {error}; then: leasehold server resolve {} --reason …", s.id),
         (Status::Failed, _, None) => format!("nothing happens by itself; after mending the cause: leasehold server retry {}", s.id),
-        (_, _, Some(_)) if !around.served => "nobody works on servers: no daemon is running; start one with: leasehold serve".into(),
+        (_, _, Some(_)) if !around.served => "nobody works on servers; start a daemon with: leasehold serve (or leasehold worker)".into(),
+        (_, Some(worker), Some(at)) if let Some(since) = around.silent => {
+            format!("{worker} had taken it and gives no sign of life since {}; another one takes over at {}", since.human(), at.0.human())
+        }
         (_, Some(worker), _) => format!("{worker} is working on it"),
         (_, None, Some(at)) if let Some(why) = &around.unreachable => format!("{why}; it is tried on, next at {}; mend the node", at.0.human()),
         (_, None, Some(at)) if s.attempt > 0 => format!("attempt {} comes at {}, last error: {error}", s.attempt + 1, at.0.human()),
@@ -76,16 +87,16 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
     );
     whole["mails"] = mails.iter().map(|m| json!({ "id": m.id, "kind": m.kind, "state": m.state })).collect();
     show(c.json(), &whole, || {
-        println!("{} ({})\nstatus    {} (goal: {})", s.label, s.id, s.status, s.goal);
+        say!("{} ({})\nstatus    {} (goal: {})", s.label, s.id, s.status, s.goal);
         if let Some(reason) = &s.status_reason {
-            println!("reason    {reason}");
+            say!("reason    {reason}");
         }
-        println!("outlook   {outlook}");
-        println!("hostname  {}\nsystem    {}\nnode      {}", s.hostname, s.template_id, s.node_id.as_deref().unwrap_or("-"));
-        println!("addresses {}", addresses.iter().map(|a| a.address.as_str()).collect::<Vec<_>>().join(", "));
-        holds.iter().for_each(|h| println!("held      {} since {}: {}", h.kind, h.placed_at.human(), h.reason));
+        say!("outlook   {outlook}");
+        say!("hostname  {}\nsystem    {}\nnode      {}", s.hostname, s.template_id, s.node_id.as_deref().unwrap_or("-"));
+        say!("addresses {}", addresses.iter().map(|a| a.address.as_str()).collect::<Vec<_>>().join(", "));
+        holds.iter().for_each(|h| say!("held      {} since {}: {}", h.kind, h.placed_at.human(), h.reason));
         if let Some(l) = &lease {
-            println!(
+            say!(
                 "lease     {}, {} for {}, paid until {}",
                 l.state,
                 l.price,
@@ -93,7 +104,7 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
                 l.paid_until.map_or_else(|| "-".into(), leasehold_domain::Timestamp::day)
             );
         }
-        println!("mails     {}", mails.iter().map(|m| format!("{} ({})", m.kind, m.state)).collect::<Vec<_>>().join(", "));
+        say!("mails     {}", mails.iter().map(|m| format!("{} ({})", m.kind, m.state)).collect::<Vec<_>>().join(", "));
         table(&["BUILD", "STEP", "TRY", "STARTED", "TOOK", "OUTCOME", "DETAIL"], steps.iter().map(step_row));
     });
     Ok(())
@@ -143,6 +154,6 @@ pub(super) async fn watch(c: &Context, server: &str) -> Result<(), Failure> {
     let app = c.app().await?;
     let s = app.store.read().await?.find_server(server).await?;
     let rested = follow_daemon(&app.store, &s.id).await?;
-    show(c.json(), &value(&rested), || println!("{} is {}", rested.label, rested.status));
+    show(c.json(), &value(&rested), || say!("{} is {}", rested.label, rested.status));
     Ok(())
 }

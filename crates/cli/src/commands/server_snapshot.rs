@@ -62,6 +62,6 @@ pub(super) async fn run(c: &Context, server: &str, action: Action) -> Result<(),
             (snapshots::revert(store, me, server, &name).await?, format!("the disk is being put back to '{name}'"))
         }
     };
-    show(c.json(), &value(&s), || println!("{}: {says}; look at: leasehold server snapshot {} list", s.label, s.id));
+    show(c.json(), &value(&s), || say!("{}: {says}; look at: leasehold server snapshot {} list", s.label, s.id));
     Ok(())
 }

@@ -35,14 +35,14 @@ fn print(seen: &Stats) {
     let rate = |kbps: Option<i64>| kbps.map_or_else(|| "not counted".to_owned(), |n| format!("{n} kbit/s"));
     match &seen.live {
         Some(l) => {
-            println!("sampled   {}", l.sampled_at.human());
-            println!("processor {} %", l.cpu_percent);
-            println!("memory    {} of {} MiB", l.memory_used_mb, l.memory_total_mb);
-            println!("disk      read {}, written {}", rate(Some(l.disk_read_kbps)), rate(Some(l.disk_write_kbps)));
-            println!("network   received {}, sent {}", rate(l.net_rx_kbps), rate(l.net_tx_kbps));
+            say!("sampled   {}", l.sampled_at.human());
+            say!("processor {} %", l.cpu_percent);
+            say!("memory    {} of {} MiB", l.memory_used_mb, l.memory_total_mb);
+            say!("disk      read {}, written {}", rate(Some(l.disk_read_kbps)), rate(Some(l.disk_write_kbps)));
+            say!("network   received {}, sent {}", rate(l.net_rx_kbps), rate(l.net_tx_kbps));
         }
-        None if seen.power_state == "POWERED_ON" => println!("no sample yet: is a worker running that reaches its node? See: leasehold node list"),
-        None => println!("off"),
+        None if seen.power_state == "POWERED_ON" => say!("no sample yet: is a worker running that reaches its node? See: leasehold node list"),
+        None => say!("off"),
     }
     let row = |t: &Traffic| vec![t.month.clone(), (t.received_bytes >> 20).to_string(), (t.sent_bytes >> 20).to_string()];
     if !seen.traffic.is_empty() {

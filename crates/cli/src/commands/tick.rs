@@ -35,7 +35,7 @@ pub enum Tick {
 pub(super) async fn run(c: &Context, command: Tick) -> Result<(), Failure> {
     let app = c.app().await?;
     let (store, actor) = (&app.store, &app.actor);
-    let done = |name: &str, what: &str| show(c.json(), &json!({ "tick": name, "state": what }), || println!("tick {name}: {what}"));
+    let done = |name: &str, what: &str| show(c.json(), &json!({ "tick": name, "state": what }), || say!("tick {name}: {what}"));
     match command {
         Tick::List => {
             let ticks = store.read().await?.ticks().await?;

@@ -71,11 +71,12 @@ fn daemons(processes: &[Process]) -> Vec<Finding> {
 
 async fn queues(tx: &mut Tx, processes: &[Process]) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
+    let unserved: Vec<&str> = Queue::ALL.iter().filter(|q| !processes.iter().any(|p| p.serves(**q))).map(|q| q.as_str()).collect();
+    if !unserved.is_empty() && !processes.is_empty() {
+        let says = format!("nobody serves {}: what is due there waits", unserved.join(", "));
+        findings.push(broken("queues", says, format!("leasehold worker --queues {}", unserved.join(","))));
+    }
     for queue in Queue::ALL {
-        let served = processes.iter().any(|p| p.serves(*queue));
-        if !served && !processes.is_empty() {
-            findings.push(broken("queues", format!("nobody serves the queue {queue}"), format!("leasehold worker --queues {queue}")));
-        }
         let (depth, now) = (tx.depth(*queue).await?, tx.now);
         let count = |state| depth.of(state);
         if count(WorkState::Stuck) > 0 {
