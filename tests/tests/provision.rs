@@ -545,12 +545,16 @@ on_both!(a_late_sample_of_another_worker_counts_nothing(app) {
 });
 
 on_both!(an_order_that_finds_no_node_says_which_and_why(app) {
-    operate::set_node_state(&app.store, &App::operator(), &"node-1".into(), NodeState::Drain).await.unwrap();
+    let set = async |node: &str, state| operate::set_node_state(&app.store, &App::operator(), &node.into(), state).await.unwrap();
     let server = app.order("web").await;
+    set("node-a", NodeState::Drain).await;
+    set("node-b", NodeState::Offline).await;
+    let late = order::order(&app.store, &App::operator(), &app.an_order("late")).await.unwrap_err();
+    assert!(late.to_string().contains("region 'fra' has no room"), "{late}");
     app.drain().await;
     let why = app.server(&server.id).await.last_error.unwrap();
-    assert_eq!(why, "no node in the region is open; node-1 takes nothing new (drain)");
-    operate::set_node_state(&app.store, &App::operator(), &"node-1".into(), NodeState::Active).await.unwrap();
+    assert_eq!(why, "no node in the region is open; node-a takes nothing new (drain); node-b takes nothing new (offline)");
+    set("node-a", NodeState::Active).await;
     app.until_quiet().await;
-    assert_eq!(app.server(&server.id).await.status, Status::Running, "what waited goes on");
+    assert_eq!(app.server(&server.id).await.node_id.as_deref(), Some("node-a"), "what waited goes on, on the node that is open");
 });
