@@ -60,6 +60,21 @@ on_both!(eight_claimers_take_a_thousand_rows_and_none_twice(app) {
     tx.commit().await.unwrap();
 });
 
+on_both!(a_burst_after_a_quiet_day_is_claimed_at_once(app) {
+    let mut tx = app.store.begin().await.unwrap();
+    let fill = "insert into mails (id, kind, dedup_key, recipient, locale, data, message_id, state, created_at, next_at) \
+                with recursive n(i) as (select 1 union all select i + 1 from n where i < 20000) \
+                select $1 || i, 'order_confirmation', $1 || i, 'a@example.org', 'en', '{}', $1 || i, 'sent', 1, case when $1 = 'due' then 1 end from n";
+    // Statistics of a day when nothing was due.
+    tx.exec(fill, args!["rest"]).await.unwrap();
+    tx.exec("analyze mails", &[]).await.unwrap();
+    tx.exec("delete from mails", &[]).await.unwrap();
+    tx.exec(fill, args!["due"]).await.unwrap();
+    tx.commit().await.unwrap();
+    // A choice that is made anew for every row ends at the statement's time limit.
+    assert_eq!(app.store.claim(Queue::Mails, "w", 100, CLAIM).await.unwrap().len(), 100);
+});
+
 on_both!(a_lost_claim_settles_nothing_and_counts_as_lost(app) {
     let server = app.order("web").await;
     let first = app.store.claim(Queue::Servers, "a", 1, CLAIM).await.unwrap().remove(0);

@@ -1,6 +1,9 @@
 //! Bringing a database up to date: one portable set of migrations, and what PostgreSQL gets on top.
 
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::{
+    Connection,
+    migrate::{Migrate, MigrateError, Migrator},
+};
 
 use crate::{Result, Store, StoreError, pool::Pool};
 
@@ -42,8 +45,12 @@ impl Store {
         match self.pool() {
             Pool::Sqlite { write, .. } => MIGRATIONS.run(write).await?,
             Pool::Postgres(pool) => {
-                MIGRATIONS.run(pool).await?;
-                sqlx::raw_sql(POSTGRES_TUNING).execute(pool).await?;
+                // A migration of a large table takes its time; the connection is not given back with that.
+                let mut conn = pool.acquire().await?.detach();
+                sqlx::raw_sql("set statement_timeout = 0").execute(&mut conn).await?;
+                MIGRATIONS.run(&mut conn).await?;
+                sqlx::raw_sql(POSTGRES_TUNING).execute(&mut conn).await?;
+                conn.close().await?;
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::{fs::File, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use leasehold_domain::Dice;
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool, SqlitePool,
+    ConnectOptions, Connection, Executor, PgConnection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -74,6 +74,13 @@ const LIFETIME: Duration = Duration::from_mins(5);
 /// The longest wait for a sign of life from a connection that comes back.
 const PING: Duration = Duration::from_secs(2);
 
+/// A statement that nobody waits for any more ends at the server, too: it would go on holding its rows.
+async fn limit(conn: &mut PgConnection) -> sqlx::Result<()> {
+    let ends = "select set_config(name, case name when 'statement_timeout' then '60s' else '2s' end, false) from pg_settings \
+                where name in ('statement_timeout', 'client_connection_check_interval')";
+    conn.execute(ends).await.map(drop)
+}
+
 /// A connection whose server vanished without a word would be waited for by the pool for ever, and its place with it.
 async fn answers(conn: &mut PgConnection) -> sqlx::Result<bool> {
     let silent = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
@@ -119,6 +126,7 @@ impl Store {
                 .max_connections(options.connections)
                 .acquire_timeout(ACQUIRE)
                 .max_lifetime(LIFETIME)
+                .after_connect(|conn, _| Box::pin(limit(conn)))
                 .after_release(|conn, _| Box::pin(answers(conn)));
             (Pool::Postgres(pool.connect_with(connect).await.map_err(unreachable)?), Wakes::default())
         };
