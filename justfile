@@ -27,3 +27,7 @@ soak seed="1":
 # Replay one history of the simulation: just sim sqlite 42
 sim database seed:
     LEASEHOLD_SIM_SEED={{seed}} LEASEHOLD_SIM_LOG=1 scripts/test -E 'binary(sim) and test({{database}}_1)' --no-capture
+
+# Measure, beside other queues and bare statements; writes docs/benchmarks.md. About half an hour, the builds apart.
+bench *parts:
+    scripts/bench {{parts}}

@@ -28,7 +28,7 @@ fn follow(host: &Host, daemon: &Daemon) -> usize {
 
 pub(crate) async fn measure(kind: Kind) -> Figure {
     eprintln!("{kind:?}: {BUILDS} builds at once");
-    let mut host = Host::new(kind, "load", "latency = \"8s..12s\"\nboot_time = \"2s\"").await;
+    let mut host = Host::new(kind, "load", "latency = \"5s..8s\"\nboot_time = \"2s\"").await;
     host.program.set("WORKER__CONCURRENCY", &BUILDS.to_string());
     let seen = tokio::task::block_in_place(|| {
         let order = &|client: usize| (0..BUILDS / 4).for_each(|n| host.order(&format!("b{client}-{n}")));
@@ -39,5 +39,5 @@ pub(crate) async fn measure(kind: Kind) -> Figure {
         daemon.stop();
         format!("{peak:.0} MiB ({most} at once)")
     });
-    Figure::new(format!("{BUILDS} builds on one worker, each call to the node 8 to 12 s long: peak memory"), "≤ 150 MiB", seen)
+    Figure::new(format!("{BUILDS} builds on one worker, each call to the node 5 to 8 s long: peak memory"), "≤ 150 MiB", seen)
 }

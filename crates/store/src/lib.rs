@@ -9,6 +9,7 @@
 //! - Locks are taken in one order: wallet, leases, transfers, charges, mails, servers, addresses.
 //! - `update t as s set …` names no alias left of `=`, `returning` names no alias, the columns of a row list start with `v_`:
 //!   what both databases accept.
+//! - A choice of rows (`limit`, `{skip}`) that an `update` is based on stands in a `materialized` CTE: PostgreSQL may make it anew for every row.
 //! - Every claim repeats its predicate, every fenced update names its epoch and checks that one row changed.
 
 pub mod accounts;
