@@ -58,15 +58,17 @@ pub(crate) async fn measure(kind: Kind) -> Vec<Figure> {
         eprintln!("{kind:?}: a real machine, run {} of {RUNS}", run + 1);
         alone.push(by_hand(&images, &host.program.path("by-hand"), run).await);
         let label = format!("real{run}");
-        tokio::task::block_in_place(|| {
-            host.program.ok(&["server", "order", "--account", &host.account, "--product", "small", "--template", "tiny", "--label", &label]);
-            eventually("it runs", || host.status(&label) == "running");
+        let id = tokio::task::block_in_place(|| {
+            let ordered = host.program.json(&["server", "order", "--account", &host.account, "--product", "small", "--template", "tiny", "--label", &label]);
+            let id = ordered["id"].as_str().unwrap().to_owned();
+            eventually("it runs", || host.status(&id) == "running");
+            id
         });
-        let sql = "select running_at - created_at from servers where label = $1";
-        whole.push(store.read().await.unwrap().int(sql, args![label.as_str()]).await.unwrap() as f64 / 1000.0);
+        let sql = "select running_at - created_at from servers where id = $1";
+        whole.push(store.read().await.unwrap().int(sql, args![id.as_str()]).await.unwrap() as f64 / 1000.0);
         tokio::task::block_in_place(|| {
-            host.program.ok(&["server", "terminate", &label, "--yes"]);
-            eventually("it is gone", || host.status(&label) == "terminated");
+            host.program.ok(&["server", "terminate", &id, "--yes"]);
+            eventually("it is gone", || host.status(&id) == "terminated");
         });
     }
     daemon.stop();

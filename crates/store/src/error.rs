@@ -108,9 +108,9 @@ impl StoreError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Sql(e) => match e {
-                sqlx::Error::Database(e) => {
-                    e.code().is_some_and(|c| matches!(c.as_ref(), "0A000" | "57014" | "40001" | "40P01" | "57P01" | "57P02" | "57P03" | "53300" | "55P03" | "5" | "517"))
-                }
+                sqlx::Error::Database(e) => e.code().is_some_and(|c| {
+                    matches!(c.as_ref(), "0A000" | "57014" | "40001" | "40P01" | "57P01" | "57P02" | "57P03" | "53300" | "55P03" | "5" | "517")
+                }),
                 sqlx::Error::Io(_)
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed

@@ -44,6 +44,8 @@ pub(crate) struct Settings {
 
 /// Claims and outcomes in one statement at most.
 const GROUP: usize = 100;
+/// The longest wait for more outcomes.
+const GATHER: Duration = Duration::from_millis(2);
 /// The wait before a failed statement is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -170,11 +172,24 @@ impl Shared {
         }
     }
 
+    /// Waits a moment for the outcomes of what runs beside: a commit costs the same for one and for many.
+    async fn gather(&self, outcomes: &mut mpsc::Receiver<Outcome>, group: &mut Vec<Outcome>) {
+        let end = Instant::now() + GATHER;
+        while group.len() < self.held().len().min(GROUP) {
+            let room = GROUP - group.len();
+            match timeout_at(end.into(), outcomes.recv_many(group, room)).await {
+                Ok(more) if more > 0 => {}
+                _ => return,
+            }
+        }
+    }
+
     async fn settle_for_ever(self: Arc<Self>, mut outcomes: mpsc::Receiver<Outcome>) {
         let (w, queue, pulse, name) = (&self.worker, self.settings.queue, self.worker.store.pulse(), self.loop_name("settle"));
         let mut group = Vec::new();
         while outcomes.recv_many(&mut group, GROUP).await > 0 {
             pulse.beat(&name, STATEMENT);
+            self.gather(&mut outcomes, &mut group).await;
             let settled: Vec<Settled> = group.iter().map(|(s, _)| s.clone()).collect();
             let done = loop {
                 match in_time(w.store.settle(queue, &w.name, &settled)).await {
