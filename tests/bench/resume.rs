@@ -50,11 +50,7 @@ pub(crate) async fn measure(kind: Kind) -> Vec<Figure> {
         let memory = mebibytes(&daemon, "VmRSS");
         daemon.stop();
         vec![
-            Figure::new(
-                format!("idle daemon (`{}` here): memory, processor", if host.role == "serve" { "serve" } else { "serve or worker" }),
-                "≤ 30 MiB, ≤ 0.3 %",
-                format!("{memory:.0} MiB, {busy:.2} %"),
-            ),
+            Figure::new("idle daemon (`serve`; on PostgreSQL a `worker`): memory, processor", "≤ 30 MiB, ≤ 0.3 %", format!("{memory:.0} MiB, {busy:.2} %")),
             Figure::new("`kill -9` in a build, started again → its next step", "≤ 35 s", format!("{:.1} s", gap(&host, Signal::KILL, "killed"))),
             Figure::new("SIGTERM in a build, started again → its next step", "≤ 1 s", format!("{:.1} s", gap(&host, Signal::TERM, "stopped"))),
         ]
