@@ -12,7 +12,7 @@ use leasehold_store::{
     work::{LOST_LIMIT, Settled},
 };
 use leasehold_tests::{App, on_both};
-use leasehold_worker::Ran;
+use leasehold_worker::{Handler, Ran, Roles, run_queues_with};
 use secrecy::ExposeSecret;
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -120,6 +120,25 @@ on_both!(a_row_that_kills_its_workers_is_parked(app) {
     servers::unsuspend(&app.store, &App::operator(), "web", leasehold_domain::server::HoldKind::Admin).await.unwrap();
     app.until_quiet().await;
     assert_eq!(app.server(&server.id).await.status, Status::Running);
+});
+
+on_both!(a_row_whose_run_panics_is_put_aside_and_told(app) {
+    app.order("web").await;
+    let handler: Handler = Arc::new(|_, _, _| Box::pin(async { panic!("as the test wants it") }));
+    let roles = Roles { queues: vec![Queue::Mails], concurrency: 1, poll: Duration::from_millis(50), grace: Duration::from_secs(5) };
+    let told = async {
+        while app.attention().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    Box::pin(run_queues_with(&app.worker, &roles, &handler, told)).await.unwrap();
+    let mut tx = app.store.begin().await.unwrap();
+    let (id, error) = tx.one::<(String, String)>("select id, last_error from mails where parked_at is not null and next_at is null", &[]).await.unwrap();
+    assert!(error.contains("as the test wants it"), "{error}");
+    tx.want(Queue::Mails, &id).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(app.attention().await, [format!("parked mail:{id}")]);
+    app.until_quiet().await;
 });
 
 on_both!(a_want_during_every_finish_is_never_lost(app) {

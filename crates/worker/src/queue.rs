@@ -20,6 +20,7 @@ use apalis_core::{
     worker::context::WorkerContext,
 };
 use futures::{FutureExt, future::BoxFuture};
+use leasehold_domain::Timestamp;
 use leasehold_store::{
     Queue, Result, StoreError,
     work::{Claim, Settled},
@@ -163,6 +164,19 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// A run that panicked would do so again: its row is put aside and told, like any other that does not read.
+    async fn panicked(&self, claim: Claim, started_at: Timestamp, why: &str) -> Settled {
+        let (w, queue) = (&self.worker, self.settings.queue);
+        tracing::error!(%queue, id = claim.id, epoch = claim.epoch, error = why, "a run panicked");
+        let told = in_time(w.tell_parked(queue, &claim.id, &StoreError::Broken(format!("the run panicked: {why}")))).await;
+        if let Err(error) = &told {
+            tracing::error!(%queue, id = claim.id, %error, "a row whose run panicked could not be put on the attention list");
+        }
+        let next_at = Some(w.store.clock().now() + AFTER_PANIC);
+        let (id, epoch, seen, parked) = (claim.id, claim.epoch, claim.wants, told.is_ok());
+        Settled { id, epoch, seen, next_at, parked, started_at, outcome: "panic", error: Some(why.to_owned()) }
     }
 
     fn stop(&self, id: &str) {
@@ -330,7 +344,7 @@ pub(crate) struct SettleService<S> {
     layer: SettleLayer,
 }
 
-/// How long a row waits whose run panicked.
+/// How long a row waits whose run panicked when nobody could be told.
 const AFTER_PANIC: Duration = Duration::from_mins(1);
 
 impl<S> tower::Service<Task<Claim>> for SettleService<S>
@@ -351,14 +365,12 @@ where
         let (claim, layer) = (task.args.clone(), self.layer.clone());
         let run = self.inner.call(task);
         async move {
-            let store = &layer.shared.worker.store;
-            let started_at = store.clock().now();
-            let settled = run.await.unwrap_or_else(|error| {
-                let error = error.into().to_string();
-                tracing::error!(id = claim.id, epoch = claim.epoch, error, "a run panicked");
-                let next_at = Some(store.clock().now() + AFTER_PANIC);
-                Settled { id: claim.id, epoch: claim.epoch, seen: claim.wants, next_at, parked: false, started_at, outcome: "panic", error: Some(error) }
-            });
+            let started_at = layer.shared.worker.store.clock().now();
+            let ran = run.await.map_err(|error| error.into().to_string());
+            let settled = match ran {
+                Ok(settled) => settled,
+                Err(why) => layer.shared.panicked(claim, started_at, &why).await,
+            };
             let (told, answer) = oneshot::channel();
             layer.outcomes.send((settled, told)).await?;
             answer.await?;

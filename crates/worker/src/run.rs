@@ -102,7 +102,7 @@ impl Worker {
         }
     }
 
-    async fn tell_parked(&self, queue: Queue, id: &str, error: &StoreError) -> Result<()> {
+    pub(crate) async fn tell_parked(&self, queue: Queue, id: &str, error: &StoreError) -> Result<()> {
         let mut tx = self.store.begin().await?;
         let detail = format!("{error}; put aside until it is looked at: leasehold queue list --state parked");
         tx.attend("parked", &format!("{}:{id}", queue.as_str().trim_end_matches('s')), &detail).await?;
