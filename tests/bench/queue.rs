@@ -9,10 +9,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use leasehold_store::{
-    Queue, args,
-    work::{Claim, Settled},
-};
+use leasehold_store::{Queue, args, work::Settled};
 use leasehold_tests::{App, Kind};
 use leasehold_worker::{Handler, Roles, run_queues_with};
 use tokio_util::sync::CancellationToken;
@@ -42,10 +39,6 @@ async fn clear(app: &App) {
     tx.commit().await.unwrap();
 }
 
-fn settled(claim: &Claim, now: leasehold_domain::Timestamp) -> Settled {
-    Settled { id: claim.id.clone(), epoch: claim.epoch, seen: claim.wants, next_at: None, parked: false, started_at: now, outcome: "rest", error: None }
-}
-
 /// Claim a batch, settle the batch, until nothing is left; rows a second.
 async fn bare(app: &App, batch: i64) -> f64 {
     clear(app).await;
@@ -56,7 +49,7 @@ async fn bare(app: &App, batch: i64) -> f64 {
         if claims.is_empty() {
             return ROWS as f64 / began.elapsed().as_secs_f64();
         }
-        let outcomes: Vec<Settled> = claims.iter().map(|c| settled(c, app.now())).collect();
+        let outcomes: Vec<Settled> = claims.iter().map(|c| c.at_rest(app.now())).collect();
         app.store.settle(Queue::Mails, "bare", &outcomes).await.unwrap();
     }
 }
@@ -67,7 +60,7 @@ async fn queued(app: &App, concurrency: usize, long: u64) -> f64 {
     let (stop, held, done, store) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)), app.store.clone());
     let (ended, holding, counted) = (stop.clone(), Arc::clone(&held), Arc::clone(&done));
     let handler: Handler = Arc::new(move |_, claim, _| {
-        let (outcome, ended) = (settled(&claim, store.clock().now()), ended.clone());
+        let (outcome, ended) = (claim.at_rest(store.clock().now()), ended.clone());
         if claim.id.starts_with('h') {
             holding.fetch_add(1, Relaxed);
             return async move {

@@ -5,22 +5,13 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use leasehold_commands::{accounts, order, servers};
 use leasehold_domain::{Money, server::Status};
-use leasehold_store::{
-    Queue, StoreError, args,
-    crash::Plan,
-    sealed::Place,
-    work::{LOST_LIMIT, Settled},
-};
+use leasehold_store::{Queue, StoreError, args, crash::Plan, sealed::Place, work::LOST_LIMIT};
 use leasehold_tests::{App, on_both};
 use leasehold_worker::{Handler, Ran, Roles, run_queues_with};
 use secrecy::ExposeSecret;
 use tokio::{sync::Barrier, task::JoinSet};
 
 const CLAIM: Duration = Duration::from_secs(30);
-
-fn at_rest(app: &App, claim: &leasehold_store::work::Claim) -> Settled {
-    Settled { id: claim.id.clone(), epoch: claim.epoch, seen: claim.wants, next_at: None, parked: false, started_at: app.now(), outcome: "rest", error: None }
-}
 
 /// Mails are the cheapest work rows.
 async fn thousand_rows(app: &App) {
@@ -82,7 +73,7 @@ on_both!(a_lost_claim_settles_nothing_and_counts_as_lost(app) {
     app.advance(CLAIM);
     let second = app.store.claim(Queue::Servers, "b", 1, CLAIM).await.unwrap().remove(0);
     assert_eq!((second.epoch, second.lost), (first.epoch + 1, 1));
-    assert!(app.store.settle(Queue::Servers, "a", &[at_rest(app, &first)]).await.unwrap().is_empty(), "the older epoch changes nothing");
+    assert!(app.store.settle(Queue::Servers, "a", &[first.at_rest(app.now())]).await.unwrap().is_empty(), "the older epoch changes nothing");
     assert!(app.store.keep(Queue::Servers, &[(first.id.clone(), first.epoch)], CLAIM).await.unwrap().is_empty());
     assert_eq!(app.store.keep(Queue::Servers, &[(second.id.clone(), second.epoch)], CLAIM).await.unwrap(), std::slice::from_ref(&second.id));
     let mut tx = app.store.begin().await.unwrap();
@@ -158,7 +149,7 @@ on_both!(a_want_during_every_finish_is_never_lost(app) {
             tx.commit().await.unwrap();
         });
         barrier.wait().await;
-        let settled = app.store.settle(Queue::Servers, "w", &[at_rest(app, &claim)]).await.unwrap();
+        let settled = app.store.settle(Queue::Servers, "w", &[claim.at_rest(app.now())]).await.unwrap();
         wants.await.unwrap();
         assert_eq!(settled.len(), 1);
         assert!(app.store.next_due(Queue::Servers).await.unwrap().is_some(), "round {round}: the want was lost");

@@ -266,13 +266,16 @@ impl Hypervisor for Qemu {
     async fn ensure_power(&self, call: &Call, vmid: i64, power: Power) -> Result<Progress> {
         let Held { folder, lock, mut record } = self.folder(vmid)?.admit(call, false)?;
         let (is, machine) = (folder.power()?, record.defined()?);
-        let asked_before = machine.off_asked_at;
-        machine.off_asked_at = (is == Power::On && power == Power::Off).then(|| asked_before.unwrap_or(call.now));
+        let before = (machine.off_asked_at, machine.ssh_port);
+        machine.off_asked_at = (is == Power::On && power == Power::Off).then(|| before.0.unwrap_or(call.now));
         if (is, power) == (Power::Off, Power::On) && !launch::port_is_free(machine.ssh_port) {
             machine.ssh_port = launch::free_port()?;
         }
         let (off_asked_at, cut) = (machine.off_asked_at, machine.cut);
-        folder.write(&lock, &record)?;
+        // Asked again and again while a guest switches itself off: written when there is something to write.
+        if (off_asked_at, machine.ssh_port) != before {
+            folder.write(&lock, &record)?;
+        }
         match (is, power) {
             (Power::Off, Power::On) => launch::start(&self.settings, &folder, &record).await?,
             (Power::On, Power::Off) if !launch::switched_off(&folder).await? => {

@@ -66,10 +66,12 @@ impl Tx {
         self.all("select * from processes order by seen_at desc, name", &[]).await
     }
 
-    /// Those that gave a sign of life a moment ago.
+    /// Those that gave a sign of life a moment ago, by name.
     pub async fn processes_alive(&mut self) -> Result<Vec<Process>> {
         let now = self.now;
-        self.all("select * from processes where seen_at > $1 order by name", args![now - SILENT]).await
+        let mut alive: Vec<Process> = self.processes().await?.into_iter().filter(|p| p.is_alive(now)).collect();
+        alive.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(alive)
     }
 
     /// Forgets processes without a sign of life since `before`.

@@ -70,6 +70,14 @@ pub struct Settled {
     pub error: Option<String>,
 }
 
+impl Claim {
+    /// The claim's end with nothing left to do, from which others differ.
+    pub fn at_rest(&self, started_at: Timestamp) -> Settled {
+        let (id, epoch, seen) = (self.id.clone(), self.epoch, self.wants);
+        Settled { id, epoch, seen, next_at: None, parked: false, started_at, outcome: "rest", error: None }
+    }
+}
+
 /// Claims in a row that may run out before the row is parked.
 pub const LOST_LIMIT: i64 = 10;
 

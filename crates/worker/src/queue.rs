@@ -167,7 +167,7 @@ impl Shared {
     }
 
     /// A run that panicked would do so again: its row is put aside and told, like any other that does not read.
-    async fn panicked(&self, claim: Claim, started_at: Timestamp, why: &str) -> Settled {
+    async fn panicked(&self, claim: &Claim, started_at: Timestamp, why: &str) -> Settled {
         let (w, queue) = (&self.worker, self.settings.queue);
         tracing::error!(%queue, id = claim.id, epoch = claim.epoch, error = why, "a run panicked");
         let told = in_time(w.tell_parked(queue, &claim.id, &StoreError::Broken(format!("the run panicked: {why}")))).await;
@@ -175,8 +175,7 @@ impl Shared {
             tracing::error!(%queue, id = claim.id, %error, "a row whose run panicked could not be put on the attention list");
         }
         let next_at = Some(w.store.clock().now() + AFTER_PANIC);
-        let (id, epoch, seen, parked) = (claim.id, claim.epoch, claim.wants, told.is_ok());
-        Settled { id, epoch, seen, next_at, parked, started_at, outcome: "panic", error: Some(why.to_owned()) }
+        Settled { next_at, parked: told.is_ok(), outcome: "panic", error: Some(why.to_owned()), ..claim.at_rest(started_at) }
     }
 
     fn stop(&self, id: &str) {
@@ -254,17 +253,8 @@ impl WorkBackend {
     /// Gives claimed rows that no run has begun straight back.
     async fn give_back(shared: Arc<Shared>, claims: Vec<Claim>) {
         let now = shared.worker.store.clock().now();
-        let back = |c: Claim| Settled {
-            id: c.id,
-            epoch: c.epoch,
-            seen: c.wants,
-            next_at: Some(now),
-            parked: false,
-            started_at: now,
-            outcome: "given_back",
-            error: None,
-        };
-        let settled: Vec<Settled> = claims.into_iter().map(back).collect();
+        let back = |c: &Claim| Settled { next_at: Some(now), outcome: "given_back", ..c.at_rest(now) };
+        let settled: Vec<Settled> = claims.iter().map(back).collect();
         if !settled.is_empty()
             && let Err(error) = shared.worker.store.settle(shared.settings.queue, &shared.worker.name, &settled).await
         {
@@ -369,7 +359,7 @@ where
             let ran = run.await.map_err(|error| error.into().to_string());
             let settled = match ran {
                 Ok(settled) => settled,
-                Err(why) => layer.shared.panicked(claim, started_at, &why).await,
+                Err(why) => layer.shared.panicked(&claim, started_at, &why).await,
             };
             let (told, answer) = oneshot::channel();
             layer.outcomes.send((settled, told)).await?;

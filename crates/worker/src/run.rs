@@ -68,16 +68,8 @@ impl Worker {
                 Queue::Mails => mailer::run(self, claim).await,
             }
         };
-        let settled = |rest: Rest, parked, outcome| Settled {
-            id: claim.id.clone(),
-            epoch: claim.epoch,
-            seen: rest.seen,
-            next_at: rest.next_at,
-            parked,
-            started_at,
-            outcome,
-            error: rest.error,
-        };
+        let settled =
+            |rest: Rest, parked, outcome| Settled { seen: rest.seen, next_at: rest.next_at, parked, outcome, error: rest.error, ..claim.at_rest(started_at) };
         match ran {
             Ok(rest) => {
                 let outcome = if rest.error.is_some() {

@@ -21,19 +21,6 @@ pub(crate) struct Leasehold {
 
 const BRISK: Duration = Duration::from_secs(3);
 
-fn settled(claim: &Claim, store: &Store) -> Settled {
-    Settled {
-        id: claim.id.clone(),
-        epoch: claim.epoch,
-        seen: claim.wants,
-        next_at: None,
-        parked: false,
-        started_at: store.clock().now(),
-        outcome: "rest",
-        error: None,
-    }
-}
-
 /// One attempt more; how many there were.
 async fn attempt(store: &Store, claim: &Claim) -> i64 {
     let mut tx = store.begin().await.unwrap();
@@ -43,7 +30,7 @@ async fn attempt(store: &Store, claim: &Claim) -> i64 {
 }
 
 async fn handle(store: &Store, claim: &Claim, worker: &Worker, handler: &Handler) -> Settled {
-    let done = settled(claim, store);
+    let done = claim.at_rest(store.clock().now());
     if claim.lost >= i64::from(worker.terms.attempts) {
         return Settled { parked: true, ..done };
     }
