@@ -18,7 +18,7 @@ use leasehold_domain::{
 };
 use leasehold_hypervisor::connect;
 use leasehold_notifier::{Outbox, Renderer, Sender};
-use leasehold_store::{Clock, KeyRing, Options, Queue, Store, accounts::NewAccount, activity::Actor, servers::Server};
+use leasehold_store::{Clock, KeyRing, Options, Queue, Store, accounts::NewAccount, activity::Actor, servers::Server, settle::Settled};
 use leasehold_worker::{Fleet, Limits, Post, Ran, Worker};
 use tempfile::TempDir;
 
@@ -169,6 +169,46 @@ impl App {
             self.advance(next.since(self.now()).max(Duration::from_millis(1)));
         }
         panic!("the servers do not come to rest");
+    }
+
+    /// When an account is due to be settled next.
+    pub async fn next_settle(&self) -> Option<Timestamp> {
+        let sql = "select coalesce(min(settle_at), -1) from wallets";
+        let at = self.store.read().await.unwrap().int(sql, &[]).await.unwrap();
+        (at >= 0).then(|| Timestamp::from_millis(at))
+    }
+
+    /// One tick of the books.
+    pub async fn settle(&self) -> Settled {
+        leasehold_cron::settle::run(&self.store).await.unwrap()
+    }
+
+    /// Lets time pass, from event to event, with workers and the scheduler at work.
+    pub async fn live(&self, by: Duration) {
+        let end = self.now() + by;
+        for _ in 0..100_000 {
+            self.drain().await;
+            self.settle().await;
+            self.drain().await;
+            let next = self.next_due().await.into_iter().chain(self.next_settle().await).min().filter(|at| *at <= end);
+            match next {
+                Some(at) => self.advance(at.since(self.now()).max(Duration::from_millis(1))),
+                None if self.now() < end => self.advance(end.since(self.now())),
+                None => return,
+            }
+        }
+        panic!("time does not pass");
+    }
+
+    /// As [`App::live`], but nobody looks more often than every six hours: for storms in which something is tried again and again.
+    pub async fn live_through(&self, by: Duration) {
+        let (end, step) = (self.now() + by, Duration::from_hours(6));
+        while self.now() < end {
+            self.advance(step.min(end.since(self.now())));
+            self.drain().await;
+            self.settle().await;
+            self.drain().await;
+        }
     }
 
     /// Moves the clock.

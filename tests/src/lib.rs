@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test that cannot go on panics")]
 
 pub mod app;
+pub mod books;
 pub mod database;
 pub mod program;
 pub mod sim;

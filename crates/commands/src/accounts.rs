@@ -1,6 +1,6 @@
 //! Accounts and their money.
 
-use leasehold_domain::{Money, names};
+use leasehold_domain::{AccountId, Money, names};
 use leasehold_store::{
     Store,
     accounts::{Account, AccountState, NewAccount},
@@ -61,7 +61,28 @@ async fn book(store: &Store, actor: &Actor, m: &Movement<'_>, what: &str) -> Res
         tx.log(actor, &format!("account.{what}"), Some(&account.id), None, &format!("{amount}, {}", m.reason)).await?;
     }
     commit(tx).await?;
+    if what == "debit" {
+        return Ok((balance, booked));
+    }
+    settle_now(store, &account.id).await;
+    let balance = store.read().await?.wallet(&account.id).await?.available();
     Ok((balance, booked))
+}
+
+/// Money heals at once: what is due is paid, and what was suspended for it comes back. What goes wrong in it is the scheduler's,
+/// which finds the account due.
+async fn settle_now(store: &Store, account: &AccountId) {
+    let settle = async {
+        let mut tx = store.begin().await?;
+        let settled = tx.settle_account(account).await?;
+        if settled.accounts > 0 {
+            commit(tx).await?;
+        }
+        Ok::<_, CommandError>(())
+    };
+    if let Err(error) = settle.await {
+        tracing::warn!(%account, %error, "the account could not be settled at once; the scheduler will");
+    }
 }
 
 /// Freezes an account or makes it active again.

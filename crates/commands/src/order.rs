@@ -6,14 +6,13 @@ use leasehold_domain::{
     names,
     notice::NoticeKind,
     placement::Size,
-    price::{Line, price},
+    price::{Line, LineKind, price},
 };
 use leasehold_store::{
     Store, Tx,
     accounts::{Account, AccountState},
     activity::Actor,
     catalog::{Product, Template},
-    mails::NewMail,
     servers::{NewServer, Server},
 };
 use serde::Serialize;
@@ -44,10 +43,6 @@ pub struct Order {
 
 /// Longest idempotency key.
 const KEY_MAX: usize = 255;
-/// Tax in basis points; a rate per customer comes with invoices.
-const TAX: u16 = 0;
-/// The calendar that periods are counted in.
-const ZONE: &str = "UTC";
 
 /// Takes an order: redeems nothing twice, holds the price, writes server, lease and confirmation, or changes nothing.
 pub async fn order(store: &Store, actor: &Actor, order: &Order) -> Result<Server> {
@@ -141,15 +136,13 @@ async fn write(tx: &mut Tx, order: &Order, account: &Account, product: &Product,
     let label = order.label.clone().unwrap_or_else(|| generated.clone());
     // A label that can be a hostname is one.
     let hostname = order.hostname.clone().unwrap_or_else(|| if names::hostname(&label).is_ok() { label.to_lowercase() } else { generated });
-    let line = Line { description: format!("{}, {}", product.name, label), amount };
-    let price = price(vec![line], None, TAX).map_err(|e| CommandError::Invalid(e.to_string()))?;
-    tx.books(&account.id).await?.open_lease(&id, order.cycle, &price, ZONE).await?;
+    let line = Line { kind: LineKind::Plan, description: format!("{}, {}", product.name, label), amount };
+    let price = price(vec![line], account.tax()?).map_err(|e| CommandError::Invalid(e.to_string()))?;
+    let zone = tx.policies([account.id.as_str()].into_iter()).await?.of(&product.id.0, account.id.as_str(), "")?.zone.clone();
+    tx.books(&account.id).await?.open_lease(&id, order.cycle, &price, &zone).await?;
     let new = NewServer { id: &id, account: &account.id, product, region, template: &template.id, label: &label, hostname: &hostname };
     tx.insert_server(new).await?;
     let server = tx.server(&id).await?;
-    let data = tx.notice_data(&server).await?;
-    let kind = NoticeKind::OrderConfirmation;
-    tx.notify(NewMail { kind, subject: id.as_str(), account: Some(&account.id), server: Some(&id), recipient: &account.email, locale: &account.locale, data })
-        .await?;
+    tx.tell(&server, NoticeKind::OrderConfirmation, id.as_str(), None).await?;
     Ok(id)
 }

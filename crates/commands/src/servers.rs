@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use leasehold_domain::{
+    Timestamp,
+    lease::{Lease, LeaseState},
     names,
     server::{BuildKind, Goal, HoldKind, Status},
 };
@@ -147,6 +149,34 @@ pub async fn unsuspend(store: &Store, actor: &Actor, id: &str, kind: HoldKind) -
     done(tx, actor, &s, "server.unsuspend", kind.as_str()).await
 }
 
+/// Nothing is taken away for an unpaid charge before `until`; none lifts the protection.
+pub async fn protect(store: &Store, actor: &Actor, id: &str, until: Option<Timestamp>) -> Result<Server> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    if let Some(until) = until.filter(|at| *at <= tx.now) {
+        return Err(CommandError::Invalid(format!("{} is in the past; protection ends in the future", until.human())));
+    }
+    let lease = running_lease(&mut tx, &s, "protected").await?;
+    tx.protect_lease(&lease, until).await?;
+    let detail = until.map_or_else(|| "no more".to_owned(), |at| format!("until {}", at.human()));
+    done(tx, actor, &s, "server.protect", &detail).await
+}
+
+/// Whether the lease goes on after what is paid. Off: the server is ended then, and nothing more is charged.
+pub async fn set_auto_renew(store: &Store, actor: &Actor, id: &str, auto_renew: bool) -> Result<Server> {
+    let mut tx = store.begin().await?;
+    let s = locked(&mut tx, id).await?;
+    let lease = running_lease(&mut tx, &s, if auto_renew { "renewed" } else { "cancelled" }).await?;
+    tx.set_auto_renew(&lease, auto_renew).await?;
+    let until = lease.paid_until.map_or_else(String::new, Timestamp::human);
+    done(tx, actor, &s, if auto_renew { "server.renew" } else { "server.cancel" }, &format!("paid until {until}")).await
+}
+
+async fn running_lease(tx: &mut Tx, s: &Server, verb: &str) -> Result<Lease> {
+    let lease = tx.lease_of(&s.id).await?.filter(|l| matches!(l.state, LeaseState::Active | LeaseState::PastDue | LeaseState::Suspended));
+    lease.ok_or_else(|| refuse(s, verb, "has no lease that runs"))
+}
+
 /// Changes the customer's name for a server.
 pub async fn label(store: &Store, actor: &Actor, id: &str, label: &str) -> Result<Server> {
     names::label(label)?;
@@ -156,7 +186,7 @@ pub async fn label(store: &Store, actor: &Actor, id: &str, label: &str) -> Resul
     done(tx, actor, &s, "server.label", label).await
 }
 
-/// An operator's word that the matter is settled: open attention is closed, and a machine that its node cannot be asked about counts as gone.
+/// An operator's word that the matter is settled: open attention is closed, the owner counts as told, and a machine that its node cannot be asked about counts as gone.
 pub async fn resolve(store: &Store, actor: &Actor, id: &str, reason: &str, quarantine: Duration) -> Result<Server> {
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, id).await?;
@@ -169,7 +199,10 @@ pub async fn resolve(store: &Store, actor: &Actor, id: &str, reason: &str, quara
     if s.parked_at.is_some() {
         tx.want(Queue::Servers, s.id.as_str()).await?;
     }
-    for kind in ["build_failed", "step_stuck", "agent_missing", "machine_gone", "reinstall_failed", "parked"] {
+    if let Some(lease) = tx.lease_of(&s.id).await? {
+        tx.waive_notices(&lease).await?;
+    }
+    for kind in ["build_failed", "step_stuck", "agent_missing", "machine_gone", "reinstall_failed", "parked", "undelivered"] {
         tx.attended(kind, &format!("server:{}", s.id), &actor.name).await?;
     }
     done(tx, actor, &s, "server.resolve", &format!("{reason}{}", if over { "; its machine counts as gone" } else { "" })).await

@@ -25,6 +25,16 @@ pub(crate) async fn run(store: &Store, operator: Option<&str>) -> Result<()> {
     let open: i64 = tx.attention_counts().await?.iter().map(|c| c.open).sum();
     let data = json!({ "matters": matters, "open": open });
     tx.attention_told(&last.id).await?;
-    tx.notify(NewMail { kind: NoticeKind::OperatorDigest, subject: &last.id, account: None, server: None, recipient: operator, locale: "en", data }).await?;
+    tx.notify(NewMail {
+        kind: NoticeKind::OperatorDigest,
+        subject: &last.id,
+        account: None,
+        server: None,
+        recipient: operator,
+        locale: "en",
+        data,
+        charge: None,
+    })
+    .await?;
     tx.commit().await
 }

@@ -3,9 +3,11 @@
 
 mod audit;
 mod digest;
+mod enforce;
 mod prune;
 mod ring;
 mod seal;
+pub mod settle;
 
 pub use ring::{Scheduler, TICKS, Tick, run};
 pub use seal::verify_chain;

@@ -6,7 +6,7 @@ use leasehold_domain::Timestamp;
 use leasehold_store::{Result, Store, StoreError};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-use crate::{audit, digest, prune, seal};
+use crate::{audit, digest, prune, seal, settle};
 
 /// When a tick is due again.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,7 @@ pub const TICKS: &[Tick] = &[
     Tick { name: "heartbeat", every: Every::Seconds(10), purpose: "forget processes that gave no sign of life for ten minutes" },
     Tick { name: "prune", every: Every::DailyAt(4), purpose: "remove what nobody needs any more" },
     Tick { name: "seal", every: Every::Seconds(10), purpose: "chain the activity log" },
+    Tick { name: "settle", every: Every::Seconds(15), purpose: "renew, warn, suspend, end what is due" },
 ];
 
 const DAY: u64 = 86_400_000;
@@ -110,6 +111,7 @@ impl Scheduler {
             "heartbeat" => prune::processes(&self.store).await,
             "prune" => prune::run(&self.store).await,
             "seal" => seal::run(&self.store).await,
+            "settle" => settle::run(&self.store).await.map(drop),
             other => Err(StoreError::not_found("tick", other)),
         }
     }

@@ -1,11 +1,10 @@
-//! The lease: the contract behind a server, and the arithmetic of its periods.
-//!
-//! A period's end is always counted from the anchor, never from the period before, so that
-//! 31 January is followed by 28 February and then by 31 March again.
+//! The lease: the contract behind a server.
 
-use jiff::{Span, tz::TimeZone};
-
-use crate::{AccountId, LeaseId, Money, ServerId, Timestamp, names};
+use crate::{
+    AccountId, LeaseId, Money, ServerId, Timestamp, names,
+    period::{Anchor, BadPeriod},
+    price::Line,
+};
 
 names! {
     /// Where a lease stands.
@@ -62,7 +61,7 @@ pub struct Lease {
     pub state: LeaseState,
     /// How much is paid at once.
     pub cycle: Cycle,
-    /// The price of one period as ordered.
+    /// The price of the first period as ordered, tax included.
     pub price: Money,
     /// The zone whose calendar counts; an IANA name.
     pub zone: String,
@@ -70,75 +69,79 @@ pub struct Lease {
     pub anchor_at: Option<Timestamp>,
     /// The number of the period that begins at the anchor.
     pub anchor_no: i64,
-    /// The number of the last period charged; 0 before the first.
+    /// The number of the last period charged, paid or not; 0 before the first. It never goes back.
     pub period_no: i64,
     /// The end of what is paid.
     pub paid_until: Option<Timestamp>,
+    /// When to look at it again.
+    pub decide_at: Option<Timestamp>,
+    /// Whether it goes on after what is paid; else it ends then.
+    pub auto_renew: bool,
+    /// Nothing is taken away before.
+    pub protect_until: Option<Timestamp>,
+    /// When the server was held for an unpaid charge.
+    pub suspended_at: Option<Timestamp>,
+    /// When its machine was found suspended for that; kept until it is found to be back.
+    pub off_at: Option<Timestamp>,
+    /// Since when an operator answers for notices that could not be delivered.
+    pub waived_at: Option<Timestamp>,
 }
 
-/// Why a period cannot be computed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadPeriod {
-    /// The zone's name is not in the time zone database.
-    #[error("unknown time zone '{0}'")]
-    Zone(String),
-    /// Beyond what a calendar holds.
-    #[error("period {0} lies beyond the calendar")]
-    Calendar(i64),
+/// What a lease costs from one period on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseLine {
+    /// What for, and how much a period.
+    pub line: Line,
+    /// The first period that it is charged for.
+    pub from_period: i64,
+    /// The last one; none: for ever.
+    pub until_period: Option<i64>,
 }
 
-/// The end of period `no` (exclusive): the anchor plus `no - anchor_no + 1` cycles in `zone`, clamped to the month's end.
-pub fn period_end(anchor: Timestamp, anchor_no: i64, cycle: Cycle, zone: &str, no: i64) -> Result<Timestamp, BadPeriod> {
-    let tz = TimeZone::get(zone).map_err(|_| BadPeriod::Zone(zone.to_owned()))?;
-    let months = (no - anchor_no + 1).checked_mul(cycle.months()).ok_or(BadPeriod::Calendar(no))?;
-    let end = Span::new().try_months(months).and_then(|span| anchor.jiff().to_zoned(tz).checked_add(span));
-    end.map(|z| Timestamp::from_millis(z.timestamp().as_millisecond())).map_err(|_| BadPeriod::Calendar(no))
+impl LeaseLine {
+    /// Whether period `no` is charged for it.
+    pub fn covers(&self, no: i64) -> bool {
+        self.from_period <= no && self.until_period.is_none_or(|last| no <= last)
+    }
 }
 
 impl Lease {
+    /// From where its periods are counted; none before activation.
+    pub fn anchor(&self) -> Option<Anchor> {
+        self.anchor_at.map(|at| Anchor { at, no: self.anchor_no, cycle: self.cycle, zone: self.zone.clone() })
+    }
+
     /// The first run: the anchor is set, period 1 is charged and paid.
     pub fn activate(&mut self, now: Timestamp) -> Result<(), BadPeriod> {
-        let end = period_end(now, 1, self.cycle, &self.zone, 1)?;
-        (self.state, self.anchor_at, self.anchor_no, self.period_no, self.paid_until) = (LeaseState::Active, Some(now), 1, 1, Some(end));
+        let end = Anchor { at: now, no: 1, cycle: self.cycle, zone: self.zone.clone() }.end_of(1)?;
+        (self.state, self.anchor_at, self.anchor_no, self.period_no) = (LeaseState::Active, Some(now), 1, 1);
+        (self.paid_until, self.decide_at) = (Some(end), Some(now));
         Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn the_end_of_january_is_not_forgotten_in_february() {
-        let anchor = at("2026-01-31T10:00:00Z");
-        let ends: Vec<String> = (1..=4).map(|k| period_end(anchor, 1, Cycle::Month, "UTC", k).unwrap().day()).collect();
-        assert_eq!(ends, ["2026-02-28", "2026-03-31", "2026-04-30", "2026-05-31"]);
-    }
-
-    #[test]
-    fn a_zone_keeps_its_wall_clock_over_summer_time() {
-        let anchor = at("2026-03-10T08:00:00Z");
-        let end = period_end(anchor, 1, Cycle::Month, "Europe/Berlin", 1).unwrap();
-        assert_eq!(end.to_string(), "2026-04-10T07:00:00.000Z");
-        assert!(matches!(period_end(anchor, 1, Cycle::Month, "Mars/Base", 1), Err(BadPeriod::Zone(_))));
-    }
-
-    #[test]
-    fn twelve_months_are_a_year_and_ends_only_grow() {
-        for day in 1..=31 {
-            let anchor = at(&format!("2024-01-{day:02}"));
-            let mut last = anchor;
-            for k in 1..=60 {
-                let end = period_end(anchor, 1, Cycle::Month, "America/New_York", k).unwrap();
-                assert!(end > last);
-                last = end;
-            }
-            let year = period_end(anchor, 1, Cycle::Year, "America/New_York", 1).unwrap();
-            assert_eq!(year, period_end(anchor, 1, Cycle::Month, "America/New_York", 12).unwrap());
+impl Lease {
+    /// A pending lease on server `s`.
+    pub(crate) fn for_tests(server: &str, cycle: Cycle) -> Self {
+        Self {
+            id: format!("lease-{server}").into(),
+            account: "a".into(),
+            server: server.into(),
+            state: LeaseState::Pending,
+            cycle,
+            price: Money::zero("EUR".parse().unwrap()),
+            zone: "UTC".into(),
+            anchor_at: None,
+            anchor_no: 1,
+            period_no: 0,
+            paid_until: None,
+            decide_at: None,
+            auto_renew: true,
+            protect_until: None,
+            suspended_at: None,
+            off_at: None,
+            waived_at: None,
         }
     }
 }

@@ -24,6 +24,10 @@ names! {
         TopUp = "top_up",
         /// The first period of an order.
         Order = "order",
+        /// A later period.
+        Renewal = "renewal",
+        /// The tax on what was bought.
+        Tax = "tax",
         /// Taken out by an operator.
         Debit = "debit",
     }

@@ -4,20 +4,26 @@
 //! Whatever is decided here is carried out by the other crates, which never decide.
 
 pub mod books;
+pub mod breaker;
 pub mod dice;
+pub mod dunning;
 pub mod id;
 pub mod lease;
 pub mod ledger;
 pub mod machine;
 pub mod money;
+pub mod movements;
 pub mod names;
 pub mod notice;
+pub mod period;
 pub mod placement;
+pub mod policy;
 pub mod price;
 pub mod retry;
 pub mod server;
 pub mod time;
 pub mod usage;
+pub mod window;
 
 pub use dice::Dice;
 pub use id::*;

@@ -15,6 +15,20 @@ names! {
         PasswordChanged = "password_changed",
         /// To the customer: the server is gone.
         ServerTerminated = "server_terminated",
+        /// To the customer: the wallet will not do for what falls due soon.
+        LowBalance = "low_balance",
+        /// To the customer: a period could not be paid.
+        PaymentFailed = "payment_failed",
+        /// To the customer: it still is not paid, and what comes of that.
+        PaymentReminder = "payment_reminder",
+        /// To the customer: the server is off until it is paid.
+        ServerSuspended = "server_suspended",
+        /// To the customer: the server will be ended.
+        TerminationWarning = "termination_warning",
+        /// To the customer: it is paid, and the server is back.
+        ServerReactivated = "server_reactivated",
+        /// To the customer: what was paid.
+        Receipt = "receipt",
         /// To the operator: what needs a person.
         OperatorDigest = "operator_digest",
     }

@@ -1,13 +1,27 @@
-//! The price of an order, as its invoice will show it: lines, minus the coupon, plus tax.
+//! The price of an order or a period, as its invoice will show it: lines, of which discounts are negative, plus tax.
 
-use crate::{Money, money::MoneyError};
+use crate::{Money, money::MoneyError, names};
+
+names! {
+    /// What a line is for.
+    LineKind {
+        /// The plan.
+        Plan = "plan",
+        /// An add-on.
+        Addon = "addon",
+        /// What is taken off; negative.
+        Discount = "discount",
+    }
+}
 
 /// One thing on the bill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
+    /// What it is for.
+    pub kind: LineKind,
     /// What it is.
     pub description: String,
-    /// Its price for one period, before discount and tax.
+    /// Its price for one period before tax; negative for a discount.
     pub amount: Money,
 }
 
@@ -20,34 +34,43 @@ pub enum Discount {
     Fixed(Money),
 }
 
-/// A price and how it came about. `total = subtotal - discount + tax`.
+impl Discount {
+    /// What is taken off such a sum, as a positive amount.
+    pub fn off(self, sum: Money) -> Result<Money, MoneyError> {
+        match self {
+            Self::Percent(percent) => sum.part(i64::from(percent.min(100)), 100),
+            Self::Fixed(off) if off.minus(sum)?.minor > 0 => Ok(sum),
+            Self::Fixed(off) => Ok(off),
+        }
+    }
+}
+
+/// A price and how it came about. `net` is the sum of the lines, `total = net + tax`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
     /// What is billed.
     pub lines: Vec<Line>,
-    /// Sum of the lines.
-    pub subtotal: Money,
-    /// What the coupon took off.
-    pub discount: Money,
-    /// Tax on the rest, rounded half up once.
+    /// Sum of the lines; discounts never take it below zero.
+    pub net: Money,
+    /// Tax on the sum, rounded half up once.
     pub tax: Money,
     /// What is paid.
     pub total: Money,
 }
 
 /// Prices `lines` (at least one, all of one currency) with a tax rate in basis points (1900 = 19 %).
-pub fn price(lines: Vec<Line>, discount: Option<Discount>, tax_basis_points: u16) -> Result<Price, MoneyError> {
+pub fn price(lines: Vec<Line>, tax_basis_points: u16) -> Result<Price, MoneyError> {
     let currency = lines.first().map(|l| l.amount.currency).ok_or(MoneyError::Overflow)?;
-    let subtotal = lines.iter().try_fold(Money::zero(currency), |sum, line| sum.plus(line.amount))?;
-    let discount = match discount {
-        None => Money::zero(currency),
-        Some(Discount::Percent(percent)) => subtotal.part(i64::from(percent.min(100)), 100)?,
-        Some(Discount::Fixed(off)) if off.minus(subtotal)?.minor > 0 => subtotal,
-        Some(Discount::Fixed(off)) => off,
-    };
-    let net = subtotal.minus(discount)?;
+    let mut net = lines.iter().try_fold(Money::zero(currency), |sum, line| sum.plus(line.amount))?;
+    let mut lines = lines;
+    if net.minor < 0 {
+        // Discounts of several lines together: no more is taken off than there is.
+        let (description, amount) = ("Discounts end at the sum".to_owned(), Money::new(-net.minor, currency));
+        lines.push(Line { kind: LineKind::Discount, description, amount });
+        net = Money::zero(currency);
+    }
     let tax = net.part(i64::from(tax_basis_points), 10_000)?;
-    Ok(Price { total: net.plus(tax)?, lines, subtotal, discount, tax })
+    Ok(Price { total: net.plus(tax)?, lines, net, tax })
 }
 
 #[cfg(test)]
@@ -60,25 +83,26 @@ mod tests {
     }
 
     fn line(minor: i64) -> Line {
-        Line { description: "x".into(), amount: eur(minor) }
+        Line { kind: LineKind::Plan, description: "x".into(), amount: eur(minor) }
     }
 
     #[test]
-    fn a_coupon_is_taken_off_before_tax_and_never_more_than_the_sum() {
-        let p = price(vec![line(999), line(200)], Some(Discount::Percent(10)), 1900).unwrap();
-        assert_eq!((p.subtotal, p.discount, p.tax, p.total), (eur(1199), eur(120), eur(205), eur(1284)));
-        let p = price(vec![line(999)], Some(Discount::Fixed(eur(5000))), 1900).unwrap();
-        assert_eq!((p.discount, p.total), (eur(999), eur(0)));
+    fn a_discount_is_taken_off_before_tax_and_never_more_than_the_sum() {
+        assert_eq!(Discount::Percent(10).off(eur(1199)).unwrap(), eur(120));
+        assert_eq!(Discount::Fixed(eur(5000)).off(eur(999)).unwrap(), eur(999));
+        let p = price(vec![line(999), line(200), line(-120)], 1900).unwrap();
+        assert_eq!((p.net, p.tax, p.total), (eur(1079), eur(205), eur(1284)));
+        let p = price(vec![line(999), line(-600), line(-600)], 1900).unwrap();
+        assert_eq!((p.net, p.total, p.lines.len()), (eur(0), eur(0), 4));
     }
 
     proptest! {
         #[test]
-        fn lines_add_up_to_the_total(amounts in prop::collection::vec(0i64..1_000_000, 1..9), percent in 0u8..=100, tax in 0u16..3000) {
-            let sum: i64 = amounts.iter().sum();
-            let p = price(amounts.into_iter().map(line).collect(), Some(Discount::Percent(percent)), tax).unwrap();
-            prop_assert_eq!(p.subtotal.minor, sum);
-            prop_assert_eq!(p.total.minor, p.subtotal.minor - p.discount.minor + p.tax.minor);
-            prop_assert!(p.total.minor >= 0);
+        fn lines_and_tax_add_up_to_the_total(amounts in prop::collection::vec(-1_000_000i64..1_000_000, 1..9), tax in 0u16..3000) {
+            let p = price(amounts.into_iter().map(line).collect(), tax).unwrap();
+            prop_assert_eq!(p.lines.iter().map(|l| l.amount.minor).sum::<i64>(), p.net.minor);
+            prop_assert_eq!(p.total.minor, p.net.minor + p.tax.minor);
+            prop_assert!(p.net.minor >= 0 && p.tax.minor >= 0);
         }
     }
 }

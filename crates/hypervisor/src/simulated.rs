@@ -64,6 +64,7 @@ impl Simulated {
 
     /// One mutating call: fence, faults before, the change, faults after.
     async fn change<T>(&self, call: &Call, vmid: i64, name: &str, change: impl FnOnce(&mut Entry) -> Result<T>) -> Result<T> {
+        self.settings.faults.node_down(&self.settings.endpoint)?;
         let entry = self.directory.read(vmid)?;
         let rolls = faults::Rolls::new(self.settings.seed, &call.mark.server, entry.calls, name);
         self.latency(rolls.latency()).await;

@@ -41,12 +41,19 @@ pub struct Account {
     /// Whether it may order.
     #[sqlx(try_from = "String")]
     pub state: AccountState,
+    /// Tax on what it buys, basis points (1900 = 19 %).
+    pub tax_bp: i64,
     /// When it came.
     #[sqlx(try_from = "i64")]
     pub created_at: Timestamp,
 }
 
 impl Account {
+    /// Tax on what it buys, basis points.
+    pub fn tax(&self) -> Result<u16> {
+        u16::try_from(self.tax_bp).map_err(|_| StoreError::Broken(format!("account {} has a tax of {} basis points", self.number, self.tax_bp)))
+    }
+
     /// The currency as a type.
     pub fn currency(&self) -> Result<Currency> {
         Ok(self.currency.parse()?)

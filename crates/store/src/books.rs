@@ -2,57 +2,21 @@
 
 use leasehold_domain::{
     AccountId, Currency, LeaseId, Money, ServerId, Timestamp,
-    books::{self, Charge, order_reference},
+    books::Charge,
     lease::{Cycle, Lease, LeaseState},
     ledger::{Code, House, Transfer, TransferState, Wallet, wallet_account},
+    movements::{self, order_reference},
     price::Price,
 };
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Result, StoreError, Tx, When, args};
+use crate::{Result, StoreError, Tx, args, invoices::Sale};
 
 /// The books of one account, locked until the transaction ends.
 pub struct Books<'a> {
     tx: &'a mut Tx,
     wallet: Wallet,
-}
-
-#[derive(FromRow)]
-struct LeaseRow {
-    id: String,
-    account_id: String,
-    server_id: String,
-    #[sqlx(try_from = "String")]
-    state: LeaseState,
-    #[sqlx(try_from = "String")]
-    cycle: Cycle,
-    price: i64,
-    currency: String,
-    zone: String,
-    anchor_at: Option<When>,
-    anchor_no: i64,
-    period_no: i64,
-    paid_until: Option<When>,
-}
-
-impl TryFrom<LeaseRow> for Lease {
-    type Error = StoreError;
-    fn try_from(r: LeaseRow) -> Result<Self> {
-        Ok(Self {
-            id: r.id.into(),
-            account: r.account_id.into(),
-            server: r.server_id.into(),
-            state: r.state,
-            cycle: r.cycle,
-            price: Money::new(r.price, r.currency.parse()?),
-            zone: r.zone,
-            anchor_at: r.anchor_at.map(|at| at.0),
-            anchor_no: r.anchor_no,
-            period_no: r.period_no,
-            paid_until: r.paid_until.map(|at| at.0),
-        })
-    }
 }
 
 /// A transfer as it is listed.
@@ -125,12 +89,6 @@ impl Tx {
         Ok(())
     }
 
-    /// The lease behind a server.
-    pub async fn lease_of(&mut self, server: &ServerId) -> Result<Option<Lease>> {
-        let sql = "select id, account_id, server_id, state, cycle, price, currency, zone, anchor_at, anchor_no, period_no, paid_until from leases where server_id = $1";
-        self.optional::<LeaseRow>(sql, args![server]).await?.map(TryInto::try_into).transpose()
-    }
-
     /// The newest transfers of an account.
     pub async fn transfers(&mut self, account: &AccountId, limit: i64) -> Result<Vec<TransferRow>> {
         let sql =
@@ -155,7 +113,10 @@ impl Books<'_> {
         if let Some(before) = self.tx.transfer(reference).await? {
             return same_movement(&before, amount, &wallet_account(&self.wallet.account), Code::TopUp);
         }
-        let transfer = books::top_up(&mut self.wallet, reference.into(), amount, self.tx.now)?;
+        let now = self.tx.now;
+        let transfer = movements::top_up(&mut self.wallet, reference.into(), amount, now)?;
+        self.tx.exec("update wallets set settle_at = $1 where account_id = $2 and settle_at > $1", args![now, &self.wallet.account]).await?;
+        self.tx.supersede_low_balance(&self.wallet.account).await?;
         self.write_transfer(&transfer, Some(reason)).await
     }
 
@@ -164,7 +125,7 @@ impl Books<'_> {
         if let Some(before) = self.tx.transfer(reference).await? {
             return same_movement(&before, amount, &House::Clearing.account(amount.currency), Code::Debit);
         }
-        let transfer = books::debit(&mut self.wallet, reference.into(), amount, self.tx.now)?;
+        let transfer = movements::debit(&mut self.wallet, reference.into(), amount, self.tx.now)?;
         self.write_transfer(&transfer, Some(reason)).await
     }
 
@@ -172,12 +133,13 @@ impl Books<'_> {
     pub async fn open_lease(&mut self, server: &ServerId, cycle: Cycle, price: &Price, zone: &str) -> Result<LeaseId> {
         let (id, now) = (LeaseId(self.tx.new_id()), self.tx.now);
         let currency = price.total.currency.code();
-        let sql = "insert into leases (id, account_id, server_id, state, cycle, price, currency, zone, anchor_no, period_no, auto_renew, created_at) \
-                   values ($1, $2, $3, 'pending', $4, $5, $6, $7, 1, 0, true, $8)";
-        self.tx.exec_one(sql, args![&id, &self.wallet.account, server, cycle.as_str(), price.total.minor, currency, zone, now]).await?;
+        let sql = "insert into leases (id, account_id, server_id, state, cycle, price, tax, currency, zone, anchor_no, period_no, auto_renew, created_at) \
+                   values ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, 1, 0, true, $9)";
+        let account = &self.wallet.account;
+        self.tx.exec_one(sql, args![&id, account, server, cycle.as_str(), price.total.minor, price.tax.minor, currency, zone, now]).await?;
         for (no, line) in price.lines.iter().enumerate() {
-            let sql = "insert into lease_lines (lease_id, no, kind, description, amount, from_period) values ($1, $2, 'plan', $3, $4, 1)";
-            self.tx.exec_one(sql, args![&id, no as i64 + 1, &line.description, line.amount.minor]).await?;
+            let sql = "insert into lease_lines (lease_id, no, kind, description, amount, from_period) values ($1, $2, $3, $4, $5, 1)";
+            self.tx.exec_one(sql, args![&id, no as i64 + 1, line.kind.as_str(), &line.description, line.amount.minor]).await?;
         }
         self.hold(order_reference(server, 1), price.total).await?;
         Ok(id)
@@ -191,27 +153,39 @@ impl Books<'_> {
         self.tx.exec_one(sql, args![&lease.id]).await
     }
 
-    /// The server runs for the first time: the hold is posted, the lease begins, period 1 is paid.
+    /// The server runs for the first time: the hold is posted, the lease begins, period 1 is paid and invoiced.
     pub async fn deliver(&mut self, server: &ServerId, generation: i64) -> Result<Charge> {
         let mut lease = self.lease(server).await?;
         let hold = self.pending(&order_reference(server, generation)).await?;
-        if hold.is_none() && lease.price.minor > 0 {
-            return Err(StoreError::Broken(format!("the price of server {server} was never set aside")));
-        }
+        let price = self.price_as_ordered(&lease).await?;
         let now = self.tx.now;
-        let charge = books::deliver(&mut self.wallet, &mut lease, hold.as_ref(), now)?;
+        let charge = movements::deliver(&mut self.wallet, &mut lease, hold.as_ref(), price, now)?;
         self.resolve(hold.as_ref(), TransferState::Posted).await?;
-        let sql = "update leases set state = 'active', anchor_at = $1, anchor_no = $2, period_no = $3, paid_until = $4, decide_at = $4 where id = $5 and state = 'pending'";
+        let sql = "update leases set state = 'active', anchor_at = $1, anchor_no = $2, period_no = $3, paid_until = $4 where id = $5 and state = 'pending'";
         self.tx.exec_one(sql, args![lease.anchor_at, lease.anchor_no, lease.period_no, lease.paid_until, &lease.id]).await?;
-        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, currency, state, transfer, created_at) values ($1, 'period', $2, $3, $4, $5, $6, 'paid', $7, $8)";
-        let amount = charge.amount;
-        self.tx
-            .exec_one(sql, args![&lease.id, charge.period, charge.from, charge.until, amount.minor, amount.currency.code(), charge.transfer.clone(), now])
-            .await?;
+        self.tx.look_at_lease(&lease, now).await?;
+        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, currency, state, transfer, created_at, paid_at) \
+                   values ($1, 'period', $2, $3, $4, $5, $6, $7, 'paid', $8, $9, $9)";
+        let (total, tax, transfer) = (charge.price.total, charge.price.tax, hold.map(|h| h.reference));
+        let args = args![&lease.id, charge.no, charge.from, charge.until, total.minor, tax.minor, total.currency.code(), transfer.clone(), now];
+        self.tx.exec_one(sql, args).await?;
+        self.tx.write_tax(transfer.map(|reference| (reference, tax)).as_slice()).await?;
+        if total.minor > 0 {
+            let sale = Sale { account: self.wallet.account.clone(), charges: vec![(lease.id, charge.clone())] };
+            self.tx.issue_invoices(vec![sale]).await?;
+        }
         Ok(charge)
     }
 
-    /// The lease ends: before the first run the money comes back, later nothing more is charged. Ending twice is ending once.
+    /// What was agreed for the first period, tax included, whatever the tax is now.
+    async fn price_as_ordered(&mut self, lease: &Lease) -> Result<Price> {
+        let lines = self.tx.lease_lines(std::iter::once(&lease.id)).await?;
+        let tax = Money::new(self.tx.int("select tax from leases where id = $1", args![&lease.id]).await?, lease.price.currency);
+        let lines = lines.into_iter().filter(|(_, l)| l.covers(1)).map(|(_, l)| l.line).collect();
+        Ok(Price { lines, net: lease.price.minus(tax)?, tax, total: lease.price })
+    }
+
+    /// The lease ends: before the first run the money comes back, later nothing more is charged and what is owed is let go. Ending twice is ending once.
     pub async fn end_lease(&mut self, server: &ServerId, generation: i64) -> Result<()> {
         let mut lease = self.lease(server).await?;
         let now = self.tx.now;
@@ -220,11 +194,36 @@ impl Books<'_> {
         }
         if lease.state == LeaseState::Pending {
             let hold = self.pending(&order_reference(server, generation)).await?;
-            books::give_back(&mut self.wallet, &mut lease, hold.as_ref())?;
+            movements::give_back(&mut self.wallet, &mut lease, hold.as_ref())?;
             self.resolve(hold.as_ref(), TransferState::Voided).await?;
         }
         let sql = "update leases set state = 'ended', ended_at = $1, decide_at = null where id = $2 and state <> 'ended'";
-        self.tx.exec_one(sql, args![now, &lease.id]).await
+        self.tx.exec_one(sql, args![now, &lease.id]).await?;
+        self.tx.exec("update charges set state = 'void' where lease_id = $1 and state = 'open'", args![&lease.id]).await?;
+        self.tx.exec("delete from enforcements where lease_id = $1 and done_at is null", args![&lease.id]).await?;
+        self.tx.supersede_dunning(std::iter::once(format!("{}:{}", lease.id, lease.period_no))).await
+    }
+
+    /// The machine of a server that is held for an unpaid charge was found suspended: its grace begins. The charge, the first time.
+    pub async fn found_suspended(&mut self, server: &ServerId) -> Result<Option<String>> {
+        let lease = self.lease(server).await?;
+        if lease.state != LeaseState::Suspended || lease.off_at.is_some() {
+            return Ok(None);
+        }
+        let now = self.tx.now;
+        self.tx.exec_one("update leases set off_at = $1 where id = $2 and state = 'suspended'", args![now, &lease.id]).await?;
+        self.tx.look_at_lease(&lease, now).await?;
+        Ok(Some(format!("{}:{}", lease.id, lease.period_no)))
+    }
+
+    /// The machine of a server was found back after its suspension for an unpaid charge: the last charge, the first time.
+    pub async fn found_back(&mut self, server: &ServerId) -> Result<Option<String>> {
+        let lease = self.lease(server).await?;
+        if lease.state != LeaseState::Active || lease.off_at.is_none() {
+            return Ok(None);
+        }
+        self.tx.exec_one("update leases set off_at = null where id = $1 and state = 'active'", args![&lease.id]).await?;
+        Ok(Some(format!("{}:{}", lease.id, lease.period_no)))
     }
 
     async fn lease(&mut self, server: &ServerId) -> Result<Lease> {
@@ -233,7 +232,7 @@ impl Books<'_> {
     }
 
     async fn hold(&mut self, reference: String, price: Money) -> Result<()> {
-        if let Some(transfer) = books::hold_order(&mut self.wallet, reference, price, self.tx.now)? {
+        if let Some(transfer) = movements::hold_order(&mut self.wallet, reference, price, self.tx.now)? {
             self.write_transfer(&transfer, None).await?;
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! What can go wrong below the rules.
 
-use leasehold_domain::{UnknownName, books::BadDelivery, ledger::Refused, money::MoneyError, server::IllegalTransition};
+use leasehold_domain::{
+    UnknownName, books::BadBooks, ledger::Refused, money::MoneyError, movements::BadDelivery, policy::BadPolicy, server::IllegalTransition,
+};
 
 /// The store's result.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -67,6 +69,12 @@ pub enum StoreError {
     /// The lease refuses.
     #[error(transparent)]
     Delivery(#[from] BadDelivery),
+    /// The books of an account make no sense.
+    #[error(transparent)]
+    Books(#[from] BadBooks),
+    /// A rule that is none.
+    #[error(transparent)]
+    Policy(#[from] BadPolicy),
     /// An amount is not one.
     #[error(transparent)]
     Money(#[from] MoneyError),

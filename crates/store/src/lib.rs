@@ -6,7 +6,7 @@
 //! - Ids are text, instants epoch milliseconds, money minor units and a currency, whole numbers always `i64`
 //!   (PostgreSQL keeps the types of a cached statement's first run).
 //! - SQL never asks what time it is: [`Tx::now`] is read once a transaction, from the store's [`Clock`].
-//! - Locks are taken in one order: wallet, leases, transfers, charges, mails, servers, addresses.
+//! - Locks are taken in one order: wallet, leases, transfers, charges, mails, servers, addresses, invoice series, invoices.
 //! - `update t as s set …` names no alias left of `=`, `returning` names no alias, the columns of a row list start with `v_`:
 //!   what both databases accept.
 //! - A choice of rows (`limit`, `{skip}`) that an `update` is based on stands in a `materialized` CTE: PostgreSQL may make it anew for every row.
@@ -18,6 +18,7 @@ pub mod addresses;
 pub mod attention;
 pub mod audit;
 pub mod books;
+pub mod breakers;
 pub mod catalog;
 pub mod clock;
 pub mod crash;
@@ -25,12 +26,15 @@ pub mod depth;
 mod dialect;
 mod error;
 mod facts;
+pub mod invoices;
 pub mod keys;
+pub mod leases;
 pub mod mails;
 mod migrate;
 pub mod nodes;
 pub mod notices;
 pub mod placing;
+pub mod policies;
 pub mod pool;
 pub mod processes;
 mod pulse;
@@ -39,6 +43,7 @@ pub mod runs;
 pub mod samples;
 pub mod sealed;
 pub mod servers;
+pub mod settle;
 pub mod snapshots;
 pub mod steps;
 pub mod ticks;

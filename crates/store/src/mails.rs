@@ -4,9 +4,10 @@ use leasehold_domain::{
     AccountId, MailId, ServerId, Timestamp,
     notice::{MailState, NoticeKind},
 };
+use serde_json::json;
 use sqlx::FromRow;
 
-use crate::{Queue, Result, StoreError, Tx, When, args};
+use crate::{Queue, Result, Rows, StoreError, Tx, When, args};
 
 /// A mail.
 #[derive(Clone, Debug, FromRow)]
@@ -45,12 +46,30 @@ pub struct Mail {
     pub attempt: i64,
     /// What went wrong last.
     pub last_error: Option<String>,
+    /// The charge that it is about, where it is part of dunning.
+    pub charge: Option<String>,
     /// When it is due.
     pub next_at: Option<When>,
     /// The fence.
     pub epoch: i64,
     /// Requests so far.
     pub wants: i64,
+}
+
+/// A notice as the books write it: many at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Letter {
+    pub(crate) kind: NoticeKind,
+    pub(crate) subject: String,
+    pub(crate) account: Option<AccountId>,
+    pub(crate) server: Option<ServerId>,
+    pub(crate) recipient: String,
+    pub(crate) locale: String,
+    pub(crate) data: serde_json::Value,
+    /// The charge that it is about.
+    pub(crate) charge: Option<String>,
+    /// How long before the step that it tells of.
+    pub(crate) before_ms: Option<i64>,
 }
 
 /// What is needed to write a notice.
@@ -70,10 +89,12 @@ pub struct NewMail<'a> {
     pub locale: &'a str,
     /// What its template needs.
     pub data: serde_json::Value,
+    /// The charge that it is about, where it is part of dunning.
+    pub charge: Option<&'a str>,
 }
 
-const COLUMNS_OF_NEW: &str = "insert into mails (id, kind, dedup_key, account_id, server_id, recipient, locale, data, message_id, state, created_at, next_at) \
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', $10, $10) on conflict (dedup_key) do nothing";
+const COLUMNS_OF_NEW: &str = "insert into mails (id, kind, dedup_key, account_id, server_id, recipient, locale, data, message_id, state, charge, created_at, next_at) \
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', $10, $11, $11) on conflict (dedup_key) do nothing";
 
 impl Tx {
     /// Writes a notice; false when the same one was written before.
@@ -81,7 +102,8 @@ impl Tx {
         let (id, now) = (self.new_id(), self.now);
         let (account, server) = (new.account.map(AccountId::as_str), new.server.map(ServerId::as_str));
         let key = new.kind.dedup_key(new.subject);
-        let args = args![&id, new.kind.as_str(), key, account, server, new.recipient, new.locale, new.data.to_string(), format!("<{id}@leasehold>"), now];
+        let args =
+            args![&id, new.kind.as_str(), key, account, server, new.recipient, new.locale, new.data.to_string(), format!("<{id}@leasehold>"), new.charge, now];
         let written = self.exec(COLUMNS_OF_NEW, args).await? == 1;
         if written {
             self.wake(Queue::Mails);
@@ -89,11 +111,66 @@ impl Tx {
         Ok(written)
     }
 
+    /// Writes many notices; those that were written before are left alone.
+    pub(crate) async fn write_letters(&mut self, letters: Vec<Letter>) -> Result<()> {
+        let mut rows = Rows::new("v_id:t v_kind:t v_key:t v_account:t v_server:t v_to:t v_locale:t v_data:t v_message:t v_charge:t v_before:i");
+        for l in letters {
+            let (id, key) = (self.new_id(), l.kind.dedup_key(&l.subject));
+            let message = format!("<{id}@leasehold>");
+            let data = l.data.to_string();
+            rows.push(&[
+                json!(id),
+                json!(l.kind),
+                json!(key),
+                json!(l.account),
+                json!(l.server),
+                json!(l.recipient),
+                json!(l.locale),
+                json!(data),
+                json!(message),
+                json!(l.charge),
+                json!(l.before_ms),
+            ]);
+        }
+        if rows.count > 0 {
+            let sql = "with v(v_id, v_kind, v_key, v_account, v_server, v_to, v_locale, v_data, v_message, v_charge, v_before) as ({rows}) \
+                       insert into mails (id, kind, dedup_key, account_id, server_id, recipient, locale, data, message_id, state, charge, before_ms, created_at, next_at) \
+                       select v_id, v_kind, v_key, v_account, v_server, v_to, v_locale, v_data, v_message, 'queued', v_charge, v_before, \
+                       cast($2 as bigint), cast($2 as bigint) from v where true on conflict (dedup_key) do nothing";
+            let now = self.now;
+            self.exec_rows(sql, rows, args![now]).await?;
+            self.wake(Queue::Mails);
+        }
+        Ok(())
+    }
+
+    /// Notices about these charges that nobody has begun to send are not sent any more.
+    pub(crate) async fn supersede_dunning(&mut self, charges: impl Iterator<Item = String>) -> Result<()> {
+        let mut rows = Rows::new("v_id:t");
+        charges.for_each(|charge| rows.push(&[json!(charge)]));
+        if rows.count > 0 {
+            let sql = "with v(v_id) as ({rows}) update mails set state = 'superseded', last_error = 'its cause was gone before it was sent', \
+                       next_at = case when claimed_by is null then null else next_at end \
+                       where charge in (select v_id from v) and state = 'queued' and sending_at is null";
+            self.exec_rows(sql, rows, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Notices about the balance of an account that nobody has begun to send are not sent any more.
+    pub(crate) async fn supersede_low_balance(&mut self, account: &AccountId) -> Result<()> {
+        let sql = "update mails set state = 'superseded', last_error = 'its cause was gone before it was sent', \
+                   next_at = case when claimed_by is null then null else next_at end \
+                   where account_id = $1 and kind = 'low_balance' and state = 'queued' and sending_at is null";
+        self.exec(sql, args![account]).await?;
+        Ok(())
+    }
+
     /// Writes the same notice once more under a new Message-ID; answers the new id.
     pub async fn resend_mail(&mut self, id: &MailId) -> Result<String> {
         let (new, now) = (self.new_id(), self.now);
-        let sql = "insert into mails (id, kind, dedup_key, account_id, server_id, recipient, locale, data, message_id, state, resend_of, created_at, next_at) \
-                   select $1, kind, 'resend:' || $1, account_id, server_id, recipient, locale, data, $2, 'queued', id, $3, $3 from mails where id = $4";
+        let sql = "insert into mails (id, kind, dedup_key, account_id, server_id, recipient, locale, data, message_id, state, resend_of, charge, before_ms, created_at, next_at) \
+                   select $1, kind, 'resend:' || $1, account_id, server_id, recipient, locale, data, $2, 'queued', id, charge, before_ms, $3, $3 from mails where id = $4";
         match self.exec(sql, args![&new, format!("<{new}@leasehold>"), now, id]).await? {
             0 => return Err(StoreError::not_found("mail", id)),
             _ => self.wake(Queue::Mails),

@@ -1,9 +1,14 @@
 //! What the notices about a server tell: gathered once, for every kind.
 
-use leasehold_domain::{Money, server::BuildKind};
+use leasehold_domain::{
+    Money,
+    lease::{Lease, LeaseState},
+    notice::NoticeKind,
+    server::BuildKind,
+};
 use serde_json::{Value, json};
 
-use crate::{Result, Tx, addresses::Address, args, servers::Server};
+use crate::{Result, Tx, addresses::Address, args, mails::NewMail, servers::Server};
 
 /// Where a customer signs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +33,26 @@ impl Tx {
         Ok(SignIn { username: template.username, host, port })
     }
 
+    /// Writes a notice to a server's owner; about which charge, where it is part of dunning.
+    pub async fn tell(&mut self, s: &Server, kind: NoticeKind, subject: &str, charge: Option<&str>) -> Result<()> {
+        let account = self.account(&s.account_id).await?;
+        let data = self.notice_data(s).await?;
+        let (recipient, locale) = (account.email.as_str(), account.locale.as_str());
+        self.notify(NewMail { kind, subject, account: Some(&s.account_id), server: Some(&s.id), recipient, locale, data, charge }).await?;
+        Ok(())
+    }
+
+    /// What it takes for a lease to go on that owes something, as text.
+    async fn owed(&mut self, lease: &Lease) -> Result<Option<String>> {
+        if !matches!(lease.state, LeaseState::PastDue | LeaseState::Suspended) {
+            return Ok(None);
+        }
+        let now = self.now;
+        let pages = self.pages(std::slice::from_ref(&lease.account)).await?;
+        let price = pages.iter().find_map(|p| p.books.leases.iter().find(|s| s.lease.id == lease.id).and_then(|s| s.price_to_go_on(p.books.tax, now)));
+        Ok(price.map(|p| p.to_string()))
+    }
+
     /// The data of every notice about a server.
     pub async fn notice_data(&mut self, server: &Server) -> Result<Value> {
         let account = self.account(&server.account_id).await?;
@@ -38,6 +63,10 @@ impl Tx {
         let (product,): (String,) = self.one("select name from products where id = $1", args![&server.product_id]).await?;
         let (region,): (String,) = self.one("select name from regions where id = $1", args![&server.region_id]).await?;
         let template = self.template(&server.build_template_id).await?;
+        let owed = match &lease {
+            Some(lease) => self.owed(lease).await?,
+            None => None,
+        };
         let price = match &lease {
             Some(lease) => lease.price,
             None => Money::zero(account.currency()?),
@@ -51,6 +80,7 @@ impl Tx {
             "region": region,
             "os": template.label,
             "price": price.to_string(),
+            "owed": owed,
             "cycle": lease.as_ref().map(|l| l.cycle),
             "paid_until": lease.and_then(|l| l.paid_until).map(leasehold_domain::Timestamp::day),
             "username": sign_in.username,

@@ -154,6 +154,18 @@ impl Tx {
         self.exec_text(text, &with_rows(rows, rest)).await
     }
 
+    /// As [`Tx::exec_rows`], and an error unless each row changed one; no rows, no statement.
+    pub(crate) async fn exec_all(&mut self, sql: &'static str, rows: Rows, rest: &[Arg]) -> Result<()> {
+        let count = rows.count;
+        if count == 0 {
+            return Ok(());
+        }
+        match self.exec_rows(sql, rows, rest).await? {
+            n if n == count => Ok(()),
+            n => Err(StoreError::Broken(format!("{n} rows changed where {count} were meant: {sql}"))),
+        }
+    }
+
     async fn exec_text(&mut self, sql: &'static str, args: &[Arg]) -> Result<u64> {
         Ok(on!(&mut self.conn, c => in_time(bind!(sqlx::query(sql), args).execute(c)).await?.rows_affected()))
     }

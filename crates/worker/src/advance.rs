@@ -8,7 +8,7 @@ use leasehold_domain::{
     placement::{Size, choose},
     server::{Agent, BuildKind, Event, Goal, Outcome, Power, Status, Step, event_of, transition},
 };
-use leasehold_store::{Result, StoreError, Text, Tx, When, activity::Actor, mails::NewMail, sealed::Place, servers::Server};
+use leasehold_store::{Result, StoreError, Text, Tx, When, activity::Actor, sealed::Place, servers::Server};
 use secrecy::SecretString;
 
 use crate::{Worker, act::Acted, provision::Task};
@@ -149,7 +149,7 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         Step::ResetPassword => {
             tx.move_secret(password(&s.id, "password_next"), "password").await?;
             (s.password_done, s.password_error) = (task.server.password_asked, None);
-            tell(tx, s, NoticeKind::PasswordChanged, &format!("{}:{}", s.id, s.password_done)).await?;
+            tx.tell(s, NoticeKind::PasswordChanged, &format!("{}:{}", s.id, s.password_done), None).await?;
         }
         Step::TakeSnapshot | Step::RevertSnapshot | Step::DropSnapshot => {
             if let (Some(n), Some(did)) = (&task.snapshot, task.server.snapshot_asked) {
@@ -171,8 +171,8 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
 
 /// An event: the status changes, and with it books, mails and the log.
 async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Result<()> {
-    let now = tx.now;
-    s.status = transition(s.status, event)?;
+    let (now, from) = (tx.now, s.status);
+    s.status = transition(from, event)?;
     match event {
         Event::BuildFinished => {
             s.deadline_at = None;
@@ -185,15 +185,17 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
                 tx.attend("agent_missing", &format!("server:{}", s.id), &detail).await?;
             }
             tx.attended("build_failed", &format!("server:{}", s.id), "worker").await?;
-            tell(tx, s, NoticeKind::ServerReady, &format!("{}:{}", s.id, s.generation)).await?;
+            tx.tell(s, NoticeKind::ServerReady, &format!("{}:{}", s.id, s.generation), None).await?;
         }
+        Event::Held => tx.suspended_for_billing(&s.id).await?,
+        Event::PoweredOn | Event::PoweredOff if from == Status::Suspended => tx.back_after_billing(s).await?,
         Event::Destroyed => {
             (s.ended_at, s.cursor, s.power) = (Some(When(now)), None, None);
             tx.drop_secrets("servers", s.id.as_str(), None).await?;
             tx.forget_snapshots(&s.id).await?;
             tx.forget_sample(&s.id).await?;
             tx.attended("build_failed", &format!("server:{}", s.id), "worker").await?;
-            tell(tx, s, NoticeKind::ServerTerminated, s.id.as_str()).await?;
+            tx.tell(s, NoticeKind::ServerTerminated, s.id.as_str(), None).await?;
         }
         _ => {}
     }
@@ -262,15 +264,6 @@ pub(crate) async fn give_up_build(w: &Worker, tx: &mut Tx, s: &mut Server, why: 
     tx.drop_secrets("servers", s.id.as_str(), Some("password_next")).await?;
     let detail = format!("{} could not be built: {why}; after mending the cause: leasehold server retry {}", s.label, s.id);
     tx.attend("build_failed", &format!("server:{}", s.id), &detail).await?;
-    tell(tx, s, NoticeKind::ProvisioningFailed, &format!("{}:{}", s.id, s.generation)).await?;
+    tx.tell(s, NoticeKind::ProvisioningFailed, &format!("{}:{}", s.id, s.generation), None).await?;
     happened(w, tx, s, Event::BuildFailed).await
-}
-
-/// Writes a notice to the server's owner.
-async fn tell(tx: &mut Tx, s: &Server, kind: NoticeKind, subject: &str) -> Result<()> {
-    let account = tx.account(&s.account_id).await?;
-    let data = tx.notice_data(s).await?;
-    let mail = NewMail { kind, subject, account: Some(&s.account_id), server: Some(&s.id), recipient: &account.email, locale: &account.locale, data };
-    tx.notify(mail).await?;
-    Ok(())
 }

@@ -117,7 +117,8 @@ async fn record(w: &Worker, mail: &Mail, sent: &Sent) -> Result<Option<leasehold
             tx.mail_done(mail, MailState::Ambiguous, Some(why)).await?;
             tell_ambiguous(&mut tx, mail, why).await?;
         }
-        Sent::Retry(why) if now.since(mail.created_at) < w.limits.mail_for => {
+        // What a customer must know before anything is taken away is tried until it is sent or its cause is gone.
+        Sent::Retry(why) if mail.charge.is_some() || now.since(mail.created_at) < w.limits.mail_for => {
             tx.mail_retry(mail, why).await?;
             next_at = Some(now + w.limits.backoff.wait(mail.attempt, tx.dice()));
         }

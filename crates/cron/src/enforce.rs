@@ -1,0 +1,107 @@
+//! Taking servers away: nothing is, before all that is due has been counted, and not more than the breaker lets through.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use leasehold_domain::{
+    AccountId, LeaseId, Timestamp,
+    books::Permits,
+    breaker::Limits,
+    dunning::Enforcement::{self, Suspension, Termination},
+};
+use leasehold_store::{Result, Store, Tx, When, settle::Settled};
+
+/// What is taken away, in the order in which it is looked at.
+pub(crate) const STEPS: &[Enforcement] = &[Termination, Suspension];
+/// Leases in one transaction.
+const BATCH: i64 = 200;
+/// What was done for so long counts.
+const DAY: Duration = Duration::from_hours(24);
+
+/// Carries out what is due of one kind, once nobody is still at work on an account that was due when the tick began.
+pub(crate) async fn run(store: &Store, step: Enforcement, began: Timestamp) -> Result<Settled> {
+    let mut settled = Settled::default();
+    loop {
+        let mut tx = store.read().await?;
+        if !tx.any_enforcement(step).await? {
+            let open = tx.breakers().await?.iter().any(|b| b.kind == step && b.opened_at.is_some());
+            drop(tx);
+            if open {
+                let mut tx = store.begin().await?;
+                allowance(&mut tx, step).await?;
+                tx.commit().await?;
+            }
+            return Ok(settled);
+        }
+        if tx.any_account_due(began).await? {
+            return Ok(settled);
+        }
+        drop(tx);
+        let done = some(store, step).await?;
+        if done.enforced.is_empty() {
+            return Ok(settled);
+        }
+        settled = settled.and(done);
+    }
+}
+
+/// One batch under the breaker's lock.
+async fn some(store: &Store, step: Enforcement) -> Result<Settled> {
+    let mut tx = store.begin().await?;
+    let allowed = allowance(&mut tx, step).await?;
+    if allowed == 0 {
+        tx.commit().await?;
+        return Ok(Settled::default());
+    }
+    let due = tx.due_enforcements(step, allowed.min(BATCH)).await?;
+    let (leases, accounts): (Vec<LeaseId>, Vec<AccountId>) = due.into_iter().unzip();
+    let accounts: Vec<AccountId> = accounts.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let claimed = tx.claim_accounts(&accounts).await?;
+    let all_claimed = claimed.accounts().len() == accounts.len();
+    let permits = Permits::Only(step, leases.iter().cloned().collect());
+    let settled = tx.settle(claimed, &permits).await?;
+    // What was allowed and not done was not due any more; it is proposed again when it is.
+    if all_claimed {
+        let stale: Vec<LeaseId> = leases.into_iter().filter(|l| !settled.enforced.contains(l)).collect();
+        tx.forget_enforcements(step, &stale).await?;
+    }
+    let mut breaker = tx.lock_breaker(step).await?;
+    if breaker.opened_at.is_some() {
+        breaker.confirmed = (breaker.confirmed - settled.enforced.len() as i64).max(0);
+        tx.save_breaker(&breaker).await?;
+    }
+    leasehold_store::crash::point("enforce.before_commit").await;
+    tx.commit().await?;
+    Ok(settled)
+}
+
+/// How many may be taken away now; opens the breaker when too many are due, and closes it when they are not any more.
+async fn allowance(tx: &mut Tx, step: Enforcement) -> Result<i64> {
+    let mut breaker = tx.lock_breaker(step).await?;
+    let since = tx.now - DAY;
+    let load = tx.enforcement_load(step, since).await?;
+    let limit = Limits::of(&*tx.policies(std::iter::empty()).await?.system(), step).limit(load.running);
+    let subject = format!("breaker:{step}");
+    let fits = load.due + load.done <= limit;
+    if fits || load.due == 0 {
+        if breaker.opened_at.take().is_some() {
+            breaker.confirmed = 0;
+            tx.save_breaker(&breaker).await?;
+            tx.attended("breaker_open", &subject, "scheduler").await?;
+        }
+        return Ok(load.due);
+    }
+    if breaker.opened_at.is_none() {
+        (breaker.opened_at, breaker.confirmed) = (Some(When(tx.now)), 0);
+    }
+    breaker.due = load.due;
+    tx.save_breaker(&breaker).await?;
+    if breaker.confirmed == 0 {
+        let detail = format!(
+            "{} {step}s are due at once and {} were done within a day, more than {limit}: none is done. See who: leasehold breaker show; \
+             if they are right: leasehold breaker confirm {step} --count {}",
+            load.due, load.done, load.due
+        );
+        tx.attend("breaker_open", &subject, &detail).await?;
+    }
+    Ok(breaker.confirmed.min(load.due))
+}

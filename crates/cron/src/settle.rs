@@ -1,0 +1,91 @@
+//! The settle tick: every account that is due is settled, in batches; then what is due to be taken away is counted, and done
+//! where the breaker lets it.
+
+use std::time::{Duration, Instant};
+
+use leasehold_domain::{AccountId, Timestamp, books::Permits};
+use leasehold_store::{Result, Store, StoreError, Tx, crash, settle::Settled};
+
+use crate::enforce;
+
+/// Accounts in the first batch; while batches are quick, each takes twice as many as the one before.
+const FIRST: i64 = 200;
+const MOST: i64 = 2_000;
+/// A batch that took less than this may grow, one that took more than twice as much shrinks: other writers wait behind it.
+const QUICK: Duration = Duration::from_millis(120);
+
+/// Settles all that is due.
+pub async fn run(store: &Store) -> Result<Settled> {
+    let mut settled = Settled::default();
+    let mut batch = FIRST;
+    let started = store.clock().now();
+    while store.read().await?.any_account_due(started).await? {
+        let began = Instant::now();
+        let done = settle_batch(store, batch).await?;
+        if done.accounts == 0 {
+            // Others are at work on what is left.
+            break;
+        }
+        settled = settled.and(done);
+        batch = match began.elapsed() {
+            quick if quick < QUICK => (batch * 2).min(MOST),
+            slow if slow > QUICK * 2 => (batch / 2).max(FIRST),
+            _ => batch,
+        };
+    }
+    for step in enforce::STEPS {
+        settled = settled.and(enforce::run(store, *step, started).await?);
+    }
+    Ok(settled)
+}
+
+async fn settle_batch(store: &Store, limit: i64) -> Result<Settled> {
+    let mut tx = store.begin().await?;
+    let claimed = tx.claim_due(limit).await?;
+    if claimed.is_empty() {
+        return Ok(Settled::default());
+    }
+    let accounts = claimed.accounts();
+    match write(tx, claimed, &Permits::None).await {
+        Err(error) if !error.is_outage() => settle_halves(store, &accounts, error).await,
+        done => done,
+    }
+}
+
+/// Commits a settlement, with the crash points around it.
+pub(crate) async fn write(mut tx: Tx, claimed: leasehold_store::settle::Claimed, permits: &Permits) -> Result<Settled> {
+    crash::point("settle.before_write").await;
+    let settled = tx.settle(claimed, permits).await?;
+    crash::point("settle.before_commit").await;
+    tx.commit().await?;
+    crash::point("settle.committed").await;
+    Ok(settled)
+}
+
+/// A batch that failed is halved until the account that fails stands alone; that one is put aside, the others go on.
+async fn settle_halves(store: &Store, accounts: &[AccountId], error: StoreError) -> Result<Settled> {
+    if let [account] = accounts {
+        tracing::error!(%account, %error, "the account is put aside");
+        let mut tx = store.begin().await?;
+        tx.park_account(account, &error.to_string()).await?;
+        tx.commit().await?;
+        return Ok(Settled { accounts: 1, ..Settled::default() });
+    }
+    let mut settled = Settled::default();
+    let (left, right) = accounts.split_at(accounts.len() / 2);
+    for half in [left, right] {
+        let mut tx = store.begin().await?;
+        let claimed = tx.claim_accounts(half).await?;
+        let claimed_accounts = claimed.accounts();
+        settled = settled.and(match write(tx, claimed, &Permits::None).await {
+            Err(error) if !error.is_outage() => Box::pin(settle_halves(store, &claimed_accounts, error)).await?,
+            done => done?,
+        });
+    }
+    Ok(settled)
+}
+
+/// How long the account that is due longest has waited.
+pub async fn lag(store: &Store, now: Timestamp) -> Result<Duration> {
+    Ok(store.read().await?.oldest_due_account().await?.map_or(Duration::ZERO, |at| now.since(at)))
+}

@@ -1,0 +1,139 @@
+//! What an order, its delivery and its failure do to wallet and lease, and money that comes in or goes out by hand.
+//!
+//! These are the rules; `store::Books` loads the rows under the account's lock, asks here, and writes what comes back.
+
+use crate::{
+    AccountId, Money, ServerId, Timestamp,
+    books::Charge,
+    lease::{Lease, LeaseState},
+    ledger::{Code, House, Refused, Transfer, TransferState, Wallet, wallet_account},
+    period::BadPeriod,
+    price::Price,
+};
+
+/// The reference of the hold for one build of an order.
+pub fn order_reference(server: &ServerId, generation: i64) -> String {
+    format!("order:{server}:{generation}")
+}
+
+fn spend(wallet: &Wallet, reference: String, amount: Money, (credit, code, state): (House, Code, TransferState), at: Timestamp) -> Transfer {
+    let (debit, credit) = (wallet_account(&wallet.account), credit.account(amount.currency));
+    Transfer { reference, wallet: wallet.account.clone(), debit, credit, amount, code, state, at }
+}
+
+/// Sets the price of an order aside. An order that costs nothing needs no transfer.
+pub fn hold_order(wallet: &mut Wallet, reference: String, price: Money, now: Timestamp) -> Result<Option<Transfer>, Refused> {
+    if price.minor == 0 {
+        return Ok(None);
+    }
+    wallet.hold(price)?;
+    Ok(Some(spend(wallet, reference, price, (House::Revenue, Code::Order, TransferState::Pending), now)))
+}
+
+/// Money paid in.
+pub fn top_up(wallet: &mut Wallet, reference: String, amount: Money, now: Timestamp) -> Result<Transfer, Refused> {
+    wallet.credit(amount)?;
+    let (debit, credit) = (House::Clearing.account(amount.currency), wallet_account(&wallet.account));
+    Ok(Transfer { reference, wallet: wallet.account.clone(), debit, credit, amount, code: Code::TopUp, state: TransferState::Posted, at: now })
+}
+
+/// Money taken out by an operator.
+pub fn debit(wallet: &mut Wallet, reference: String, amount: Money, now: Timestamp) -> Result<Transfer, Refused> {
+    wallet.debit(amount)?;
+    Ok(spend(wallet, reference, amount, (House::Clearing, Code::Debit, TransferState::Posted), now))
+}
+
+/// The server runs for the first time: the hold is posted, the lease begins, period 1 is paid.
+pub fn deliver(wallet: &mut Wallet, lease: &mut Lease, hold: Option<&Transfer>, price: Price, now: Timestamp) -> Result<Charge, BadDelivery> {
+    if lease.state != LeaseState::Pending {
+        return Err(BadDelivery::Lease(lease.state));
+    }
+    let held = hold.map_or(0, |h| h.amount.minor);
+    if held != price.total.minor {
+        return Err(BadDelivery::Price { price: price.total, held: Money::new(held, price.total.currency) });
+    }
+    lease.activate(now)?;
+    if let Some(hold) = hold {
+        wallet.post(hold.amount)?;
+    }
+    Ok(Charge { no: lease.period_no, from: now, until: lease.paid_until.unwrap_or(now), price, at: now })
+}
+
+/// Why a delivery cannot be booked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadDelivery {
+    /// The lease is not waiting for one.
+    #[error("the lease is {0}, only a pending one begins")]
+    Lease(LeaseState),
+    /// What was set aside is not the price.
+    #[error("the price is {price}, set aside were {held}")]
+    Price {
+        /// By the lease's lines.
+        price: Money,
+        /// By the hold.
+        held: Money,
+    },
+    /// Its first period cannot be computed.
+    #[error(transparent)]
+    Period(#[from] BadPeriod),
+    /// The wallet refuses.
+    #[error(transparent)]
+    Wallet(#[from] Refused),
+}
+
+/// The order failed or was ended before it ran: what was set aside is given back, the lease is over.
+pub fn give_back(wallet: &mut Wallet, lease: &mut Lease, hold: Option<&Transfer>) -> Result<(), Refused> {
+    lease.state = LeaseState::Ended;
+    hold.map_or(Ok(()), |hold| wallet.void(hold.amount))
+}
+
+/// An empty wallet.
+pub fn new_wallet(account: AccountId, currency: crate::Currency) -> Wallet {
+    Wallet { account, posted: Money::zero(currency), held: Money::zero(currency) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        lease::Cycle,
+        price::{Line, LineKind, price},
+    };
+
+    fn eur(minor: i64) -> Money {
+        Money::new(minor, "EUR".parse().unwrap())
+    }
+
+    fn nine() -> Price {
+        price(vec![Line { kind: LineKind::Plan, description: "Small".into(), amount: eur(900) }], 0).unwrap()
+    }
+
+    fn funded(minor: i64) -> Wallet {
+        let mut wallet = new_wallet("a".into(), "EUR".parse().unwrap());
+        wallet.credit(eur(minor)).unwrap();
+        wallet
+    }
+
+    #[test]
+    fn an_order_ends_delivered_or_with_the_money_back() {
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let (mut wallet, mut l) = (funded(1000), Lease::for_tests("s", Cycle::Month));
+        let hold = hold_order(&mut wallet, order_reference(&l.server, 1), eur(900), now).unwrap().unwrap();
+        assert_eq!(wallet.available(), eur(100));
+        assert!(matches!(deliver(&mut wallet, &mut l, None, nine(), now), Err(BadDelivery::Price { .. })), "nothing was set aside");
+        let charge = deliver(&mut wallet, &mut l, Some(&hold), nine(), now).unwrap();
+        assert_eq!((wallet.available(), wallet.held, charge.price.total, l.state), (eur(100), eur(0), eur(900), LeaseState::Active));
+        assert!(matches!(deliver(&mut wallet, &mut l, Some(&hold), nine(), now), Err(BadDelivery::Lease(LeaseState::Active))));
+
+        let (mut wallet, mut l) = (funded(1000), Lease::for_tests("s", Cycle::Month));
+        let hold = hold_order(&mut wallet, order_reference(&l.server, 1), eur(900), now).unwrap().unwrap();
+        give_back(&mut wallet, &mut l, Some(&hold)).unwrap();
+        assert_eq!((wallet.available(), l.state), (eur(1000), LeaseState::Ended));
+    }
+
+    #[test]
+    fn a_wallet_too_small_is_refused_with_both_amounts() {
+        let refused = hold_order(&mut funded(100), "r".into(), eur(900), Timestamp::default()).unwrap_err();
+        assert!(refused.to_string().starts_with("the wallet holds 1.00 EUR to spend, 9.00 EUR is needed"), "{refused}");
+    }
+}

@@ -1,0 +1,90 @@
+//! What stops a mass suspension: everything that is due to be taken away is counted before the first of it is.
+//!
+//! A breaker's row is the lock of all schedulers over its kind; it is taken before any wallet.
+
+use leasehold_domain::{AccountId, LeaseId, Timestamp, dunning::Enforcement};
+use serde::Serialize;
+use serde_json::json;
+use sqlx::FromRow;
+
+use crate::{Result, Rows, Tx, When, args};
+
+/// A breaker.
+#[derive(Clone, Debug, FromRow)]
+pub struct Breaker {
+    /// What it stops.
+    #[sqlx(try_from = "String")]
+    pub kind: Enforcement,
+    /// Since when it does; none while it lets everything through.
+    pub opened_at: Option<When>,
+    /// How many were due when it opened.
+    pub due: i64,
+    /// How many an operator let through that were not done yet.
+    pub confirmed: i64,
+}
+
+/// How much is due of a kind, and how much was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Load {
+    /// Due now.
+    pub due: i64,
+    /// Done within the last 24 hours.
+    pub done: i64,
+    /// Leases that run, in all.
+    pub running: i64,
+}
+
+impl Tx {
+    /// Whether anything of a kind is due to be taken away.
+    pub async fn any_enforcement(&mut self, kind: Enforcement) -> Result<bool> {
+        let sql = "select cast(count(*) as bigint) from (select 1 from enforcements where step = $1 and done_at is null limit 1) one";
+        Ok(self.int(sql, args![kind.as_str()]).await? > 0)
+    }
+
+    /// Takes a breaker's lock.
+    pub async fn lock_breaker(&mut self, kind: Enforcement) -> Result<Breaker> {
+        self.exec("insert into breakers (kind, due, confirmed) values ($1, 0, 0) on conflict do nothing", args![kind.as_str()]).await?;
+        self.one("select * from breakers where kind = $1 {lock}", args![kind.as_str()]).await
+    }
+
+    /// All breakers that were ever needed.
+    pub async fn breakers(&mut self) -> Result<Vec<Breaker>> {
+        self.all("select * from breakers order by kind", &[]).await
+    }
+
+    /// What is due of a kind, and what was done since `since`.
+    pub async fn enforcement_load(&mut self, kind: Enforcement, since: Timestamp) -> Result<Load> {
+        let due = self.int("select count(*) from enforcements where step = $1 and done_at is null", args![kind.as_str()]).await?;
+        let done = self.int("select count(*) from enforcements where step = $1 and done_at > $2", args![kind.as_str(), since]).await?;
+        let running = self.int("select count(*) from leases where state in ('active', 'past_due', 'suspended')", &[]).await?;
+        Ok(Load { due, done, running })
+    }
+
+    /// Writes how a breaker stands.
+    pub async fn save_breaker(&mut self, b: &Breaker) -> Result<()> {
+        let sql = "update breakers set opened_at = $1, due = $2, confirmed = $3 where kind = $4";
+        self.exec_one(sql, args![b.opened_at.map(|at| at.0), b.due, b.confirmed, b.kind.as_str()]).await
+    }
+
+    /// The leases that have waited longest to be taken away, and whose they are.
+    pub async fn due_enforcements(&mut self, kind: Enforcement, limit: i64) -> Result<Vec<(LeaseId, AccountId)>> {
+        let sql = "select e.lease_id, l.account_id from enforcements e join leases l on l.id = e.lease_id \
+                   where e.step = $1 and e.done_at is null order by e.proposed_at, e.lease_id limit $2";
+        let rows: Vec<(String, String)> = self.all(sql, args![kind.as_str(), limit]).await?;
+        Ok(rows.into_iter().map(|(lease, account)| (lease.into(), account.into())).collect())
+    }
+
+    /// Forgets what turned out not to be due any more.
+    pub async fn forget_enforcements(&mut self, kind: Enforcement, leases: &[LeaseId]) -> Result<()> {
+        let mut rows = Rows::new("v_id:t");
+        leases.iter().for_each(|id| rows.push(&[json!(id)]));
+        let sql = "with v(v_id) as ({rows}) delete from enforcements where step = $2 and done_at is null and lease_id in (select v_id from v)";
+        self.exec_rows(sql, rows, args![kind.as_str()]).await?;
+        Ok(())
+    }
+
+    /// Whether an account is due at `at` that somebody may still be working on.
+    pub async fn any_account_due(&mut self, at: Timestamp) -> Result<bool> {
+        Ok(self.int("select cast(count(*) as bigint) from (select 1 from wallets where settle_at <= $1 limit 1) one", args![at]).await? > 0)
+    }
+}

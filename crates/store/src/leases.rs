@@ -1,0 +1,125 @@
+//! Leases and their prices, read.
+
+use leasehold_domain::{
+    LeaseId, Money, ServerId, Timestamp,
+    lease::{Cycle, Lease, LeaseLine, LeaseState},
+    price::{Line, LineKind},
+};
+use serde_json::json;
+use sqlx::FromRow;
+
+use crate::{Result, Rows, StoreError, Tx, When, args};
+
+#[derive(FromRow)]
+pub(crate) struct LeaseRow {
+    id: String,
+    account_id: String,
+    server_id: String,
+    #[sqlx(try_from = "String")]
+    state: LeaseState,
+    #[sqlx(try_from = "String")]
+    cycle: Cycle,
+    price: i64,
+    currency: String,
+    zone: String,
+    anchor_at: Option<When>,
+    anchor_no: i64,
+    period_no: i64,
+    paid_until: Option<When>,
+    decide_at: Option<When>,
+    auto_renew: bool,
+    protect_until: Option<When>,
+    suspended_at: Option<When>,
+    off_at: Option<When>,
+    waived_at: Option<When>,
+}
+
+impl TryFrom<LeaseRow> for Lease {
+    type Error = StoreError;
+    fn try_from(r: LeaseRow) -> Result<Self> {
+        let at = |when: Option<When>| when.map(|at| at.0);
+        Ok(Self {
+            id: r.id.into(),
+            account: r.account_id.into(),
+            server: r.server_id.into(),
+            state: r.state,
+            cycle: r.cycle,
+            price: Money::new(r.price, r.currency.parse()?),
+            zone: r.zone,
+            anchor_at: at(r.anchor_at),
+            anchor_no: r.anchor_no,
+            period_no: r.period_no,
+            paid_until: at(r.paid_until),
+            decide_at: at(r.decide_at),
+            auto_renew: r.auto_renew,
+            protect_until: at(r.protect_until),
+            suspended_at: at(r.suspended_at),
+            off_at: at(r.off_at),
+            waived_at: at(r.waived_at),
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct LineRow {
+    lease_id: String,
+    #[sqlx(try_from = "String")]
+    kind: LineKind,
+    description: String,
+    amount: i64,
+    currency: String,
+    from_period: i64,
+    until_period: Option<i64>,
+}
+
+impl Tx {
+    /// The lease behind a server.
+    pub async fn lease_of(&mut self, server: &ServerId) -> Result<Option<Lease>> {
+        self.optional::<LeaseRow>("select * from leases where server_id = $1", args![server]).await?.map(TryInto::try_into).transpose()
+    }
+
+    /// What these leases cost, in the order of their lines.
+    pub(crate) async fn lease_lines(&mut self, leases: impl Iterator<Item = &LeaseId>) -> Result<Vec<(LeaseId, LeaseLine)>> {
+        let mut rows = Rows::new("v_id:t");
+        leases.for_each(|id| rows.push(&[json!(id)]));
+        let sql = "with v(v_id) as ({rows}) select n.lease_id, n.kind, n.description, n.amount, l.currency, n.from_period, n.until_period \
+                   from v join lease_lines n on n.lease_id = v.v_id join leases l on l.id = n.lease_id order by n.lease_id, n.no";
+        let rows: Vec<LineRow> = self.all_rows_on("", sql, rows, &[]).await?;
+        let line = |r: LineRow| -> Result<_> {
+            let line = Line { kind: r.kind, description: r.description, amount: Money::new(r.amount, r.currency.parse()?) };
+            Ok((r.lease_id.into(), LeaseLine { line, from_period: r.from_period, until_period: r.until_period }))
+        };
+        rows.into_iter().map(line).collect()
+    }
+
+    /// Nothing is taken away before `until`. Under the account's lock.
+    pub async fn protect_lease(&mut self, lease: &Lease, until: Option<Timestamp>) -> Result<()> {
+        self.exec_one("update leases set protect_until = $1 where id = $2", args![until, &lease.id]).await?;
+        let now = self.now;
+        self.look_at_lease(lease, now).await
+    }
+
+    /// Whether the lease goes on after what is paid. Under the account's lock.
+    pub async fn set_auto_renew(&mut self, lease: &Lease, auto_renew: bool) -> Result<()> {
+        self.exec_one("update leases set auto_renew = $1 where id = $2", args![auto_renew, &lease.id]).await?;
+        let now = self.now;
+        self.look_at_lease(lease, now).await
+    }
+
+    /// An operator answers for notices about a lease that could not be delivered. Under the account's lock.
+    pub async fn waive_notices(&mut self, lease: &Lease) -> Result<()> {
+        let now = self.now;
+        if self.exec("update leases set waived_at = $1 where id = $2 and state = 'suspended'", args![now, &lease.id]).await? == 1 {
+            self.look_at_lease(lease, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets when a lease is to be looked at, and its account with it. Under the account's lock.
+    pub async fn look_at_lease(&mut self, lease: &Lease, at: Timestamp) -> Result<()> {
+        self.exec("update leases set decide_at = $1 where id = $2 and state in ('active', 'past_due', 'suspended')", args![at, &lease.id]).await?;
+        let sql = "update wallets set settle_at = $1 where account_id = $2 and parked_at is null and (settle_at is null or settle_at > $1)";
+        self.exec(sql, args![at, &lease.account]).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! The books of many accounts, in a handful of queries.
+
+use std::collections::HashMap;
+
+use leasehold_domain::{
+    AccountId, LeaseId, Money, Timestamp,
+    books::{Books, Charge, Standing},
+    dunning::{Notice, Word},
+    lease::{Lease, LeaseLine, LeaseState},
+    ledger::Wallet,
+    notice::{MailState, NoticeKind},
+    price::Price,
+    server::Status,
+};
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::{Page, Tenant, broken};
+use crate::{Result, Rows, StoreError, Tx, leases::LeaseRow};
+
+#[derive(Clone, Debug, FromRow)]
+pub(super) struct WalletRow {
+    pub(super) account_id: String,
+    currency: String,
+    posted: i64,
+    held: i64,
+}
+
+#[derive(FromRow)]
+struct AccountRow {
+    id: String,
+    email: String,
+    first_name: String,
+    locale: String,
+    tax_bp: i64,
+}
+
+#[derive(FromRow)]
+struct TenantRow {
+    id: String,
+    product: String,
+    label: String,
+    #[sqlx(try_from = "String")]
+    status: Status,
+}
+
+#[derive(FromRow)]
+struct OpenRow {
+    lease_id: String,
+    no: i64,
+    from_at: i64,
+    until_at: i64,
+    amount: i64,
+    tax: i64,
+    currency: String,
+    created_at: i64,
+}
+
+#[derive(FromRow)]
+struct NoticeRow {
+    charge: String,
+    #[sqlx(try_from = "String")]
+    kind: NoticeKind,
+    before_ms: Option<i64>,
+    #[sqlx(try_from = "String")]
+    state: MailState,
+    sent_at: Option<i64>,
+    created_at: i64,
+}
+
+/// Where the notices of a charge are kept together.
+pub(super) fn charge_key(lease: &LeaseId, no: i64) -> String {
+    format!("{lease}:{no}")
+}
+
+fn list(ids: impl Iterator<Item = String>) -> Rows {
+    let mut rows = Rows::new("v_id:t");
+    ids.for_each(|id| rows.push(&[json!(id)]));
+    rows
+}
+
+impl Tx {
+    pub(super) async fn wallet_rows(&mut self, accounts: &[AccountId], lock: bool) -> Result<Vec<WalletRow>> {
+        let rows = list(accounts.iter().map(ToString::to_string));
+        let sql = if lock {
+            "with v(v_id) as ({rows}) select account_id, currency, posted, held from wallets where account_id in (select v_id from v) order by account_id {skip}"
+        } else {
+            "with v(v_id) as ({rows}) select account_id, currency, posted, held from wallets where account_id in (select v_id from v) order by account_id"
+        };
+        self.all_rows_on("", sql, rows, &[]).await
+    }
+
+    pub(super) async fn load_pages(&mut self, wallets: Vec<WalletRow>) -> Result<Vec<Page>> {
+        let ids = || wallets.iter().map(|w| w.account_id.clone());
+        let sql = "with v(v_id) as ({rows}) select a.id, a.email, a.first_name, a.locale, a.tax_bp from v join accounts a on a.id = v.v_id";
+        let heads: Vec<AccountRow> = self.all_rows_on("", sql, list(ids()), &[]).await?;
+        let mut heads: HashMap<String, AccountRow> = heads.into_iter().map(|h| (h.id.clone(), h)).collect();
+        let sql = "with v(v_id) as ({rows}) select l.* from v join leases l on l.account_id = v.v_id where l.state in ('active', 'past_due', 'suspended') order by l.id";
+        let leases: Vec<LeaseRow> = self.all_rows_on("", sql, list(ids()), &[]).await?;
+        let leases: Vec<Lease> = leases.into_iter().map(TryInto::try_into).collect::<Result<_>>()?;
+        let mut standings = self.load_standings(leases).await?;
+        let mut pages = Vec::with_capacity(wallets.len());
+        for w in wallets {
+            let head = heads.remove(&w.account_id).ok_or_else(|| broken("the account of wallet", &w.account_id))?;
+            let (leases, tenants) = standings.remove(&w.account_id).unwrap_or_default().into_iter().unzip();
+            let currency = w.currency.parse()?;
+            let account = AccountId(w.account_id);
+            let wallet = Wallet { account: account.clone(), posted: Money::new(w.posted, currency), held: Money::new(w.held, currency) };
+            let tax = u16::try_from(head.tax_bp).map_err(|_| StoreError::Broken(format!("account {account} has a tax of {} basis points", head.tax_bp)))?;
+            pages.push(Page { account, email: head.email, name: head.first_name, locale: head.locale, books: Books { wallet, tax, leases }, tenants });
+        }
+        Ok(pages)
+    }
+
+    /// Leases with all that belongs to them, by account.
+    async fn load_standings(&mut self, leases: Vec<Lease>) -> Result<HashMap<String, Vec<(Standing, Tenant)>>> {
+        if leases.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = "with v(v_id) as ({rows}) select s.id, s.product_id as product, s.label, s.status from v join servers s on s.id = v.v_id";
+        let tenants: Vec<TenantRow> = self.all_rows_on("", sql, list(leases.iter().map(|l| l.server.to_string())), &[]).await?;
+        let mut tenants: HashMap<String, TenantRow> = tenants.into_iter().map(|t| (t.id.clone(), t)).collect();
+        let mut lines: HashMap<LeaseId, Vec<LeaseLine>> = HashMap::new();
+        for (lease, line) in self.lease_lines(leases.iter().map(|l| &l.id)).await? {
+            lines.entry(lease).or_default().push(line);
+        }
+        let owing: Vec<&Lease> = leases.iter().filter(|l| l.state != LeaseState::Active).collect();
+        let (mut open, mut notices) = (self.open_charges(&owing).await?, self.notices_about(&owing).await?);
+        let subjects = leases.iter().flat_map(|l| [l.account.as_str(), l.id.as_str()]);
+        let policies = self.policies(subjects).await?;
+        let mut standings: HashMap<String, Vec<(Standing, Tenant)>> = HashMap::new();
+        for lease in leases {
+            let t = tenants.remove(lease.server.as_str()).ok_or_else(|| broken("the server of lease", &lease.id))?;
+            let policy = policies.of(&t.product, lease.account.as_str(), lease.id.as_str())?;
+            let tenant = Tenant { product: t.product.into(), label: t.label, status: t.status };
+            let (lines, open) = (lines.remove(&lease.id).unwrap_or_default(), open.remove(&lease.id));
+            let notices = notices.remove(&charge_key(&lease.id, lease.period_no)).unwrap_or_default();
+            standings.entry(lease.account.to_string()).or_default().push((Standing { lease, lines, policy, open, notices }, tenant));
+        }
+        Ok(standings)
+    }
+
+    async fn open_charges(&mut self, owing: &[&Lease]) -> Result<HashMap<LeaseId, Charge>> {
+        if owing.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = "with v(v_id) as ({rows}) select c.lease_id, c.no, c.from_at, c.until_at, c.amount, c.tax, c.currency, c.created_at \
+                   from v join charges c on c.lease_id = v.v_id where c.state = 'open'";
+        let rows: Vec<OpenRow> = self.all_rows_on("", sql, list(owing.iter().map(|l| l.id.to_string())), &[]).await?;
+        let mut lines: HashMap<LeaseId, Vec<LeaseLine>> = HashMap::new();
+        for (lease, line) in self.lease_lines(owing.iter().map(|l| &l.id)).await? {
+            lines.entry(lease).or_default().push(line);
+        }
+        let charge = |r: OpenRow| -> Result<(LeaseId, Charge)> {
+            let (lease, currency) = (LeaseId(r.lease_id), r.currency.parse()?);
+            let (total, tax) = (Money::new(r.amount, currency), Money::new(r.tax, currency));
+            let lines = lines.remove(&lease).unwrap_or_default().into_iter().filter(|l| l.covers(r.no)).map(|l| l.line).collect();
+            let price = Price { lines, net: total.minus(tax)?, tax, total };
+            let at = Timestamp::from_millis;
+            Ok((lease, Charge { no: r.no, from: at(r.from_at), until: at(r.until_at), price, at: at(r.created_at) }))
+        };
+        rows.into_iter().map(charge).collect()
+    }
+
+    async fn notices_about(&mut self, owing: &[&Lease]) -> Result<HashMap<String, Vec<Notice>>> {
+        if owing.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = "with v(v_id) as ({rows}) select m.charge, m.kind, m.before_ms, m.state, m.sent_at, m.created_at from v join mails m on m.charge = v.v_id order by m.id";
+        let rows: Vec<NoticeRow> = self.all_rows_on("", sql, list(owing.iter().map(|l| charge_key(&l.id, l.period_no))), &[]).await?;
+        let mut notices: HashMap<String, Vec<Notice>> = HashMap::new();
+        for r in rows {
+            let written = Timestamp::from_millis(r.created_at);
+            let word = match r.state {
+                MailState::Sent => Word::Sent(r.sent_at.map_or(written, Timestamp::from_millis)),
+                MailState::Queued => Word::Queued,
+                MailState::Ambiguous | MailState::Dead => Word::Dead(written),
+                MailState::Superseded => continue,
+            };
+            let before = r.before_ms.map(|ms| std::time::Duration::from_millis(ms.max(0).cast_unsigned()));
+            notices.entry(r.charge).or_default().push(Notice { kind: r.kind, before, word });
+        }
+        Ok(notices)
+    }
+}

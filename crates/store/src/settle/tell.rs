@@ -1,0 +1,83 @@
+//! What is written to customers about their leases.
+
+use leasehold_domain::{
+    Timestamp,
+    books::{Books, Decision},
+    notice::NoticeKind,
+};
+use serde_json::{Value, json};
+
+use super::{Page, load::charge_key, write::Payer};
+use crate::{invoices::Issued, mails::Letter};
+
+/// The notice that a decision means, if any. `books` are those before it.
+pub(super) fn letter(page: &Page, books: &Books, decision: &Decision, now: Timestamp) -> Option<Letter> {
+    let about = |lease: usize, kind: NoticeKind, no: i64, before: Option<std::time::Duration>, mut data: Value| {
+        let (s, tenant) = (&books.leases[lease], &page.tenants[lease]);
+        let charge = charge_key(&s.lease.id, no);
+        let before_ms = before.map(|b| b.as_millis() as i64);
+        let subject = before_ms.map_or_else(|| charge.clone(), |ms| format!("{charge}:{ms}"));
+        data["name"] = page.name.as_str().into();
+        data["label"] = tenant.label.as_str().into();
+        data["balance"] = books.wallet.available().to_string().into();
+        Letter { server: Some(s.lease.server.clone()), charge: Some(charge), before_ms, ..to(page, kind, subject, data) }
+    };
+    let owed = |lease: usize| books.leases[lease].price_to_go_on(books.tax, now).map(|m| m.to_string());
+    match decision {
+        Decision::Fail { lease, charge } => {
+            let policy = &books.leases[*lease].policy;
+            let suspends = (!policy.never_suspend).then(|| (now + policy.suspend_after.max(policy.min_notice)).day());
+            let data = json!({ "owed": charge.price.total.to_string(), "since": charge.from.day(), "at": suspends });
+            Some(about(*lease, NoticeKind::PaymentFailed, charge.no, None, data))
+        }
+        Decision::Remind { lease, before, at } => {
+            let data = json!({ "owed": owed(*lease), "at": at.day() });
+            Some(about(*lease, NoticeKind::PaymentReminder, books.leases[*lease].lease.period_no, Some(*before), data))
+        }
+        Decision::Warn { lease, before, at } => {
+            let data = json!({ "owed": owed(*lease), "at": at.day() });
+            Some(about(*lease, NoticeKind::TerminationWarning, books.leases[*lease].lease.period_no, Some(*before), data))
+        }
+        Decision::LowBalance { due, missing } => {
+            let due: Vec<Value> =
+                due.iter().map(|(lease, at, amount)| json!({ "label": page.tenants[*lease].label, "at": at.day(), "amount": amount.to_string() })).collect();
+            let data = json!({ "name": page.name, "due": due, "missing": missing.to_string(), "balance": books.wallet.available().to_string() });
+            Some(to(page, NoticeKind::LowBalance, format!("{}:{}", page.account, now.day()), data))
+        }
+        _ => None,
+    }
+}
+
+fn to(page: &Page, kind: NoticeKind, subject: String, data: Value) -> Letter {
+    let (account, recipient, locale) = (Some(page.account.clone()), page.email.clone(), page.locale.clone());
+    Letter { kind, subject, account, server: None, recipient, locale, data, charge: None, before_ms: None }
+}
+
+/// The notice about an invoice.
+pub(super) fn receipt(invoice: &Issued, payer: Payer) -> Letter {
+    let charges = &invoice.sale.charges;
+    let lines: Vec<Value> = charges
+        .iter()
+        .flat_map(|(_, c)| c.price.lines.iter().map(move |l| (c, l)))
+        .map(|(c, l)| json!({ "description": l.description, "from": c.from.day(), "until": c.until.day(), "amount": l.amount.to_string() }))
+        .collect();
+    let zero = leasehold_domain::Money::zero(payer.balance.currency);
+    let sum =
+        |of: &dyn Fn(&leasehold_domain::price::Price) -> i64| leasehold_domain::Money::new(charges.iter().map(|(_, c)| of(&c.price)).sum(), zero.currency);
+    let tax = sum(&|p| p.tax.minor);
+    let data = json!({
+        "name": payer.name, "number": invoice.number, "lines": lines, "net": sum(&|p| p.net.minor).to_string(),
+        "tax": (tax.minor > 0).then(|| tax.to_string()), "total": sum(&|p| p.total.minor).to_string(), "balance": payer.balance.to_string(),
+    });
+    Letter {
+        kind: NoticeKind::Receipt,
+        subject: invoice.id.clone(),
+        account: Some(invoice.sale.account.clone()),
+        server: None,
+        recipient: payer.email,
+        locale: payer.locale,
+        data,
+        charge: None,
+        before_ms: None,
+    }
+}

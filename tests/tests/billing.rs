@@ -1,0 +1,320 @@
+//! Stories of leases: renewed, warned, suspended, healed, ended.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::time::Duration;
+
+use leasehold_commands::{order, servers};
+use leasehold_domain::{
+    Timestamp,
+    dunning::{Enforcement, Why},
+    lease::{Cycle, LeaseState},
+    policy::{Key, Level},
+    server::{HoldKind, Status},
+};
+use leasehold_tests::{App, on_both};
+
+const DAY: Duration = Duration::from_hours(24);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// The lease as one line: state, last period, end of what is paid.
+async fn lease(app: &App, label: &str) -> String {
+    let l = app.lease(label).await;
+    format!("{} {} {}", l.state, l.period_no, l.paid_until.map_or_else(|| "-".into(), Timestamp::day))
+}
+
+on_both!(a_month_is_renewed_and_invoiced(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    assert_eq!(lease(app, "web").await, "active 1 2026-04-10");
+    app.live(31 * DAY).await;
+    assert_eq!(lease(app, "web").await, "active 2 2026-05-10");
+    assert_eq!(app.balance().await, "82.00");
+    assert_eq!(app.charges("web").await, ["1 2026-03-10 2026-04-10 900 paid", "2 2026-04-10 2026-05-10 900 paid"]);
+    assert_eq!(app.invoices().await, ["2026-000001 900", "2026-000002 900"]);
+    assert!(app.delivered().contains(&"Receipt 2026-000002: 9.00 EUR".to_owned()));
+});
+
+on_both!(an_empty_wallet_is_told_at_every_step_and_the_end_frees_everything(app) {
+    app.debit("82.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.live(50 * DAY).await;
+    // The second month is paid, the third is not.
+    assert_eq!((lease(app, "web").await.as_str(), app.balance().await.as_str()), ("active 2 2026-05-10", "0.00"));
+    app.live(11 * DAY).await;
+    assert_eq!(lease(app, "web").await, "past_due 3 2026-05-10");
+    assert_eq!(app.status("web").await, Status::Running, "three days of grace");
+    app.live(3 * DAY).await;
+    assert_eq!((lease(app, "web").await.as_str(), app.status("web").await), ("suspended 3 2026-05-10", Status::Suspended));
+    app.machines_match().await;
+    app.live(13 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended);
+    app.live(2 * DAY).await;
+    assert_eq!(lease(app, "web").await, "ended 3 2026-05-10");
+    app.until_quiet().await;
+    assert!(app.machines().is_empty());
+    assert_eq!(app.charges("web").await[2], "3 2026-05-10 2026-06-10 900 void");
+    let told: Vec<String> = app.delivered().into_iter().filter(|s| !s.starts_with("Receipt") && !s.contains("order") && !s.contains("Ready")).collect();
+    let warned = told.iter().filter(|s| s.starts_with("Your server web will be deleted on 2026-05-27")).count();
+    assert_eq!((warned, told.len()), (3, 10), "{told:#?}");
+    assert_eq!(told.iter().filter(|s| s.starts_with("Your balance")).count(), 3);
+    assert_eq!(app.enforced(Enforcement::Termination).await, 1);
+});
+
+on_both!(a_top_up_brings_a_suspended_server_back_from_that_day_on(app) {
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.live(40 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended);
+    let account = app.account.clone();
+    app.top_up(&account, "50.00").await;
+    assert_eq!(lease(app, "web").await, "active 3 2026-05-19", "paid in the same call");
+    // Three days of the unpaid period were used: 9.00 x 3 / 30.
+    assert_eq!(app.charges("web").await[1..], ["2 2026-04-10 2026-04-13 90 paid", "3 2026-04-19 2026-05-19 900 paid"]);
+    assert_eq!(app.balance().await, "40.10");
+    app.until_quiet().await;
+    assert_eq!(app.status("web").await, Status::Running);
+    assert!(app.delivered().contains(&"Your server web is back".to_owned()));
+    app.machines_match().await;
+});
+
+on_both!(a_stopped_server_stays_stopped_after_its_suspension(app) {
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    servers::stop(&app.store, &App::operator(), "web").await.unwrap();
+    app.live(40 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended);
+    let account = app.account.clone();
+    app.top_up(&account, "50.00").await;
+    app.until_quiet().await;
+    assert_eq!(app.status("web").await, Status::Stopped);
+    app.machines_match().await;
+});
+
+on_both!(paid_while_the_suspension_is_carried_out_ends_running(app) {
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.live(31 * DAY + HOUR).await;
+    app.advance(3 * DAY);
+    app.settle().await;
+    assert_eq!(app.lease("web").await.state, LeaseState::Suspended);
+    assert_eq!(app.status("web").await, Status::Running, "no worker has begun");
+    let account = app.account.clone();
+    app.top_up(&account, "50.00").await;
+    app.until_quiet().await;
+    assert_eq!((app.status("web").await, app.lease("web").await.state), (Status::Running, LeaseState::Active));
+    assert!(!app.delivered().iter().any(|s| s.contains("suspended") || s.contains("back")), "nothing happened that is worth a mail");
+    app.machines_match().await;
+});
+
+on_both!(a_top_up_between_warning_and_end_keeps_the_server(app) {
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.live(31 * DAY + 3 * DAY + 13 * DAY + 12 * HOUR).await;
+    assert!(app.delivered().iter().any(|s| s.starts_with("Your server web will be deleted")));
+    let account = app.account.clone();
+    app.top_up(&account, "50.00").await;
+    app.live(10 * DAY).await;
+    assert_eq!((app.status("web").await, app.lease("web").await.state), (Status::Running, LeaseState::Active));
+    app.machines_match().await;
+});
+
+on_both!(a_mail_server_that_is_down_for_twenty_days_costs_nobody_a_server(app) {
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.mail_server(false);
+    app.live_through(31 * DAY + 20 * DAY).await;
+    assert_eq!((app.status("web").await, app.lease("web").await.state), (Status::Running, LeaseState::PastDue));
+    app.mail_server(true);
+    app.live(HOUR).await;
+    assert!(app.delivered().contains(&"Payment for web failed".to_owned()), "notices first");
+    app.live(22 * HOUR).await;
+    assert_eq!(app.status("web").await, Status::Running);
+    app.live(2 * HOUR).await;
+    assert_eq!(app.status("web").await, Status::Suspended);
+});
+
+on_both!(an_address_that_bounces_is_suspended_late_and_never_ended_without_an_operator(app) {
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.set_email("ada@example@org").await;
+    app.live(31 * DAY + 6 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Running);
+    app.live(2 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended);
+    app.live(60 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended);
+    let server = app.lease("web").await.server;
+    assert!(app.attention().await.contains(&format!("undelivered server:{server}")));
+    servers::resolve(&app.store, &App::operator(), "web", "told by telephone", DAY).await.unwrap();
+    app.live(6 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended, "the time of the warnings begins with the operator's word");
+    app.live(4 * DAY).await;
+    assert_eq!(app.lease("web").await.state, LeaseState::Ended);
+    app.until_quiet().await;
+});
+
+on_both!(a_machine_that_could_not_be_suspended_is_not_ended(app) {
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.import("faults = { down_file = true }").await;
+    for node in ["node-a", "node-b"] {
+        std::fs::create_dir_all(app.path(node)).unwrap();
+        std::fs::write(app.path(node).join("down"), "").unwrap();
+    }
+    app.live_through(55 * DAY).await;
+    assert_eq!((app.status("web").await, app.lease("web").await.state), (Status::Running, LeaseState::Suspended));
+    assert_eq!(app.outlook("web").await.why, Why::NotOff);
+    assert!(!app.delivered().iter().any(|s| s.contains("deleted")));
+    for node in ["node-a", "node-b"] {
+        std::fs::remove_file(app.path(node).join("down")).unwrap();
+    }
+    app.live(DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended);
+    app.live(10 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended, "the grace begins when it was found off");
+});
+
+on_both!(an_abuse_hold_survives_a_payment(app) {
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    app.live(40 * DAY).await;
+    let outlook = app.outlook("web").await;
+    assert!(outlook.terminates_at.is_some(), "found suspended already, for another reason: {outlook:?}");
+    assert!(app.delivered().contains(&"Your server web is suspended".to_owned()));
+    let account = app.account.clone();
+    app.top_up(&account, "50.00").await;
+    app.until_quiet().await;
+    assert_eq!((app.status("web").await, app.lease("web").await.state), (Status::Suspended, LeaseState::Active));
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.status("web").await, Status::Running);
+});
+
+on_both!(whoever_can_pay_has_the_same_ledger_after_downtime(app) {
+    for (days, label) in [(41, "ten-days"), (122, "three-months")] {
+        let began = app.now();
+        let daily = app.new_account("daily@example.org", "500.00").await;
+        let late = app.new_account("late@example.org", "500.00").await;
+        for (account, name) in [(&daily, "daily"), (&late, "late")] {
+            let order = order::Order { account: account.clone(), ..app.an_order(&format!("{label}-{name}")) };
+            order::order(&app.store, &App::operator(), &order).await.unwrap();
+        }
+        app.until_quiet().await;
+        let late_id = app.account_id(&late).await;
+        for _ in 0..days {
+            app.live(DAY).await;
+            app.look_at_account_at(&late_id, began + DAY * 10_000).await;
+        }
+        app.look_at_account_at(&late_id, app.now()).await;
+        app.live(HOUR).await;
+        assert_eq!(app.charges(&format!("{label}-daily")).await, app.charges(&format!("{label}-late")).await);
+    }
+});
+
+on_both!(whoever_could_not_pay_has_one_open_charge_after_downtime_and_every_step_of_grace(app) {
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.advance(122 * DAY);
+    app.settle().await;
+    app.settle().await;
+    assert_eq!(lease(app, "web").await, "past_due 2 2026-04-10");
+    assert_eq!(app.charges("web").await.len(), 2);
+    app.drain().await;
+    assert_eq!(app.status("web").await, Status::Running, "the first tick suspends nobody");
+    app.live(2 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Running);
+    app.live(DAY + 2 * HOUR).await;
+    assert_eq!(app.status("web").await, Status::Suspended);
+});
+
+on_both!(the_end_of_january_for_fourteen_months(app) {
+    let account = app.account.clone();
+    app.top_up(&account, "500.00").await;
+    app.advance("2027-01-31T10:00:00Z".parse::<Timestamp>().unwrap().since(app.now()));
+    app.order("web").await;
+    app.until_quiet().await;
+    app.live(DAY * 425).await;
+    let ends: Vec<String> = app.charges("web").await.iter().map(|c| c.split(' ').nth(2).unwrap().to_owned()).collect();
+    let expected = "2027-02-28 2027-03-31 2027-04-30 2027-05-31 2027-06-30 2027-07-31 2027-08-31 2027-09-30 2027-10-31 2027-11-30 2027-12-31 \
+                    2028-01-31 2028-02-29 2028-03-31";
+    assert_eq!(ends[..14].join(" "), expected);
+});
+
+on_both!(a_leap_day_yearly_for_eight_years(app) {
+    let account = app.account.clone();
+    app.top_up(&account, "2000.00").await;
+    app.advance("2028-02-29T10:00:00Z".parse::<Timestamp>().unwrap().since(app.now()));
+    order::order(&app.store, &App::operator(), &order::Order { cycle: Cycle::Year, ..app.an_order("web") }).await.unwrap();
+    app.until_quiet().await;
+    app.live(DAY * 365 * 7 + 3 * DAY).await;
+    let ends: Vec<String> = app.charges("web").await.iter().map(|c| c.split(' ').nth(2).unwrap().to_owned()).collect();
+    assert_eq!(ends.join(" "), "2029-02-28 2030-02-28 2031-02-28 2032-02-29 2033-02-28 2034-02-28 2035-02-28 2036-02-29");
+});
+
+on_both!(a_zone_keeps_its_wall_clock(app) {
+    app.set_rule(Level::System, "", Key::Zone, "Europe/Berlin").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.live(62 * DAY).await;
+    let ends: Vec<String> = app.charge_ends("web").await.into_iter().map(|at| at.to_string()[..16].to_owned()).collect();
+    // Ordered at 15:00 in Berlin, winter time.
+    assert_eq!(ends, ["2026-04-10T13:00", "2026-05-10T13:00", "2026-06-10T13:00"]);
+});
+
+on_both!(protection_and_policy_hold_the_steps_back(app) {
+    app.debit("73.00").await;
+    for label in ["protected", "plan", "never"] {
+        app.order(label).await;
+    }
+    app.until_quiet().await;
+    app.live(30 * DAY).await;
+    servers::protect(&app.store, &App::operator(), "protected", Some(app.now() + 60 * DAY)).await.unwrap();
+    let never = app.lease("never").await;
+    app.set_rule(Level::Lease, never.id.as_str(), Key::NeverSuspend, "true").await;
+    app.live(10 * DAY).await;
+    let states = [app.status("protected").await, app.status("plan").await, app.status("never").await];
+    assert_eq!(states, [Status::Running, Status::Suspended, Status::Running]);
+    assert_eq!((app.outlook("protected").await.why, app.outlook("never").await.why), (Why::Protected, Why::Never));
+    servers::protect(&app.store, &App::operator(), "protected", None).await.unwrap();
+    app.live(HOUR).await;
+    assert_eq!(app.status("protected").await, Status::Suspended);
+});
+
+on_both!(a_cancelled_lease_ends_with_what_is_paid_and_may_be_taken_up_again(app) {
+    app.order("web").await;
+    app.order("kept").await;
+    app.until_quiet().await;
+    servers::set_auto_renew(&app.store, &App::operator(), "web", false).await.unwrap();
+    servers::set_auto_renew(&app.store, &App::operator(), "kept", false).await.unwrap();
+    app.live(30 * DAY).await;
+    servers::set_auto_renew(&app.store, &App::operator(), "kept", true).await.unwrap();
+    app.live(3 * DAY).await;
+    assert_eq!(app.lease("web").await.state, LeaseState::Ended);
+    assert_eq!(lease(app, "kept").await, "active 2 2026-05-10");
+    app.until_quiet().await;
+    assert_eq!(app.status("web").await, Status::Terminated);
+    assert_eq!(app.charges("web").await.len(), 1);
+});
+
+on_both!(tax_is_part_of_every_price(app) {
+    app.set_tax(1900).await;
+    app.order("web").await;
+    app.until_quiet().await;
+    assert_eq!(app.balance().await, "89.29");
+    app.set_tax(700).await;
+    app.live(31 * DAY).await;
+    assert_eq!(app.charges("web").await, ["1 2026-03-10 2026-04-10 1071 paid", "2 2026-04-10 2026-05-10 963 paid"]);
+    assert_eq!(app.ledger("tax:EUR").await, 171 + 63);
+    assert_eq!(app.ledger("revenue:EUR").await, 1800);
+});
