@@ -1,6 +1,6 @@
 //! What Leasehold costs, each figure beside what it is made of: `just bench`.
 //!
-//! `bench [PART …]` prints Markdown tables; parts are `queue`, `latency`, `load`, `resume`, `machine`, all of them when none is named.
+//! `bench [PART …]` prints Markdown tables; parts are `queue`, `latency`, `load`, `resume`, `settle`, `machine`, all of them when none is named.
 //! Needs `LEASEHOLD_TEST_POSTGRES`, a cluster that it may make databases in, and `LEASEHOLD_GUEST` for `machine`.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a run that cannot go on panics")]
 
@@ -10,6 +10,7 @@ mod machine;
 mod process;
 mod queue;
 mod resume;
+mod settle;
 
 use leasehold_tests::Kind;
 
@@ -46,6 +47,9 @@ async fn measure(kind: Kind, wanted: &dyn Fn(&str) -> bool) -> Vec<Figure> {
     }
     if wanted("resume") {
         column.extend(resume::measure(kind).await);
+    }
+    if wanted("settle") {
+        column.extend(settle::measure(kind, &[10_000, 100_000]).await);
     }
     if wanted("machine") {
         column.extend(machine::measure(kind).await);

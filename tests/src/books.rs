@@ -86,6 +86,18 @@ impl App {
         tx.commit().await.unwrap();
     }
 
+    /// Brings the database's statistics up to date, as it does by itself in time.
+    pub async fn analyze(&self) {
+        let mut tx = self.store.begin().await.unwrap();
+        tx.exec("analyze", &[]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Breaks or mends one row by hand.
+    pub async fn spoil(&self, sql: &'static str) {
+        self.change(sql, &[]).await;
+    }
+
     /// Makes an account due then.
     pub async fn look_at_account_at(&self, account: &AccountId, at: Timestamp) {
         self.change("update wallets set settle_at = $1 where account_id = $2", args![at, account]).await;
@@ -117,6 +129,7 @@ impl App {
             std::fs::remove_file(&folder).unwrap();
             std::fs::rename(away, folder).unwrap();
         } else {
+            std::fs::create_dir_all(&folder).unwrap();
             std::fs::rename(&folder, away).unwrap();
             std::fs::write(folder, "in the way").unwrap();
         }

@@ -3,15 +3,21 @@
 
 use std::time::Duration;
 
-use leasehold_commands::{order, servers};
+use leasehold_commands::{billing, order, servers};
 use leasehold_domain::{
     Timestamp,
+    books::Verb,
     dunning::{Enforcement, Why},
     lease::{Cycle, LeaseState},
     policy::{Key, Level},
     server::{HoldKind, Status},
 };
-use leasehold_tests::{App, on_both};
+use leasehold_store::settle::Settled;
+use leasehold_tests::{
+    App,
+    fleet::{self, Fleet},
+    on_both,
+};
 
 const DAY: Duration = Duration::from_hours(24);
 const HOUR: Duration = Duration::from_hours(1);
@@ -317,4 +323,88 @@ on_both!(tax_is_part_of_every_price(app) {
     assert_eq!(app.charges("web").await, ["1 2026-03-10 2026-04-10 1071 paid", "2 2026-04-10 2026-05-10 963 paid"]);
     assert_eq!(app.ledger("tax:EUR").await, 171 + 63);
     assert_eq!(app.ledger("revenue:EUR").await, 1800);
+});
+
+/// The first account and many others, two leases each, that fell due.
+async fn found(app: &App, accounts: i64, poor_every: i64) {
+    fleet::found(&app.store, Fleet { accounts, leases: 2, poor_every, due: app.now() }).await;
+}
+
+async fn count(app: &App, sql: &'static str) -> i64 {
+    app.store.read().await.unwrap().int(sql, &[]).await.unwrap()
+}
+
+on_both!(four_schedulers_charge_each_of_ten_thousand_leases_once(app) {
+    found(app, 5_000, 20).await;
+    let run = || leasehold_cron::settle::run(&app.store);
+    let (a, b, c, d) = futures::join!(run(), run(), run(), run());
+    let all = [a, b, c, d].map(Result::unwrap).into_iter().fold(Settled::default(), Settled::and);
+    assert_eq!((all.verbs[&Verb::Renew], all.verbs[&Verb::Fail]), (9_500, 500));
+    assert_eq!(count(app, "select count(*) from charges where no = 2").await, 10_000);
+    assert_eq!(count(app, "select count(*) from invoices").await, 4_750);
+    assert_eq!(app.settle().await.accounts, 0);
+});
+
+on_both!(a_lease_whose_data_is_broken_is_put_aside_and_the_others_are_billed(app) {
+    found(app, 2_500, 0).await;
+    app.spoil("update leases set zone = 'Mars/Base' where id = 'l100000777'").await;
+    let settled = app.settle().await;
+    assert_eq!(settled.verbs[&Verb::Renew], 4_998, "its account has two leases");
+    assert_eq!(app.attention().await, ["account_parked account:a100000389"]);
+    app.spoil("update leases set zone = 'UTC' where id = 'l100000777'").await;
+    assert!(billing::resume(&app.store, &App::operator(), "a100000389").await.unwrap());
+    assert_eq!(count(app, "select count(*) from charges where no = 2").await, 5_000);
+    assert!(app.attention().await.is_empty());
+});
+
+on_both!(a_payment_that_races_a_tick_renews_once(app) {
+    app.debit("91.00").await;
+    for n in 0..8 {
+        let account = app.new_account(&format!("a{n}@example.org"), "9.00").await;
+        let order = order::Order { account, ..app.an_order(&format!("web-{n}")) };
+        order::order(&app.store, &App::operator(), &order).await.unwrap();
+    }
+    app.until_quiet().await;
+    app.advance(31 * DAY + HOUR);
+    let run = || leasehold_cron::settle::run(&app.store);
+    let numbers: Vec<String> = (0..8).map(|n| (1002 + n).to_string()).collect();
+    let payments = futures::future::join_all(numbers.iter().map(|number| app.top_up(number, "20.00")));
+    let (a, b, _) = futures::join!(run(), run(), payments);
+    let _ = (a.unwrap(), b.unwrap());
+    app.settle().await;
+    for n in 0..8 {
+        assert_eq!(lease(app, &format!("web-{n}")).await, "active 2 2026-05-10");
+    }
+    assert_eq!(count(app, "select count(*) from charges where no = 2 and state = 'paid'").await, 8);
+});
+
+on_both!(the_breaker_opens_before_the_first_of_too_many(app) {
+    found(app, 60, 1).await;
+    // All fail at once; three days later all are due to be suspended.
+    app.settle().await;
+    app.live_through(3 * DAY - HOUR).await;
+    app.advance(2 * HOUR);
+    let run = || leasehold_cron::settle::run(&app.store);
+    let (a, b, c) = futures::join!(run(), run(), run());
+    let all = [a, b, c].map(Result::unwrap).into_iter().fold(Settled::default(), Settled::and);
+    assert!(all.enforced.is_empty(), "none before the first of too many");
+    app.settle().await;
+    assert_eq!(app.attention().await, ["breaker_open breaker:suspension"]);
+    let refused = billing::confirm_breaker(&app.store, &App::operator(), Enforcement::Suspension, 121).await.unwrap_err();
+    assert!(refused.to_string().starts_with("120 suspensions are due"), "{refused}");
+    billing::confirm_breaker(&app.store, &App::operator(), Enforcement::Suspension, 7).await.unwrap();
+    let (a, b, c) = futures::join!(run(), run(), run());
+    let all = [a, b, c].map(Result::unwrap).into_iter().fold(Settled::default(), Settled::and);
+    assert_eq!(all.enforced.len(), 7, "exactly what was confirmed");
+    assert_eq!(app.enforced(Enforcement::Suspension).await, 7);
+    app.settle().await;
+    assert_eq!(app.enforced(Enforcement::Suspension).await, 7);
+    // Most are paid: what is left is no mass any more, and the breaker closes by itself.
+    for n in 0..50 {
+        let account = format!("a{}", 100_000_001 + n);
+        app.top_up(&account, "100.00").await;
+    }
+    app.settle().await;
+    assert!(app.attention().await.is_empty());
+    assert_eq!(app.enforced(Enforcement::Suspension).await, 7 + 20);
 });

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, panic::AssertUnwindSafe};
 
 use futures::FutureExt;
+use leasehold_domain::books::Verb;
 use leasehold_store::crash::POINTS;
 use leasehold_tests::{Kind, sim::Sim};
 
@@ -21,8 +22,9 @@ async fn histories(kind: Kind, from: u64, count: u64) {
         hits.into_iter().for_each(|(point, n)| *visited.entry(point).or_default() += n);
     }
     if seeds.count() > 1 {
-        let missed: Vec<&&str> = POINTS.iter().filter(|p| !visited.contains_key(**p)).collect();
-        assert!(missed.is_empty(), "crash points that no history visits: {missed:?}");
+        let verbs = Verb::ALL.iter().map(|verb| verb.as_str());
+        let missed: Vec<&str> = POINTS.iter().copied().chain(verbs).filter(|p| !visited.contains_key(p)).collect();
+        assert!(missed.is_empty(), "crash points and decisions that no history visits: {missed:?}");
     }
 }
 

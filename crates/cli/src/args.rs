@@ -7,8 +7,8 @@ use clap_complete::Shell;
 use leasehold_store::Queue;
 
 use crate::commands::{
-    account::Account, attention::Attention, billing::Billing, catalog::Catalog, clock::ClockCommand, config::ConfigCommand, demo::Demo, key::Key, mail::Mail,
-    node::Node, queue::QueueCommand, secrets::Secrets, server::Server, tick::Tick,
+    account::Account, attention::Attention, billing::Billing, breaker::Breaker, catalog::Catalog, clock::ClockCommand, config::ConfigCommand, demo::Demo,
+    invoice::Invoice, key::Key, mail::Mail, node::Node, queue::QueueCommand, secrets::Secrets, server::Server, tick::Tick,
 };
 
 /// The daemon behind a VPS host's shop window.
@@ -64,6 +64,9 @@ pub enum Command {
     /// The books.
     #[command(subcommand)]
     Billing(Billing),
+    /// What stops a mass suspension.
+    #[command(subcommand)]
+    Breaker(Breaker),
     /// What is sold.
     #[command(subcommand)]
     Catalog(Catalog),
@@ -88,6 +91,9 @@ pub enum Command {
     },
     /// Machines that no server owns, servers whose machine is gone.
     Drift,
+    /// Invoices.
+    #[command(subcommand)]
+    Invoice(Invoice),
     /// API keys.
     #[command(subcommand)]
     Key(Key),

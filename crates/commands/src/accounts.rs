@@ -6,6 +6,7 @@ use leasehold_store::{
     accounts::{Account, AccountState, NewAccount},
     activity::Actor,
     books::Booked,
+    crash,
 };
 
 use crate::{CommandError, Result, commit};
@@ -76,7 +77,8 @@ async fn settle_now(store: &Store, account: &AccountId) {
         let mut tx = store.begin().await?;
         let settled = tx.settle_account(account).await?;
         if settled.accounts > 0 {
-            commit(tx).await?;
+            tx.commit().await?;
+            crash::point("settle.account_committed").await;
         }
         Ok::<_, CommandError>(())
     };

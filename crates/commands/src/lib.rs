@@ -1,11 +1,13 @@
 //! Every transaction that a person asks for: order, top up, power, retry, keys. One function a request, one commit each.
 
 pub mod accounts;
+pub mod billing;
 pub mod catalog;
 mod error;
 pub mod keys;
 pub mod operate;
 pub mod order;
+pub mod preview;
 pub mod servers;
 pub mod snapshots;
 pub mod stats;

@@ -55,7 +55,14 @@ async fn settle_batch(store: &Store, limit: i64) -> Result<Settled> {
 /// Commits a settlement, with the crash points around it.
 pub(crate) async fn write(mut tx: Tx, claimed: leasehold_store::settle::Claimed, permits: &Permits) -> Result<Settled> {
     crash::point("settle.before_write").await;
-    let settled = tx.settle(claimed, permits).await?;
+    let settled = match tx.settle(claimed, permits).await {
+        Ok(settled) => settled,
+        Err(error) => {
+            // Whoever asks for these accounts next finds them free.
+            drop(tx.rollback().await);
+            return Err(error);
+        }
+    };
     crash::point("settle.before_commit").await;
     tx.commit().await?;
     crash::point("settle.committed").await;

@@ -52,7 +52,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "every posted order paid one charge",
         sql: "select t.reference as subject, t.amount || ' ' || t.currency as detail from transfers t \
-              where t.code = 'order' and t.state = 'posted' and (select count(*) from charges c where c.transfer = t.reference) <> 1",
+              where t.code = 'order' and t.state = 'posted' and (select count(*) from charges c where c.transfer = t.reference and c.no = 1) <> 1",
     },
     Rule {
         name: "a held price belongs to a lease that waits",
@@ -63,8 +63,59 @@ const RULES: &[Rule] = &[
         name: "a lease fits its server",
         sql: "select l.id as subject, 'lease ' || l.state || ', server ' || s.status || ' with goal ' || s.goal as detail from leases l join servers s on s.id = l.server_id \
               where (l.state = 'pending' and (s.status not in ('pending', 'building') or s.goal = 'terminated')) \
-              or (l.state = 'active' and (s.running_at is null or s.goal = 'terminated')) \
+              or (l.state in ('active', 'past_due', 'suspended') and (s.running_at is null or s.goal = 'terminated')) \
               or (l.state = 'ended' and s.goal <> 'terminated' and s.status <> 'failed')",
+    },
+    Rule {
+        name: "a server is held for the bill exactly while its lease is suspended",
+        sql: "select l.id as subject, l.state as detail from leases l left join holds h on h.server_id = l.server_id and h.kind = 'billing' \
+              where l.state <> 'ended' and (l.state = 'suspended') <> (h.server_id is not null)",
+    },
+    Rule {
+        name: "whoever owes has one open charge, and nobody else has",
+        sql: "select l.id as subject, l.state as detail from leases l left join charges c on c.lease_id = l.id and c.state = 'open' \
+              where (l.state in ('past_due', 'suspended')) <> (c.lease_id is not null)",
+    },
+    Rule {
+        name: "the charges of a lease follow each other",
+        sql: "select lease_id as subject, 'charge ' || no as detail from (select lease_id, no, from_at, until_at, \
+              lag(until_at) over (partition by lease_id order by no) as before_until, lag(no) over (partition by lease_id order by no) as before_no \
+              from charges where kind = 'period') c where from_at > until_at or before_until > from_at or no <> coalesce(before_no, 0) + 1",
+    },
+    Rule {
+        name: "a lease is paid as far as its charges are, and numbered as far",
+        sql: "select l.id as subject, 'paid until ' || coalesce(l.paid_until, 0) || ', period ' || l.period_no as detail from leases l \
+              join (select lease_id, max(no) as last, max(case when state = 'paid' then until_at end) as until from charges where kind = 'period' group by lease_id) c \
+              on c.lease_id = l.id where c.last <> l.period_no or (l.state = 'active' and l.paid_until < c.until)",
+    },
+    Rule {
+        name: "no lease that runs is forgotten",
+        sql: "select l.id as subject, l.state as detail from leases l join wallets w on w.account_id = l.account_id \
+              where l.state in ('active', 'past_due', 'suspended') and w.parked_at is null \
+              and (l.decide_at is null or w.settle_at is null or w.settle_at > l.decide_at)",
+    },
+    Rule {
+        name: "every renewal paid one charge",
+        // As sets: a join on a column without an index is quadratic on either database, depending on its statistics.
+        sql: "select x.reference as subject, 'no charge' as detail from (select reference from transfers where code = 'renewal' and state = 'posted' \
+              except select transfer from charges where state = 'paid' and transfer is not null) x",
+    },
+    Rule {
+        name: "the tax of every paid charge went on to its account",
+        sql: "select c.lease_id as subject, 'charge ' || c.no as detail from charges c left join transfers t on t.reference = c.transfer || ':tax' \
+              where c.state = 'paid' and c.tax > 0 and (t.reference is null or t.amount <> c.tax)",
+    },
+    Rule {
+        name: "an invoice is the sum of its lines and its tax",
+        sql: "select i.id as subject, i.total || ' ' || i.currency as detail from invoices i \
+              left join (select invoice_id, cast(sum(amount) as bigint) as net from invoice_lines group by invoice_id) n on n.invoice_id = i.id \
+              where i.net <> coalesce(n.net, 0) or i.total <> i.net + i.tax",
+    },
+    Rule {
+        name: "invoice numbers have no gap",
+        sql: "select s.id as subject, 'next ' || s.next_no || ', issued ' || coalesce(i.n, 0) as detail from invoice_series s \
+              left join (select series, count(*) as n, max(number) as last from invoices group by series) i on i.series = s.id \
+              where coalesce(i.n, 0) <> s.next_no - 1 or coalesce(i.last, 0) <> s.next_no - 1",
     },
     Rule {
         name: "every server has its lease and its order confirmation",

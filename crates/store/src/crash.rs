@@ -15,6 +15,7 @@ pub const POINTS: &[&str] = &[
     "mail.outcome_committed",
     "node.looked",
     "node.outcome_committed",
+    "settle.account_committed",
     "settle.before_commit",
     "settle.before_write",
     "settle.committed",

@@ -1,9 +1,11 @@
 //! Invoices: what was paid, numbered without a gap. Written once and never changed.
 
-use leasehold_domain::{AccountId, LeaseId, Money, books::Charge};
+use leasehold_domain::{AccountId, LeaseId, Money, Timestamp, books::Charge};
+use serde::Serialize;
 use serde_json::json;
+use sqlx::FromRow;
 
-use crate::{Result, Rows, Tx, args};
+use crate::{Result, Rows, StoreError, Tx, args};
 
 /// What one account paid for in one transaction, all of one currency.
 #[derive(Clone, Debug)]
@@ -83,5 +85,71 @@ impl Tx {
                    select v_id, v_no, v_lease, v_charge, v_description, v_from, v_until, v_amount from v";
         self.exec_all(sql, lines, &[]).await?;
         Ok(issued)
+    }
+}
+
+/// An invoice as it is listed.
+#[derive(Clone, Debug, FromRow)]
+pub struct Invoice {
+    /// Its id.
+    pub id: String,
+    /// The series that its number belongs to.
+    pub series: String,
+    /// Its place there, from 1.
+    pub number: i64,
+    /// Who paid.
+    pub account_id: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Minor units, before tax.
+    pub net: i64,
+    /// Minor units.
+    pub tax: i64,
+    /// Minor units, tax included.
+    pub total: i64,
+    /// When it was issued.
+    #[sqlx(try_from = "i64")]
+    pub created_at: Timestamp,
+}
+
+impl Invoice {
+    /// Its number as people write it: `2026-000042`.
+    pub fn name(&self) -> String {
+        format!("{}-{:06}", self.series, self.number)
+    }
+}
+
+/// One line of an invoice.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct InvoiceLine {
+    /// What was paid for.
+    pub description: String,
+    /// From when.
+    #[sqlx(try_from = "i64")]
+    pub from_at: Timestamp,
+    /// Until when (exclusive).
+    #[sqlx(try_from = "i64")]
+    pub until_at: Timestamp,
+    /// Minor units, before tax.
+    pub amount: i64,
+}
+
+impl Tx {
+    /// Invoices, newest first; of one account, or all.
+    pub async fn invoices(&mut self, account: Option<&AccountId>, limit: i64) -> Result<Vec<Invoice>> {
+        let sql = "select * from invoices where ($1 is null or account_id = $1) order by id desc limit $2";
+        self.all(sql, args![account.map(AccountId::as_str), limit]).await
+    }
+
+    /// One invoice by its number, `2026-000042`.
+    pub async fn invoice(&mut self, name: &str) -> Result<Invoice> {
+        let (series, number) = name.rsplit_once('-').and_then(|(s, n)| Some((s, n.parse::<i64>().ok()?))).unwrap_or((name, 0));
+        let found = self.optional("select * from invoices where series = $1 and number = $2", args![series, number]).await?;
+        found.ok_or_else(|| StoreError::not_found("invoice", name))
+    }
+
+    /// The lines of an invoice.
+    pub async fn invoice_lines(&mut self, id: &str) -> Result<Vec<InvoiceLine>> {
+        self.all("select description, from_at, until_at, amount from invoice_lines where invoice_id = $1 order by no", args![id]).await
     }
 }

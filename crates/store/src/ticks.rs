@@ -57,6 +57,13 @@ impl Tx {
         self.change_tick("update ticks set next_at = $2 where name = $1", name, args![name, now]).await
     }
 
+    /// Has the books settled now; before its first run the tick is due anyway.
+    pub async fn ring_settle(&mut self) -> Result<()> {
+        let now = self.now;
+        self.exec("update ticks set next_at = $1 where name = 'settle'", args![now]).await?;
+        Ok(())
+    }
+
     /// Stops or resumes a tick.
     pub async fn pause_tick(&mut self, name: &str, paused: bool) -> Result<()> {
         self.change_tick("update ticks set paused = $2 where name = $1", name, args![name, paused]).await

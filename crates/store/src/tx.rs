@@ -209,6 +209,14 @@ impl Tx {
         self.wakes.insert(queue);
     }
 
+    /// Takes everything back at once; a transaction that is only dropped may hold its locks a little longer.
+    pub async fn rollback(self) -> Result<()> {
+        match self.conn {
+            Conn::Sqlite(tx) => in_time(tx.rollback()).await,
+            Conn::Postgres(tx) => in_time(tx.rollback()).await,
+        }
+    }
+
     /// Makes it so, and wakes the workers that it concerns.
     pub async fn commit(mut self) -> Result<()> {
         if let Conn::Postgres(tx) = &mut self.conn {

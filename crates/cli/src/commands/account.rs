@@ -1,8 +1,11 @@
 //! `leasehold account …`
 
 use clap::{Args, Subcommand};
-use leasehold_commands::accounts;
-use leasehold_domain::Money;
+use leasehold_commands::{
+    accounts,
+    billing::{self, Scope},
+};
+use leasehold_domain::{Money, policy::Key};
 use leasehold_store::{
     accounts::{AccountState, NewAccount},
     books::Booked,
@@ -48,7 +51,23 @@ pub enum Account {
     },
     /// All accounts.
     List,
-    /// Sell to it again.
+    /// The rules of dunning as they apply to it or to one of its servers; with a key and a value, set one.
+    Policy {
+        /// Account id or number.
+        account: String,
+        /// A rule, like suspend_after.
+        key: Option<Key>,
+        /// What it shall say, like 5d.
+        #[arg(requires = "key")]
+        value: Option<String>,
+        /// Only for this server: id, label or hostname.
+        #[arg(long)]
+        server: Option<String>,
+        /// Take the rule away: the wider level says it again.
+        #[arg(long, requires = "key", conflicts_with = "value")]
+        clear: bool,
+    },
+    /// Sell to it again; one whose books were put aside is settled again.
     Resume {
         /// Account id or number.
         account: String,
@@ -103,7 +122,12 @@ pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
         Account::Credit(m) => book(c, &m, true).await,
         Account::Debit(m) => book(c, &m, false).await,
         Account::Freeze { account } => state(c, &account, AccountState::Frozen).await,
-        Account::Resume { account } => state(c, &account, AccountState::Active).await,
+        Account::Policy { account, key, value, server, clear } => policy(c, &account, key, value, server, clear).await,
+        Account::Resume { account } => {
+            let app = c.app().await?;
+            billing::resume(&app.store, &app.actor, &account).await?;
+            state(c, &account, AccountState::Active).await
+        }
         Account::List => list(c).await,
         Account::Show { account } => one(c, &account).await,
         Account::SshKey { account, file, name } => ssh_key(c, &account, &file, name).await,
@@ -135,6 +159,28 @@ async fn state(c: &Context, account: &str, state: AccountState) -> Result<(), Fa
     let app = c.app().await?;
     accounts::set_state(&app.store, &app.actor, account, state).await?;
     show(c.json(), &json!({ "account": account, "state": state }), || say!("account {account} is {state}"));
+    Ok(())
+}
+
+async fn policy(c: &Context, account: &str, key: Option<Key>, value: Option<String>, server: Option<String>, clear: bool) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let scope = server.as_deref().map_or(Scope::Account(account), Scope::Server);
+    if let Some(server) = &server {
+        let mut tx = app.store.read().await?;
+        let (owner, asked) = (tx.find_server(server).await?.account_id, tx.find_account(account).await?);
+        if owner != asked.id {
+            return Err(Failure::Usage(format!("server {server} does not belong to account {}", asked.number)));
+        }
+    }
+    if let Some(key) = key.filter(|_| clear || value.is_some()) {
+        billing::set_rule(&app.store, &app.actor, &scope, key, value.as_deref()).await?;
+    }
+    let rules = billing::rules(&app.store, &scope).await?;
+    let rules: Vec<_> = rules.into_iter().filter(|r| key.is_none_or(|key| r.key == key)).collect();
+    show(c.json(), &json!(rules), || {
+        let from = |level: Option<leasehold_domain::policy::Level>| level.map_or_else(|| "built in".to_owned(), |l| l.to_string());
+        table(&["RULE", "VALUE", "FROM"], rules.iter().map(|r| vec![r.key.to_string(), r.value.clone(), from(r.level)]));
+    });
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod activity;
 pub(crate) mod attention;
 mod backup;
 pub(crate) mod billing;
+pub(crate) mod breaker;
 pub(crate) mod catalog;
 pub(crate) mod clock;
 mod completions;
@@ -13,6 +14,7 @@ pub(crate) mod demo;
 mod demo_qemu;
 mod doctor;
 mod drift;
+pub(crate) mod invoice;
 pub(crate) mod key;
 pub(crate) mod mail;
 mod man;
@@ -58,6 +60,7 @@ pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
         Command::Attention(command) => attention::run(c, command).await,
         Command::Backup { file } => backup::run(c, &file).await,
         Command::Billing(command) => billing::run(c, command).await,
+        Command::Breaker(command) => breaker::run(c, command).await,
         Command::Catalog(command) => catalog::run(c, command).await,
         Command::Clock(command) => clock::run(c, command).await,
         Command::Completions { shell } => completions::run(shell),
@@ -65,6 +68,7 @@ pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
         Command::Demo(options) => demo::run(options).await,
         Command::Doctor { send_test_mail } => doctor::run(c, send_test_mail).await,
         Command::Drift => drift::run(c).await,
+        Command::Invoice(command) => invoice::run(c, command).await,
         Command::Key(command) => key::run(c, command).await,
         Command::Mail(command) => mail::run(c, command).await,
         Command::Man => man::run(),

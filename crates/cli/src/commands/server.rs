@@ -1,7 +1,7 @@
 //! `leasehold server …`
 
 use clap::Subcommand;
-use leasehold_domain::server::HoldKind;
+use leasehold_domain::{Timestamp, server::HoldKind};
 use std::time::Duration;
 
 use leasehold_commands::{CommandError, servers};
@@ -21,6 +21,14 @@ use crate::{
 /// `leasehold server …`
 #[derive(Debug, Subcommand)]
 pub enum Server {
+    /// End it with what is paid; nothing more is charged.
+    Cancel {
+        /// Server id, label or hostname.
+        server: String,
+        /// Let it go on after all.
+        #[arg(long)]
+        undo: bool,
+    },
     /// Where and how to sign in; the only command that prints a password.
     Credentials {
         /// Server id, label or hostname.
@@ -48,6 +56,17 @@ pub enum Server {
     PasswordReset {
         /// Server id, label or hostname.
         server: String,
+    },
+    /// Nothing is taken away for an unpaid charge before a date.
+    Protect {
+        /// Server id, label or hostname.
+        server: String,
+        /// Until when, like 2026-12-31.
+        #[arg(long, required_unless_present = "off")]
+        until: Option<Timestamp>,
+        /// No more.
+        #[arg(long, conflicts_with = "until")]
+        off: bool,
     },
     /// Off and on again.
     Reboot {
@@ -178,6 +197,8 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
             }
             servers::reinstall(store, me, &server, template.as_deref(), drop_snapshots).await?
         }
+        Server::Cancel { server, undo } => servers::set_auto_renew(store, me, &server, undo).await?,
+        Server::Protect { server, until, off: _ } => servers::protect(store, me, &server, until).await?,
         Server::Label { server, label } => servers::label(store, me, &server, &label).await?,
         Server::Start { server } => servers::start(store, me, &server).await?,
         Server::Stop { server } => servers::stop(store, me, &server).await?,

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use leasehold_domain::{ServerId, Timestamp, server::Status};
+use leasehold_domain::{
+    ServerId, Timestamp,
+    dunning::{Outlook, Why},
+    server::Status,
+};
 use leasehold_store::{Queue, Store, Tx, servers::Server, steps::StepRow};
 use serde_json::{Value, json};
 
@@ -69,6 +73,23 @@ fn outlook(s: &Server, around: &Surroundings) -> String {
     }
 }
 
+/// When and why what comes next comes, where something is owed.
+fn what_comes(next: &Outlook) -> Option<String> {
+    let why = match next.why {
+        Why::Paid => return None,
+        Why::Grace => "the time that the policy gives",
+        Why::Notice => "the time after a notice",
+        Why::Unsent => "it waits for a notice to be sent; see: leasehold mail list --state queued",
+        Why::Undelivered => "it waits for an operator: a notice could not be delivered; see: leasehold attention list",
+        Why::Protected => "an operator protects it",
+        Why::Window => "the window of the policy",
+        Why::NotOff => "it waits for the machine to be found off",
+        Why::Never => "the policy forbids it",
+    };
+    let what = |at: Option<Timestamp>, verb: &str| at.map(|at| format!("{verb} on {} at the earliest ({why})", at.human()));
+    Some(what(next.suspends_at, "suspended").or_else(|| what(next.terminates_at, "ended")).unwrap_or_else(|| format!("not paid; {why}")))
+}
+
 pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
     let app = c.app().await?;
     let mut tx = app.store.read().await?;
@@ -85,6 +106,15 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
         Value::Null,
         |l| json!({ "state": l.state, "cycle": l.cycle, "price": l.price.decimal(), "currency": l.price.currency, "paidUntil": l.paid_until }),
     );
+    let next = match &lease {
+        Some(l) => tx.outlook(&l.account, &l.id).await?,
+        None => None,
+    };
+    if let Some(next) = &next {
+        whole["lease"]["suspendsAt"] = json!(next.suspends_at);
+        whole["lease"]["terminatesAt"] = json!(next.terminates_at);
+        whole["lease"]["waitsFor"] = json!(next.why);
+    }
     whole["mails"] = mails.iter().map(|m| json!({ "id": m.id, "kind": m.kind, "state": m.state })).collect();
     show(c.json(), &whole, || {
         say!("{} ({})\nstatus    {} (goal: {})", s.label, s.id, s.status, s.goal);
@@ -103,6 +133,9 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
                 l.cycle,
                 l.paid_until.map_or_else(|| "-".into(), leasehold_domain::Timestamp::day)
             );
+        }
+        if let Some(line) = next.as_ref().and_then(what_comes) {
+            say!("billing   {line}");
         }
         say!("mails     {}", mails.iter().map(|m| format!("{} ({})", m.kind, m.state)).collect::<Vec<_>>().join(", "));
         table(&["BUILD", "STEP", "TRY", "STARTED", "TOOK", "OUTCOME", "DETAIL"], steps.iter().map(step_row));

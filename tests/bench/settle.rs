@@ -1,0 +1,104 @@
+//! The books of many leases that fell due at once, beside the same statements with one transaction a lease; and the tick that finds nothing due.
+
+use std::time::{Duration, Instant};
+
+use leasehold_domain::books::{Permits, Verb};
+use leasehold_store::Store;
+use leasehold_tests::{
+    App, Kind,
+    fleet::{self, Fleet},
+};
+
+use crate::{Figure, median};
+
+/// Leases an account.
+const LEASES: i64 = 2;
+/// Every so manieth wallet is empty.
+const POOR: i64 = 20;
+/// Accounts that are settled one by one, for comparison.
+const ONE_BY_ONE: i64 = 2_000;
+
+async fn due(kind: Kind, accounts: i64, leases: i64) -> App {
+    let app = App::new(kind).await;
+    fleet::found(&app.store, Fleet { accounts, leases, poor_every: POOR, due: app.now() }).await;
+    app.analyze().await;
+    app
+}
+
+/// Several settlers at once; the renewals they made, and the time that they took.
+async fn settle_all(store: &Store, settlers: usize) -> (usize, Duration) {
+    let began = Instant::now();
+    let runs = (0..settlers).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { leasehold_cron::settle::run(&store).await.unwrap() })
+    });
+    let mut renewed = 0;
+    for run in runs.collect::<Vec<_>>() {
+        renewed += run.await.unwrap().verbs.get(&Verb::Renew).copied().unwrap_or_default();
+    }
+    (renewed, began.elapsed())
+}
+
+/// One transaction a lease: every account has one, and is claimed alone.
+async fn one_by_one(store: &Store, accounts: i64) -> Duration {
+    let began = Instant::now();
+    for _ in 0..accounts {
+        let mut tx = store.begin().await.unwrap();
+        let claimed = tx.claim_due(1).await.unwrap();
+        tx.settle(claimed, &Permits::None).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    began.elapsed()
+}
+
+fn rate(leases: i64, took: Duration) -> f64 {
+    leases as f64 / took.as_secs_f64()
+}
+
+/// The tick with nothing due: p50 and p99 in milliseconds.
+async fn idle_tick(store: &Store) -> (f64, f64) {
+    let mut took = Vec::new();
+    for _ in 0..300 {
+        let began = Instant::now();
+        let settled = leasehold_cron::settle::run(store).await.unwrap();
+        assert_eq!(settled.accounts, 0);
+        took.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    took.sort_by(f64::total_cmp);
+    (median(took.clone()), took[took.len() * 99 / 100])
+}
+
+/// Settles `sizes` leases and more; a line of the plot each.
+pub(crate) async fn measure(kind: Kind, sizes: &[i64]) -> Vec<Figure> {
+    let settlers = if kind == Kind::Postgres { 2 } else { 1 };
+    let app = due(kind, ONE_BY_ONE, 1).await;
+    let alone = rate(ONE_BY_ONE, one_by_one(&app.store, ONE_BY_ONE).await);
+    let mut figures = vec![Figure::new("settle, row by row: one transaction a lease, one session", "", format!("{alone:.0} leases/s"))];
+    for leases in sizes {
+        eprintln!("{kind:?}: {leases} leases fall due");
+        let app = due(kind, leases / LEASES, LEASES).await;
+        let (renewed, took) = settle_all(&app.store, settlers).await;
+        assert_eq!(renewed as i64, leases - leases / POOR, "who can pay is renewed, who cannot is not");
+        let all = rate(*leases, took);
+        figures.push(Figure::new(
+            format!("settle {leases} due leases (charge, transfer, invoice, receipt), {settlers} at once (ratio to row by row)"),
+            target(kind, *leases),
+            format!("{:.1} s, {all:.0}/s ({:.0} ×)", took.as_secs_f64(), all / alone),
+        ));
+        let (p50, p99) = idle_tick(&app.store).await;
+        figures.push(Figure::new(format!("tick with nothing due, {leases} leases, p50 / p99"), "≤ 1 / 5 ms", format!("{p50:.2} / {p99:.2} ms")));
+        let findings = app.store.audit().await.unwrap();
+        assert!(findings.is_empty(), "{findings:?}");
+    }
+    figures
+}
+
+const fn target(kind: Kind, leases: i64) -> &'static str {
+    match (kind, leases) {
+        (Kind::Postgres, 100_000) => "≤ 10 s, ≥ 30 ×",
+        (Kind::Sqlite, 100_000) => "≤ 12 s, ≥ 10 ×",
+        (Kind::Postgres, 1_000_000) => "≤ 120 s",
+        (Kind::Sqlite, 1_000_000) => "≤ 200 s",
+        _ => "",
+    }
+}

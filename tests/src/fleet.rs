@@ -1,0 +1,123 @@
+//! Thousands of accounts with leases that fell due, written as rows: what an order and its delivery would have left.
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex},
+    time::Duration,
+};
+
+use leasehold_domain::Timestamp;
+use leasehold_store::{Store, args};
+
+/// How many, and how they stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Fleet {
+    /// Accounts.
+    pub accounts: i64,
+    /// Leases of each.
+    pub leases: i64,
+    /// Every n-th account has an empty wallet; 0: none has.
+    pub poor_every: i64,
+    /// When the paid periods end, at the latest; they end in no order within the hour before.
+    pub due: Timestamp,
+}
+
+/// What a period of each lease costs, cents.
+pub const PRICE: i64 = 900;
+/// Money in a wallet that is not empty, cents: enough for many periods.
+pub const FUNDS: i64 = 10_000_000;
+
+const MONTH: Duration = Duration::from_hours(31 * 24);
+const HOUR_MS: i64 = 3_600_000;
+
+/// Every row list is counted from this number, so that ids sort as numbers do.
+const ROWS: &[(&str, bool)] = &[
+    (
+        "insert into accounts (id, number, email, first_name, last_name, currency, locale, state, created_at) \
+         select 'a' || i, i, 'a' || i || '@example.org', 'Ada', 'Lovelace', 'EUR', 'en', 'active', $3 from n",
+        true,
+    ),
+    ("insert into ledger_accounts (id, kind, currency) select 'wallet:a' || i, 'wallet', 'EUR' from n", true),
+    (
+        "insert into transfers (reference, id, wallet, debit, credit, amount, currency, code, state, created_at) \
+         select 'top_up:a' || i, 't' || i, 'a' || i, 'clearing:EUR', 'wallet:a' || i, \
+         case when $5 > 0 and i % $5 = 0 then 0 else $6 end + $4 * $7, 'EUR', 'top_up', 'posted', $3 from n",
+        true,
+    ),
+    (
+        "insert into wallets (account_id, currency, posted, held, settle_at) \
+         select 'a' || i, 'EUR', case when $5 > 0 and i % $5 = 0 then 0 else $6 end, 0, $8 - (i * 7919) % $9 from n",
+        true,
+    ),
+    (
+        "insert into servers (id, account_id, product_id, region_id, template_id, build_template_id, label, hostname, vcpu, ram_mb, disk_gb, status, goal, \
+         generation, build, power, ordered_at, created_at, running_at) \
+         select 's' || i, 'a' || ((i - $1) / $7 + $10), p.id, 'fra', 'debian-12', 'debian-12', 'web-' || i, 'web-' || i, 1, 1024, 10, 'running', 'running', \
+         1, 'first', 'on', $3, $3, $3 from n, products p where p.key = 'small'",
+        false,
+    ),
+    (
+        "insert into leases (id, account_id, server_id, state, cycle, price, currency, zone, anchor_at, anchor_no, period_no, paid_until, decide_at, auto_renew, created_at) \
+         select 'l' || i, 'a' || ((i - $1) / $7 + $10), 's' || i, 'active', '1m', $4, 'EUR', 'UTC', $3, 1, 1, \
+         $8 - (((i - $1) / $7 + $10) * 7919) % $9, $8 - (((i - $1) / $7 + $10) * 7919) % $9, true, $3 from n",
+        false,
+    ),
+    ("insert into lease_lines (lease_id, no, kind, description, amount, from_period) select 'l' || i, 1, 'plan', 'Small, web-' || i, $4, 1 from n", false),
+    (
+        "insert into transfers (reference, id, wallet, debit, credit, amount, currency, code, state, created_at) \
+         select 'order:s' || i || ':1', 'u' || i, 'a' || ((i - $1) / $7 + $10), 'wallet:a' || ((i - $1) / $7 + $10), 'revenue:EUR', $4, 'EUR', 'order', 'posted', $3 from n",
+        false,
+    ),
+    (
+        "insert into charges (lease_id, kind, no, from_at, until_at, amount, currency, state, transfer, created_at, paid_at) \
+         select 'l' || i, 'period', 1, $3, $8 - (((i - $1) / $7 + $10) * 7919) % $9, $4, 'EUR', 'paid', 'order:s' || i || ':1', $3, $3 from n",
+        false,
+    ),
+    (
+        "insert into mails (id, kind, dedup_key, account_id, server_id, recipient, locale, data, message_id, state, created_at) \
+         select 'm' || i, 'order_confirmation', 'order_confirmation:s' || i, 'a' || ((i - $1) / $7 + $10), 's' || i, 'a@example.org', 'en', '{}', '<m' || i || '>', \
+         'sent', $3 from n",
+        false,
+    ),
+];
+
+/// Accounts in one transaction.
+const CHUNK: i64 = 50_000;
+/// The first number: all have as many digits, so that ids sort as numbers do.
+const FIRST: i64 = 100_000_001;
+
+/// Writes a fleet into a store whose catalogue has the product `small` and the region `fra`.
+pub async fn found(store: &Store, fleet: Fleet) {
+    let mut tx = store.begin().await.unwrap();
+    for kind in ["clearing", "revenue", "promotions", "tax", "receivable", "write_offs"] {
+        let sql = "insert into ledger_accounts (id, kind, currency) values ($1, $2, 'EUR') on conflict do nothing";
+        tx.exec(sql, args![format!("{kind}:EUR"), kind]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    for from in (0..fleet.accounts).step_by(CHUNK as usize) {
+        chunk(store, fleet, from, CHUNK.min(fleet.accounts - from)).await;
+    }
+}
+
+async fn chunk(store: &Store, fleet: Fleet, from: i64, accounts: i64) {
+    let began = fleet.due - MONTH;
+    let mut tx = store.begin().await.unwrap();
+    for (sql, per_account) in ROWS {
+        let (first, count) = if *per_account { (FIRST + from, accounts) } else { (FIRST + from * fleet.leases, accounts * fleet.leases) };
+        let values = args![first, first + count - 1, began, PRICE, fleet.poor_every, FUNDS, fleet.leases, fleet.due, HOUR_MS, FIRST + from];
+        assert_eq!(tx.exec(statement(sql), values).await.unwrap() as i64, count, "{sql}");
+    }
+    tx.commit().await.unwrap();
+}
+
+/// The statement over the numbers `n(i)` from $1 to $2. It names the type of every value, which PostgreSQL wants to know, and is made
+/// once and kept, as the drivers want it.
+fn statement(sql: &'static str) -> &'static str {
+    static TEXTS: LazyLock<Mutex<HashMap<&'static str, &'static str>>> = LazyLock::new(Mutex::default);
+    TEXTS.lock().unwrap().entry(sql).or_insert_with(|| {
+        let typed: Vec<String> = (3..=10).map(|n| format!("cast(${n} as bigint)")).collect();
+        let typed = typed.join(" + ");
+        let numbers = "select cast($1 as bigint) union all select i + 1 from n where i < cast($2 as bigint)";
+        Box::leak(format!("with recursive n(i) as ({numbers}), typed(v) as (select {typed}) {sql}").into_boxed_str())
+    })
+}
