@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use leasehold_domain::books::{Permits, Verb};
+use leasehold_cron::settle::Settler;
+use leasehold_domain::{
+    Timestamp,
+    books::{Permits, Verb},
+};
 use leasehold_store::Store;
 use leasehold_tests::{
     App, Kind,
@@ -44,7 +48,7 @@ async fn one_by_one(store: &Store, accounts: i64) -> Duration {
     let began = Instant::now();
     for _ in 0..accounts {
         let mut tx = store.begin().await.unwrap();
-        let claimed = tx.claim_due(1).await.unwrap();
+        let claimed = tx.claim_due(Timestamp::default(), 1).await.unwrap();
         tx.settle(claimed, &Permits::None).await.unwrap();
         tx.commit().await.unwrap();
     }
@@ -57,10 +61,11 @@ fn rate(leases: i64, took: Duration) -> f64 {
 
 /// The tick with nothing due: p50 and p99 in milliseconds.
 async fn idle_tick(store: &Store) -> (f64, f64) {
-    let mut took = Vec::new();
+    let (mut took, settler) = (Vec::new(), Settler::new(store.clone()));
+    settler.run().await.unwrap();
     for _ in 0..300 {
         let began = Instant::now();
-        let settled = leasehold_cron::settle::run(store).await.unwrap();
+        let settled = settler.run().await.unwrap();
         assert_eq!(settled.accounts, 0);
         took.push(began.elapsed().as_secs_f64() * 1000.0);
     }
@@ -71,7 +76,8 @@ async fn idle_tick(store: &Store) -> (f64, f64) {
 /// Settles `sizes` leases and more; a line of the plot each.
 pub(crate) async fn measure(kind: Kind, sizes: &[i64]) -> Vec<Figure> {
     let settlers = if kind == Kind::Postgres { 2 } else { 1 };
-    let app = due(kind, ONE_BY_ONE, 1).await;
+    // On as many leases as the others have at most.
+    let app = due(kind, sizes.iter().copied().max().unwrap_or(ONE_BY_ONE), 1).await;
     let alone = rate(ONE_BY_ONE, one_by_one(&app.store, ONE_BY_ONE).await);
     let mut figures = vec![Figure::new("settle, row by row: one transaction a lease, one session", "", format!("{alone:.0} leases/s"))];
     for leases in sizes {

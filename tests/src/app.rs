@@ -10,7 +10,7 @@ use std::{
 };
 
 use leasehold_commands::{accounts, catalog, order, servers};
-use leasehold_cron::Scheduler;
+use leasehold_cron::{Scheduler, settle::Settler};
 use leasehold_domain::{
     Dice, ServerId, Timestamp,
     lease::Cycle,
@@ -71,7 +71,7 @@ impl App {
         let options = Options { clock, dice, keys: Some(keys), connections: 20, ..Options::new(url) };
         let store = Store::open(options.clone()).await.unwrap();
         let worker = worker(&store, "worker-1", dir.path());
-        let scheduler = Scheduler { store: store.clone(), operator: Some("ops@example.org".into()) };
+        let scheduler = Scheduler { store: store.clone(), settler: Settler::new(store.clone()), operator: Some("ops@example.org".into()) };
         let mut app = Self { store, worker, scheduler, account: String::new(), options, dir };
         app.import(node).await;
         app.account = app.new_account("ada@example.org", "100.00").await;

@@ -83,9 +83,9 @@ impl Sim {
         }
         for n in 0..ACTIONS {
             if sim.days && sim.dice.chance(0.75) {
-                sim.act_on_money().await
+                sim.act_on_money().await;
             } else {
-                sim.act().await
+                sim.act().await;
             }
             if n % 10 == 9 {
                 sim.check_always().await;

@@ -39,6 +39,62 @@ fn bad_input_is_one_clear_line_and_changes_nothing() {
 }
 
 #[test]
+fn bad_input_about_leases_is_one_clear_line_and_changes_nothing() {
+    let p = Program::new(None);
+    let account = p.set_up("20.00");
+    let daemon = p.daemon(&["serve"]);
+    p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "web", "--wait"]);
+    daemon.stop();
+    let before = (p.json(&["account", "policy", &account, "--server", "web"]), p.json(&["server", "show", "web"])["lease"].clone());
+    p.refuses(2, &["invalid value 'suspend_afer'", "suspend_after"], &["account", "policy", &account, "suspend_afer", "3d"]);
+    p.refuses(2, &["policy suspend_after = \"3\"", "is no duration"], &["account", "policy", &account, "suspend_after", "3"]);
+    p.refuses(2, &["policy zone = \"Mars/Base\"", "unknown time zone"], &["account", "policy", &account, "zone", "Mars/Base"]);
+    p.refuses(2, &["is a rule of the whole house"], &["account", "policy", &account, "breaker.suspensions.count", "3"]);
+    p.refuses(3, &["no account '4711'"], &["account", "policy", "4711", "suspend_after", "3d"]);
+    p.refuses(2, &["is in the past"], &["server", "protect", "web", "--until", "2020-01-01"]);
+    p.refuses(2, &["is no date"], &["server", "protect", "web", "--until", "tomorrow"]);
+    p.refuses(2, &["is in the past"], &["billing", "preview", "--until", "2020-01-01"]);
+    p.refuses(4, &["the breaker for suspensions is not open"], &["breaker", "confirm", "suspension", "--count", "1"]);
+    p.refuses(3, &["no invoice '2020-1'"], &["invoice", "show", "2020-1"]);
+    assert_eq!(before, (p.json(&["account", "policy", &account, "--server", "web"]), p.json(&["server", "show", "web"])["lease"].clone()));
+    p.ok(&["billing", "audit"]);
+}
+
+#[test]
+fn a_preview_says_what_policy_and_protection_make_of_it() {
+    let p = Program::new(None);
+    let account = p.set_up("12.00");
+    let daemon = p.daemon(&["serve"]);
+    p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "web", "--wait"]);
+    daemon.stop();
+    // 5.00 a month: one more is paid, the third is not.
+    let ahead = |p: &Program| -> Vec<String> {
+        let until = jiff_day(150);
+        let rows = p.json(&["billing", "preview", "--until", &until]);
+        rows.as_array().unwrap().iter().map(|row| row["what"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = ["renew", "low_balance", "low_balance", "low_balance", "fail", "remind", "suspend", "warn", "warn", "warn", "terminate"];
+    assert_eq!(ahead(&p), all);
+    p.ok(&["account", "policy", &account, "never_terminate", "true", "--server", "web"]);
+    assert_eq!(ahead(&p), all[..7]);
+    p.ok(&["server", "protect", "web", "--until", &jiff_day(300)]);
+    assert_eq!(ahead(&p), all[..5]);
+    p.ok(&["account", "policy", &account, "never_terminate", "--clear", "--server", "web"]);
+    p.ok(&["server", "protect", "web", "--off"]);
+    assert_eq!(ahead(&p), all);
+    p.ok(&["server", "cancel", "web"]);
+    assert_eq!(ahead(&p), ["end"]);
+    let invoices = p.json(&["invoice", "list"]);
+    let invoice = p.json(&["invoice", "show", invoices[0]["number"].as_str().unwrap()]);
+    assert_eq!((&invoice["total"], &invoice["lines"][0]["description"]), (&"5.00".into(), &"Small, web".into()));
+}
+
+/// The day so many days from now, as the program reads it.
+fn jiff_day(days: u64) -> String {
+    (leasehold_store::Clock::system().now() + std::time::Duration::from_hours(24 * days)).day()
+}
+
+#[test]
 fn configuration_keys_and_files_are_checked() {
     let mut p = Program::new(None);
     p.refuses(1, &["key file", "No such file", "leasehold secrets generate"], &["serve"]);
@@ -143,6 +199,12 @@ fn every_list_prints_json_and_the_helpers_speak() {
         &["tick", "list"],
         &["migrate", "--check"],
         &["billing", "audit"],
+        &["billing", "preview"],
+        &["billing", "run"],
+        &["billing", "run", "--dry-run"],
+        &["breaker", "show"],
+        &["invoice", "list"],
+        &["account", "policy", "1001"],
         &["mail", "preview", "server_ready"],
     ] {
         p.json(args);

@@ -9,8 +9,8 @@ use leasehold_tests::{Kind, sim::Sim};
 
 /// Histories a test on SQLite; four tests make 200.
 const SQLITE: u64 = 50;
-/// Histories a test on PostgreSQL; two tests make 30.
-const POSTGRES: u64 = 15;
+/// Histories a test on PostgreSQL; two tests make 50.
+const POSTGRES: u64 = 25;
 
 async fn histories(kind: Kind, from: u64, count: u64) {
     let told = std::env::var("LEASEHOLD_SIM_SEED").ok().and_then(|s| s.parse().ok());

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_cron::Scheduler;
+use leasehold_cron::{Scheduler, settle::Settler};
 use leasehold_domain::{Dice, retry::Backoff};
 use leasehold_notifier::Renderer;
 use leasehold_store::{Clock, KeyRing, Options, Queue, Store, activity::Actor, processes::Process};
@@ -83,7 +83,7 @@ impl App {
 
     /// The scheduler.
     pub fn scheduler(&self) -> Scheduler {
-        Scheduler { store: self.store.clone(), operator: self.config.mail.operator.clone() }
+        Scheduler { store: self.store.clone(), settler: Settler::new(self.store.clone()), operator: self.config.mail.operator.clone() }
     }
 
     fn process_name(&self, role: &str) -> String {

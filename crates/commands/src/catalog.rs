@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use leasehold_domain::{Money, ProductId, lease::Cycle};
+use leasehold_domain::{
+    Money, ProductId, UnknownName,
+    lease::Cycle,
+    policy::{Key, Level, Policy},
+};
 use leasehold_store::{
     Store, Tx,
     activity::Actor,
@@ -28,6 +32,9 @@ pub struct Catalog {
     pool: Vec<PoolEntry>,
     #[serde(default)]
     product: Vec<ProductEntry>,
+    /// The rules of dunning, where they differ from the built-in ones.
+    #[serde(default)]
+    policy: toml::Table,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -108,6 +115,9 @@ struct ProductEntry {
     regions: Vec<String>,
     /// Currency, then cycle, then amount.
     prices: BTreeMap<String, BTreeMap<String, String>>,
+    /// The rules of dunning for its leases, where they differ from the house's.
+    #[serde(default)]
+    policy: toml::Table,
 }
 
 /// One line of what an import changes.
@@ -237,6 +247,7 @@ pub async fn import(store: &Store, actor: &Actor, catalog: &Catalog, check_node:
     nodes(&mut tx, catalog, check_node, &mut changes).await?;
     pools(&mut tx, catalog, &mut changes).await?;
     products(&mut tx, catalog, &mut changes).await?;
+    policies(&mut tx, catalog, &mut changes).await?;
     if !changes.is_empty() && !dry_run {
         tx.log(actor, "catalog.import", None, None, &format!("{} changes", changes.len())).await?;
         commit(tx).await?;
@@ -372,6 +383,49 @@ async fn pools(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()
         refuse_orphans(taken, &format!("pool '{}'", gone.id))?;
         changes.push(Change::Hidden(format!("pool {}", gone.id)));
         tx.put_pool(&AddressPool { hidden: true, ..gone }, &[]).await?;
+    }
+    Ok(())
+}
+
+/// `{ suspend_after = "3d", breaker = { suspensions = { count = 50 } } }` as keys with points and texts.
+fn flat(table: &toml::Table, prefix: &str, rules: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        let key = format!("{prefix}{key}");
+        let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        match value {
+            toml::Value::Table(inner) => flat(inner, &format!("{key}."), rules),
+            toml::Value::Array(list) => drop(rules.insert(key, list.iter().map(text).collect::<Vec<_>>().join(","))),
+            value => drop(rules.insert(key, text(value))),
+        }
+    }
+}
+
+/// The rules of the house and of its plans become what the file says; the built-in ones stand where it says nothing.
+async fn policies(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
+    let plans = c.product.iter().map(|e| (Level::Plan, product_row(e).id.to_string(), format!("product {}: ", e.key), &e.policy));
+    for (level, subject, who, table) in std::iter::once((Level::System, String::new(), String::new(), &c.policy)).chain(plans) {
+        let mut texts = BTreeMap::new();
+        flat(table, "", &mut texts);
+        let mut wanted = BTreeMap::new();
+        for (key, value) in texts {
+            let invalid = |why: String| CommandError::Invalid(format!("{who}policy: {why}"));
+            let rule: Key = key.parse().map_err(|e: UnknownName| invalid(e.to_string()))?;
+            if level == Level::Plan && rule.is_for_the_house() {
+                return Err(invalid(format!("{key} is a rule of the whole house")));
+            }
+            Policy::default().set(rule, &value).map_err(|e| CommandError::Invalid(format!("{who}{e}")))?;
+            wanted.insert(rule, value);
+        }
+        let before: BTreeMap<Key, String> = tx.rules(level, &subject).await?.into_iter().map(|r| (r.key, r.value)).collect();
+        for (key, value) in &wanted {
+            if differs(before.get(key), value, format!("{who}policy {key} = {value}"), changes) {
+                tx.set_rule(level, &subject, *key, Some(value)).await?;
+            }
+        }
+        for key in before.keys().filter(|key| !wanted.contains_key(*key)) {
+            changes.push(Change::Changed(format!("{who}policy {key} as it is built in")));
+            tx.set_rule(level, &subject, *key, None).await?;
+        }
     }
     Ok(())
 }

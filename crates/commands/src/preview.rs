@@ -31,6 +31,7 @@ pub struct Forecast {
     pub amount: Option<Money>,
 }
 
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
 fn as_text<S: serde::Serializer>(amount: &Option<Money>, s: S) -> std::result::Result<S::Ok, S::Error> {
     match amount {
         Some(amount) => s.collect_str(amount),

@@ -18,7 +18,7 @@ const BATCH: i64 = 200;
 const DAY: Duration = Duration::from_hours(24);
 
 /// Carries out what is due of one kind, once nobody is still at work on an account that was due when the tick began.
-pub(crate) async fn run(store: &Store, step: Enforcement, began: Timestamp) -> Result<Settled> {
+pub(crate) async fn run(store: &Store, step: Enforcement, after: Timestamp, began: Timestamp) -> Result<Settled> {
     let mut settled = Settled::default();
     loop {
         let mut tx = store.read().await?;
@@ -32,7 +32,7 @@ pub(crate) async fn run(store: &Store, step: Enforcement, began: Timestamp) -> R
             }
             return Ok(settled);
         }
-        if tx.any_account_due(began).await? {
+        if tx.any_account_due(after, began).await? {
             return Ok(settled);
         }
         drop(tx);
@@ -79,7 +79,7 @@ async fn allowance(tx: &mut Tx, step: Enforcement) -> Result<i64> {
     let mut breaker = tx.lock_breaker(step).await?;
     let since = tx.now - DAY;
     let load = tx.enforcement_load(step, since).await?;
-    let limit = Limits::of(&*tx.policies(std::iter::empty()).await?.system(), step).limit(load.running);
+    let limit = Limits::of(&tx.policies(std::iter::empty()).await?.system(), step).limit(load.running);
     let subject = format!("breaker:{step}");
     let fits = load.due + load.done <= limit;
     if fits || load.due == 0 {

@@ -6,7 +6,7 @@ use leasehold_domain::Timestamp;
 use leasehold_store::{Result, Store, StoreError};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-use crate::{audit, digest, prune, seal, settle};
+use crate::{audit, digest, prune, seal, settle::Settler};
 
 /// When a tick is due again.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,8 @@ impl Every {
 pub struct Scheduler {
     /// The database.
     pub store: Store,
+    /// What settles on it.
+    pub settler: Settler,
     /// Where the digest goes; without it, nobody is mailed.
     pub operator: Option<String>,
 }
@@ -111,7 +113,7 @@ impl Scheduler {
             "heartbeat" => prune::processes(&self.store).await,
             "prune" => prune::run(&self.store).await,
             "seal" => seal::run(&self.store).await,
-            "settle" => settle::run(&self.store).await.map(drop),
+            "settle" => self.settler.run().await.map(drop),
             other => Err(StoreError::not_found("tick", other)),
         }
     }

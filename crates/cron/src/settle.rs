@@ -1,7 +1,10 @@
 //! The settle tick: every account that is due is settled, in batches; then what is due to be taken away is counted, and done
 //! where the breaker lets it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use leasehold_domain::{AccountId, Timestamp, books::Permits};
 use leasehold_store::{Result, Store, StoreError, Tx, crash, settle::Settled};
@@ -14,34 +17,84 @@ const MOST: i64 = 2_000;
 /// A batch that took less than this may grow, one that took more than twice as much shrinks: other writers wait behind it.
 const QUICK: Duration = Duration::from_millis(120);
 
-/// Settles all that is due.
-pub async fn run(store: &Store) -> Result<Settled> {
-    let mut settled = Settled::default();
-    let mut batch = FIRST;
-    let started = store.clock().now();
-    while store.read().await?.any_account_due(started).await? {
-        let began = Instant::now();
-        let done = settle_batch(store, batch).await?;
-        if done.accounts == 0 {
-            // Others are at work on what is left.
-            break;
-        }
-        settled = settled.and(done);
-        batch = match began.elapsed() {
-            quick if quick < QUICK => (batch * 2).min(MOST),
-            slow if slow > QUICK * 2 => (batch / 2).max(FIRST),
-            _ => batch,
-        };
-    }
-    for step in enforce::STEPS {
-        settled = settled.and(enforce::run(store, *step, started).await?);
-    }
-    Ok(settled)
+/// Nobody makes an account due further back than this: requests write their own time, and a statement ends within a minute.
+const LATE: Duration = Duration::from_mins(3);
+/// How often everything is looked through all the same.
+const FULL: Duration = Duration::from_mins(10);
+
+/// What settles; one a scheduler. Cloning shares it.
+///
+/// It remembers up to when nothing was due any more, so that a tick does not walk over what ticks before it took off the index and
+/// the database has not cleared away yet.
+#[derive(Clone, Debug)]
+pub struct Settler {
+    store: Store,
+    drained: Arc<Mutex<Drained>>,
 }
 
-async fn settle_batch(store: &Store, limit: i64) -> Result<Settled> {
+#[derive(Clone, Copy, Debug, Default)]
+struct Drained {
+    until: Timestamp,
+    looked_through_at: Timestamp,
+}
+
+/// Settles all that is due, once.
+pub async fn run(store: &Store) -> Result<Settled> {
+    Settler::new(store.clone()).run().await
+}
+
+impl Settler {
+    /// One that has seen nothing yet.
+    pub fn new(store: Store) -> Self {
+        Self { store, drained: Arc::default() }
+    }
+
+    /// From when on to look, at such a time.
+    fn after(&self, now: Timestamp) -> Timestamp {
+        let mut drained = self.drained.lock().unwrap_or_else(PoisonError::into_inner);
+        if now < drained.until || now.since(drained.looked_through_at) > FULL {
+            *drained = Drained { until: Timestamp::from_millis(i64::MIN), looked_through_at: now };
+        }
+        drained.until
+    }
+
+    /// Settles all that is due, then takes away what may be.
+    pub async fn run(&self) -> Result<Settled> {
+        let store = &self.store;
+        let (mut settled, mut batch, began) = (Settled::default(), FIRST, store.clock().now());
+        let after = self.after(began);
+        while store.read().await?.any_account_due(after, began).await? {
+            let started = Instant::now();
+            let done = settle_batch(store, after, batch).await?;
+            if done.accounts == 0 {
+                // Others are at work on what is left.
+                return self.enforce(settled, after, began).await;
+            }
+            settled = settled.and(done);
+            batch = match started.elapsed() {
+                quick if quick < QUICK => (batch * 2).min(MOST),
+                slow if slow > QUICK * 2 => (batch / 2).max(FIRST),
+                _ => batch,
+            };
+        }
+        self.drained.lock().unwrap_or_else(PoisonError::into_inner).until = began - LATE;
+        if settled.accounts as i64 > MOST {
+            store.give_memory_back().await?;
+        }
+        self.enforce(settled, after, began).await
+    }
+
+    async fn enforce(&self, mut settled: Settled, after: Timestamp, began: Timestamp) -> Result<Settled> {
+        for step in enforce::STEPS {
+            settled = settled.and(enforce::run(&self.store, *step, after, began).await?);
+        }
+        Ok(settled)
+    }
+}
+
+async fn settle_batch(store: &Store, after: Timestamp, limit: i64) -> Result<Settled> {
     let mut tx = store.begin().await?;
-    let claimed = tx.claim_due(limit).await?;
+    let claimed = tx.claim_due(after, limit).await?;
     if claimed.is_empty() {
         return Ok(Settled::default());
     }

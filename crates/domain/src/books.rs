@@ -362,10 +362,10 @@ impl Books {
         let mut decisions = Vec::new();
         let mut touched = vec![0_usize; books.leases.len()];
         books.pay_what_is_due(now, &mut touched, &mut decisions)?;
-        for lease in 0..books.leases.len() {
+        for (lease, touched) in touched.into_iter().enumerate() {
             // One step a lease and call: what failed just now is not warned of, too.
             let state = books.leases[lease].lease.state;
-            if (touched[lease] == 0 || state == LeaseState::Active)
+            if (touched == 0 || state == LeaseState::Active)
                 && let Some(step) = books.step(lease, now, permits)?
             {
                 books.apply(&step, now)?;

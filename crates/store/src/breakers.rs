@@ -83,8 +83,9 @@ impl Tx {
         Ok(())
     }
 
-    /// Whether an account is due at `at` that somebody may still be working on.
-    pub async fn any_account_due(&mut self, at: Timestamp) -> Result<bool> {
-        Ok(self.int("select cast(count(*) as bigint) from (select 1 from wallets where settle_at <= $1 limit 1) one", args![at]).await? > 0)
+    /// Whether an account became due after `after` and until `until`; also one that somebody is working on.
+    pub async fn any_account_due(&mut self, after: Timestamp, until: Timestamp) -> Result<bool> {
+        let sql = "select cast(count(*) as bigint) from (select 1 from wallets where settle_at > $1 and settle_at <= $2 limit 1) one";
+        Ok(self.int(sql, args![after, until]).await? > 0)
     }
 }

@@ -76,15 +76,12 @@ impl Tx {
 
     /// Sets a rule, or takes it away; whoever it may concern now is looked at.
     pub async fn set_rule(&mut self, level: Level, subject: &str, key: Key, value: Option<&str>) -> Result<()> {
-        match value {
-            Some(value) => {
-                let sql = "insert into policies (level, subject, key, value) values ($1, $2, $3, $4) on conflict (level, subject, key) do update set value = excluded.value";
-                self.exec_one(sql, args![level.as_str(), subject, key.as_str(), value]).await?;
-            }
-            None => {
-                let sql = "delete from policies where level = $1 and subject = $2 and key = $3";
-                self.exec(sql, args![level.as_str(), subject, key.as_str()]).await?;
-            }
+        if let Some(value) = value {
+            let sql = "insert into policies (level, subject, key, value) values ($1, $2, $3, $4) on conflict (level, subject, key) do update set value = excluded.value";
+            self.exec_one(sql, args![level.as_str(), subject, key.as_str(), value]).await?;
+        } else {
+            let sql = "delete from policies where level = $1 and subject = $2 and key = $3";
+            self.exec(sql, args![level.as_str(), subject, key.as_str()]).await?;
         }
         let now = self.now;
         let sql = "update wallets set settle_at = $1 where parked_at is null and settle_at > $1 and account_id in \

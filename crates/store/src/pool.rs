@@ -113,7 +113,9 @@ impl Store {
         let (pool, wakes) = if let Some(path) = options.url.strip_prefix("sqlite:") {
             let connect = if options.as_it_is { SqliteConnectOptions::new().filename(path) } else { sqlite_options(path) };
             let pool = |n| SqlitePoolOptions::new().max_connections(n).test_before_acquire(false).idle_timeout(None).max_lifetime(None);
-            let write = pool(1).connect_with(connect.clone()).await.map_err(unreachable)?;
+            // Long runs of writes: fewer pages are written twice.
+            let writer = connect.clone().pragma("cache_size", "-65536").pragma("wal_autocheckpoint", "16000");
+            let write = pool(1).connect_with(if options.as_it_is { connect.clone() } else { writer }).await.map_err(unreachable)?;
             let read = pool(options.connections.clamp(1, 8)).connect_lazy_with(connect.pragma("query_only", "1"));
             let path = PathBuf::from(path);
             let wakes = Wakes::poking(path.with_added_extension("wake"));
@@ -145,6 +147,14 @@ impl Store {
             Pool::Postgres(pool) => Conn::Postgres(in_time(pool.begin()).await?),
         };
         Ok(Tx::new(conn, self.clock().now(), self.clone()))
+    }
+
+    /// After a long run of writes: what SQLite keeps of the database in memory is let go.
+    pub async fn give_memory_back(&self) -> Result<()> {
+        if let Pool::Sqlite { write, .. } = &self.0.pool {
+            in_time(sqlx::query("pragma shrink_memory").execute(write)).await?;
+        }
+        Ok(())
     }
 
     /// Opens a transaction for reading.

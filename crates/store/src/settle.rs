@@ -86,11 +86,13 @@ impl Settled {
 }
 
 impl Tx {
-    /// Locks up to `limit` accounts that are due, those that wait longest first; on PostgreSQL without those that somebody else has locked.
-    pub async fn claim_due(&mut self, limit: i64) -> Result<Claimed> {
+    /// Locks up to `limit` accounts that became due after `after`, those that wait longest first; on PostgreSQL without those that somebody
+    /// else has locked.
+    pub async fn claim_due(&mut self, after: Timestamp, limit: i64) -> Result<Claimed> {
         let now = self.now;
-        let sql = "select account_id, currency, posted, held from wallets where settle_at <= $1 order by settle_at, account_id limit $2 {skip}";
-        Ok(Claimed(self.all(sql, args![now, limit]).await?))
+        let sql =
+            "select account_id, currency, posted, held from wallets where settle_at > $1 and settle_at <= $2 order by settle_at, account_id limit $3 {skip}";
+        Ok(Claimed(self.all(sql, args![after, now, limit]).await?))
     }
 
     /// Settles accounts under their locks. Nothing is written where nothing is due but the time of the next look.
@@ -109,7 +111,7 @@ impl Tx {
                     settled.enforced.push(page.books.leases[*lease].lease.id.clone());
                 }
             }
-            sheet.enter(self, page, decisions)?;
+            sheet.enter(self, page, &decisions)?;
         }
         self.write_sheet(sheet).await?;
         Ok(settled)

@@ -86,11 +86,11 @@ fn ms(at: Option<Timestamp>) -> Option<i64> {
 
 impl Sheet {
     /// Enters what was decided for one account.
-    pub(super) fn enter(&mut self, tx: &Tx, page: Page, decisions: Vec<Decision>) -> Result<()> {
+    pub(super) fn enter(&mut self, tx: &Tx, page: Page, decisions: &[Decision]) -> Result<()> {
         let now = tx.now;
         let mut books = page.books.clone();
         let mut sold = Vec::new();
-        for decision in &decisions {
+        for decision in decisions {
             self.letters.extend(super::tell::letter(&page, &books, decision, now));
             self.enter_one(tx, &page, &books, decision, &mut sold);
             books.apply(decision, now)?;
@@ -129,9 +129,9 @@ impl Sheet {
                 let (l, t) = of(*lease);
                 for (nth, charge) in charges.iter().enumerate() {
                     if nth == 0 {
-                        self.close_charge(tx, l, charge, true)
+                        self.close_charge(tx, l, charge, true);
                     } else {
-                        self.enter_charge(tx, l, charge, true)
+                        self.enter_charge(tx, l, charge, true);
                     }
                     sold.push((l.id.clone(), charge.clone()));
                 }
