@@ -382,7 +382,7 @@ on_both!(the_breaker_opens_before_the_first_of_too_many(app) {
     found(app, 60, 1).await;
     // All fail at once; three days later all are due to be suspended.
     app.settle().await;
-    app.live_through(3 * DAY - HOUR).await;
+    app.live_through(2 * DAY + 23 * HOUR).await;
     app.advance(2 * HOUR);
     let run = || leasehold_cron::settle::run(&app.store);
     let (a, b, c) = futures::join!(run(), run(), run());
