@@ -173,9 +173,7 @@ impl App {
 
     /// When an account is due to be settled next.
     pub async fn next_settle(&self) -> Option<Timestamp> {
-        let sql = "select coalesce(min(settle_at), -1) from wallets";
-        let at = self.store.read().await.unwrap().int(sql, &[]).await.unwrap();
-        (at >= 0).then(|| Timestamp::from_millis(at))
+        self.store.read().await.unwrap().next_settle().await.unwrap()
     }
 
     /// One tick of the books.

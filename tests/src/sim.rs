@@ -273,7 +273,7 @@ impl Sim {
                     a.or(b).map(drop)
                 }
                 3 => servers::suspend(&store, &me, id, HoldKind::Abuse, "sim").await.map(drop),
-                4 => servers::unsuspend(&store, &me, id, HoldKind::Abuse).await.map(drop),
+                4 => servers::unsuspend(&store, &me, id, HoldKind::Abuse, None).await.map(drop),
                 5 => servers::stop(&store, &me, id).await.map(drop),
                 6 => servers::start(&store, &me, id).await.map(drop),
                 7 => servers::reboot(&store, &me, id).await.map(drop),
@@ -373,7 +373,7 @@ impl Sim {
         for s in store.read().await.unwrap().servers(None, None, 1000).await.unwrap() {
             if s.held {
                 // One that is being terminated keeps its hold to the end.
-                drop(servers::unsuspend(&store, &me, s.id.as_str(), HoldKind::Abuse).await);
+                drop(servers::unsuspend(&store, &me, s.id.as_str(), HoldKind::Abuse, None).await);
             }
         }
         self.app.until_quiet().await;

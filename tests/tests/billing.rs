@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use leasehold_commands::{billing, order, servers};
+use leasehold_commands::{billing, operate, order, servers};
+use leasehold_cron::settle::Settler;
 use leasehold_domain::{
     Timestamp,
     books::Verb,
@@ -201,9 +202,29 @@ on_both!(an_abuse_hold_survives_a_payment(app) {
     app.top_up(&account, "50.00").await;
     app.until_quiet().await;
     assert_eq!((app.status("web").await, app.lease("web").await.state), (Status::Suspended, LeaseState::Active));
-    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse).await.unwrap();
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse, None).await.unwrap();
     app.until_quiet().await;
     assert_eq!(app.status("web").await, Status::Running);
+});
+
+on_both!(an_operator_gives_time_and_the_days_off_are_not_paid_for(app) {
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.live(40 * DAY).await;
+    let (me, until) = (App::operator(), app.now() + 5 * DAY);
+    assert!(servers::unsuspend(&app.store, &me, "web", HoldKind::Billing, None).await.unwrap_err().to_string().contains("say --until"));
+    // Off from the 13th to the 19th of April.
+    servers::unsuspend(&app.store, &me, "web", HoldKind::Billing, Some(until)).await.unwrap();
+    app.live(4 * DAY).await;
+    assert_eq!((app.status("web").await, app.lease("web").await.state), (Status::Running, LeaseState::PastDue));
+    app.live(DAY + HOUR).await;
+    assert_eq!(app.status("web").await, Status::Suspended, "it was not paid by then");
+    let account = app.account.clone();
+    app.top_up(&account, "50.00").await;
+    // Three days before, five days after: 9.00 x 8 / 30.
+    assert_eq!(app.charges("web").await[1..], ["2 2026-04-16 2026-04-24 240 paid", "3 2026-04-24 2026-05-24 900 paid"]);
+    app.until_quiet().await;
 });
 
 on_both!(whoever_can_pay_has_the_same_ledger_after_downtime(app) {
@@ -323,6 +344,48 @@ on_both!(tax_is_part_of_every_price(app) {
     assert_eq!(app.charges("web").await, ["1 2026-03-10 2026-04-10 1071 paid", "2 2026-04-10 2026-05-10 963 paid"]);
     assert_eq!(app.ledger("tax:EUR").await, 171 + 63);
     assert_eq!(app.ledger("revenue:EUR").await, 1800);
+});
+
+on_both!(a_clock_forty_days_ahead_settles_nothing(app) {
+    app.store.bind_clock("system").await.unwrap();
+    app.order("web").await;
+    app.until_quiet().await;
+    app.live(20 * HOUR).await;
+    app.advance(40 * DAY);
+    let settler = Settler::new(app.store.clone()).trusting(|| false);
+    assert_eq!(settler.run().await.unwrap().accounts, 0);
+    assert_eq!((lease(app, "web").await.as_str(), app.attention().await), ("active 1 2026-04-10", vec!["clock clock".to_owned()]));
+    // After as long a downtime, a clock that is kept right is believed.
+    let kept_right = Settler::new(app.store.clone()).trusting(|| true);
+    kept_right.run().await.unwrap();
+    assert_eq!((lease(app, "web").await.as_str(), app.attention().await), ("active 2 2026-05-10", vec![]));
+    app.advance(40 * DAY);
+    assert_eq!(settler.run().await.unwrap().accounts, 0);
+    operate::confirm_clock(&app.store, &App::operator()).await.unwrap();
+    settler.run().await.unwrap();
+    assert_eq!(lease(app, "web").await, "active 3 2026-06-10");
+});
+
+on_both!(a_failed_reinstall_is_not_charged_until_it_is_retried(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    app.live(30 * DAY).await;
+    app.import("boot_time = \"60s\"").await;
+    servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
+    app.drain().await;
+    // Past the swap there is no way back.
+    app.import("faults = { busy = 1.0 }").await;
+    app.advance(HOUR);
+    app.until_quiet().await;
+    assert_eq!(app.status("web").await, Status::Failed);
+    app.live(20 * DAY).await;
+    assert_eq!(app.charges("web").await.len(), 1);
+    app.import("").await;
+    servers::retry(&app.store, &App::operator(), "web").await.unwrap();
+    app.until_quiet().await;
+    app.live(HOUR).await;
+    assert_eq!(app.status("web").await, Status::Running);
+    assert_eq!(app.charges("web").await[1..], ["2 2026-04-29 2026-05-29 900 paid"]);
 });
 
 /// The first account and many others, two leases each, that fell due.

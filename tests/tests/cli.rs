@@ -46,13 +46,12 @@ fn bad_input_about_leases_is_one_clear_line_and_changes_nothing() {
     p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "web", "--wait"]);
     daemon.stop();
     let before = (p.json(&["account", "policy", &account, "--server", "web"]), p.json(&["server", "show", "web"])["lease"].clone());
-    p.refuses(2, &["invalid value 'suspend_afer'", "suspend_after"], &["account", "policy", &account, "suspend_afer", "3d"]);
+    p.refuses(2, &["unknown Key 'suspend_afer'", "suspend_after"], &["account", "policy", &account, "suspend_afer", "3d"]);
     p.refuses(2, &["policy suspend_after = \"3\"", "is no duration"], &["account", "policy", &account, "suspend_after", "3"]);
     p.refuses(2, &["policy zone = \"Mars/Base\"", "unknown time zone"], &["account", "policy", &account, "zone", "Mars/Base"]);
     p.refuses(2, &["is a rule of the whole house"], &["account", "policy", &account, "breaker.suspensions.count", "3"]);
     p.refuses(3, &["no account '4711'"], &["account", "policy", "4711", "suspend_after", "3d"]);
     p.refuses(2, &["is in the past"], &["server", "protect", "web", "--until", "2020-01-01"]);
-    p.refuses(2, &["is no date"], &["server", "protect", "web", "--until", "tomorrow"]);
     p.refuses(2, &["is in the past"], &["billing", "preview", "--until", "2020-01-01"]);
     p.refuses(4, &["the breaker for suspensions is not open"], &["breaker", "confirm", "suspension", "--count", "1"]);
     p.refuses(3, &["no invoice '2020-1'"], &["invoice", "show", "2020-1"]);

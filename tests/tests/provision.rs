@@ -134,7 +134,7 @@ on_both!(a_hold_stops_a_build_before_boot_and_its_end_goes_on(app) {
     let held = app.server(&server.id).await;
     assert_eq!((held.status, held.booted), (Status::Building, false));
     app.advance(Duration::from_hours(5));
-    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse).await.unwrap();
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse, None).await.unwrap();
     app.until_quiet().await;
     assert_eq!(app.server(&server.id).await.status, Status::Running, "the deadline stood still");
 });
@@ -160,7 +160,7 @@ async fn held_is_off_and_goes_on(app: &App, server: &ServerId) {
     app.until_quiet().await;
     let held = app.server(server).await;
     assert_eq!((held.status, held.power.map(|p| p.0)), (Status::Building, Some(leasehold_domain::server::Power::Off)));
-    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse).await.unwrap();
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse, None).await.unwrap();
     app.until_quiet().await;
     assert_eq!(app.server(server).await.status, Status::Running);
 }
@@ -323,7 +323,7 @@ on_both!(a_hold_that_comes_and_goes_during_a_build_leaves_a_machine_that_is_on(a
     app.import("boot_time = \"60s\"\nfaults = { reply_lost = 1.0 }").await;
     servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
     app.drain().await;
-    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse).await.unwrap();
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse, None).await.unwrap();
     app.import("boot_time = \"60s\"").await;
     app.until_quiet().await;
     assert_eq!(app.server(&server.id).await.status, Status::Running);
@@ -360,7 +360,7 @@ on_both!(power_reboot_suspend_and_password_follow_what_is_asked(app) {
     app.drain().await;
     assert_eq!(app.server(&server.id).await.status, Status::Suspended);
     assert!(servers::start(store, &me, "web").await.unwrap_err().to_string().contains("is suspended"));
-    servers::unsuspend(store, &me, "web", HoldKind::Admin).await.unwrap();
+    servers::unsuspend(store, &me, "web", HoldKind::Admin, None).await.unwrap();
     app.drain().await;
     assert_eq!(app.server(&server.id).await.status, Status::Stopped, "it was stopped before");
     servers::start(store, &me, "web").await.unwrap();

@@ -10,6 +10,7 @@ mod args;
 mod commands;
 pub mod config;
 mod doctor;
+mod drive;
 mod exit;
 mod metrics;
 mod supervise;

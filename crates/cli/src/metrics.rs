@@ -14,6 +14,7 @@ use crate::exit::Failure;
 /// Counters of this process, sorted.
 const COUNTERS: &[(&str, &str)] = &[
     ("leasehold_claim_errors_total", "Claims that the database refused or did not answer, by queue."),
+    ("leasehold_decisions_total", "What was decided about leases, by what."),
     ("leasehold_mails_total", "Mails handed over, by outcome."),
     ("leasehold_runs_total", "Runs of work rows, by queue and outcome."),
     ("leasehold_steps_total", "Steps of servers, by step and outcome."),
@@ -36,6 +37,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("leasehold_queue_oldest_due_seconds", "How long the oldest due row waits, by queue."),
     ("leasehold_queue_rows", "Work rows that are not at rest, by queue and state."),
     ("leasehold_servers", "Servers, by status."),
+    ("leasehold_settle_lag_seconds", "How long the account that is due longest waits to be settled."),
     ("leasehold_stuck", "1 when a loop of this process is not heard of any more."),
     ("leasehold_tick_late_seconds", "How late the latest tick is."),
     ("leasehold_troubled", "1 while something is in the way of this process, the database most likely."),
@@ -116,6 +118,8 @@ async fn count_work(store: &Store, kinds: &mut BTreeSet<String>) -> Result<(), F
     gauge!("leasehold_nodes_unreachable").set(tx.nodes().await?.iter().filter(|n| !n.hidden && n.failing_since.is_some()).count() as f64);
     let late = tx.ticks().await?.iter().filter(|t| !t.paused).map(|t| tx.now.since(t.next_at)).max().unwrap_or_default();
     gauge!("leasehold_tick_late_seconds").set(late.as_secs_f64());
+    let lag = tx.oldest_due_account().await?.map_or(Duration::ZERO, |at| tx.now.since(at));
+    gauge!("leasehold_settle_lag_seconds").set(lag.as_secs_f64());
     Ok(())
 }
 

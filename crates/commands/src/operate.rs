@@ -1,6 +1,6 @@
 //! What only operators ask for: nodes, mails, matters, ticks.
 
-use leasehold_domain::{MailId, NodeId};
+use leasehold_domain::{MailId, NodeId, Timestamp};
 use leasehold_store::{Store, activity::Actor, nodes::NodeState};
 
 use crate::{Result, commit};
@@ -41,6 +41,18 @@ pub async fn close_attention(store: &Store, actor: &Actor, id: &str) -> Result<(
     tx.close_attention(id, &actor.name).await?;
     tx.log(actor, "attention.close", None, None, id).await?;
     commit(tx).await
+}
+
+/// The time is right, although it jumped; answers what it is.
+pub async fn confirm_clock(store: &Store, actor: &Actor) -> Result<Timestamp> {
+    let mut tx = store.begin().await?;
+    let now = tx.now;
+    tx.set_highest(now).await?;
+    tx.attended("clock", "clock", &actor.name).await?;
+    tx.ring_settle().await?;
+    tx.log(actor, "clock.confirm", None, None, &now.human()).await?;
+    commit(tx).await?;
+    Ok(now)
 }
 
 /// Makes a tick due now.

@@ -105,6 +105,10 @@ pub async fn retry(store: &Store, actor: &Actor, id: &str) -> Result<Server> {
     if s.build == BuildKind::First {
         tx.books(&s.account_id).await?.reopen_lease(&s.id, s.generation + 1).await?;
     }
+    if s.build == BuildKind::Reinstall {
+        // It was not charged while it was down, and is again from now on.
+        tx.books(&s.account_id).await?.charge_again(&s.id).await?;
+    }
     tx.ask_retry(&s).await?;
     tx.attended("build_failed", &format!("server:{}", s.id), &actor.name).await?;
     done(tx, actor, &s, "server.retry", &format!("generation {}", s.generation + 1)).await
@@ -139,10 +143,25 @@ pub async fn suspend(store: &Store, actor: &Actor, id: &str, kind: HoldKind, rea
     done(tx, actor, &s, "server.suspend", &format!("{kind}: {reason}")).await
 }
 
-/// Lifts a hold.
-pub async fn unsuspend(store: &Store, actor: &Actor, id: &str, kind: HoldKind) -> Result<Server> {
+/// Lifts a hold. One for an unpaid bill is lifted until a date: unless it is paid by then, the server is suspended again.
+pub async fn unsuspend(store: &Store, actor: &Actor, id: &str, kind: HoldKind, until: Option<Timestamp>) -> Result<Server> {
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, id).await?;
+    if kind == HoldKind::Billing {
+        let now = tx.now;
+        let until = until.filter(|at| *at > now).ok_or_else(|| {
+            CommandError::Invalid(
+                "a hold for an unpaid bill is lifted until a date in the future: say --until, or pay the bill with: leasehold account credit".into(),
+            )
+        })?;
+        let lease = tx.lease_of(&s.id).await?.filter(|l| l.state == LeaseState::Suspended).ok_or_else(|| refuse(&s, "unsuspended", "has no billing hold"))?;
+        tx.put_off_suspension(&lease, until).await?;
+        tx.lift_hold(&s.id, kind).await?;
+        return done(tx, actor, &s, "server.unsuspend", &format!("{kind} until {}", until.human())).await;
+    }
+    if until.is_some() {
+        return Err(CommandError::Invalid(format!("a hold for {kind} is lifted for good; --until is for billing")));
+    }
     if !tx.lift_hold(&s.id, kind).await? {
         return Err(refuse(&s, "unsuspended", &format!("has no {kind} hold")));
     }

@@ -10,6 +10,8 @@ use leasehold_domain::{
 };
 use leasehold_store::{Result, Store, Tx, When, settle::Settled};
 
+use crate::settle;
+
 /// What is taken away, in the order in which it is looked at.
 pub(crate) const STEPS: &[Enforcement] = &[Termination, Suspension];
 /// Leases in one transaction.
@@ -58,7 +60,14 @@ async fn some(store: &Store, step: Enforcement) -> Result<Settled> {
     let claimed = tx.claim_accounts(&accounts).await?;
     let all_claimed = claimed.accounts().len() == accounts.len();
     let permits = Permits::Only(step, leases.iter().cloned().collect());
-    let settled = tx.settle(claimed, &permits).await?;
+    let settled = match tx.settle(claimed, &permits).await {
+        Ok(settled) => settled,
+        Err(error) if error.is_outage() => return Err(error),
+        Err(error) => {
+            drop(tx.rollback().await);
+            return settle::settle_halves(store, &accounts, error).await;
+        }
+    };
     // What was allowed and not done was not due any more; it is proposed again when it is.
     if all_claimed {
         let stale: Vec<LeaseId> = leases.into_iter().filter(|l| !settled.enforced.contains(l)).collect();

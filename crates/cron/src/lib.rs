@@ -6,6 +6,7 @@ mod digest;
 mod enforce;
 mod prune;
 mod ring;
+mod sanity;
 mod seal;
 pub mod settle;
 

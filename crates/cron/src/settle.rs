@@ -9,7 +9,7 @@ use std::{
 use leasehold_domain::{AccountId, Timestamp, books::Permits};
 use leasehold_store::{Result, Store, StoreError, Tx, crash, settle::Settled};
 
-use crate::enforce;
+use crate::{enforce, sanity};
 
 /// Accounts in the first batch; while batches are quick, each takes twice as many as the one before.
 const FIRST: i64 = 200;
@@ -29,6 +29,8 @@ const FULL: Duration = Duration::from_mins(10);
 #[derive(Clone, Debug)]
 pub struct Settler {
     store: Store,
+    /// Asked after a jump only.
+    synchronised: fn() -> bool,
     drained: Arc<Mutex<Drained>>,
 }
 
@@ -46,7 +48,13 @@ pub async fn run(store: &Store) -> Result<Settled> {
 impl Settler {
     /// One that has seen nothing yet.
     pub fn new(store: Store) -> Self {
-        Self { store, drained: Arc::default() }
+        Self { store, synchronised: sanity::synchronised, drained: Arc::default() }
+    }
+
+    /// One that asks this whether the host's clock is kept right.
+    #[must_use]
+    pub fn trusting(self, synchronised: fn() -> bool) -> Self {
+        Self { synchronised, ..self }
     }
 
     /// From when on to look, at such a time.
@@ -61,6 +69,10 @@ impl Settler {
     /// Settles all that is due, then takes away what may be.
     pub async fn run(&self) -> Result<Settled> {
         let store = &self.store;
+        if let Some(bad) = sanity::check(store, self.synchronised).await? {
+            tracing::error!(%bad, "nothing is settled");
+            return Ok(Settled::default());
+        }
         let (mut settled, mut batch, began) = (Settled::default(), FIRST, store.clock().now());
         let after = self.after(began);
         while store.read().await?.any_account_due(after, began).await? {
@@ -119,11 +131,14 @@ pub(crate) async fn write(mut tx: Tx, claimed: leasehold_store::settle::Claimed,
     crash::point("settle.before_commit").await;
     tx.commit().await?;
     crash::point("settle.committed").await;
+    for (verb, n) in &settled.verbs {
+        metrics::counter!("leasehold_decisions_total", "what" => verb.as_str()).increment(*n as u64);
+    }
     Ok(settled)
 }
 
 /// A batch that failed is halved until the account that fails stands alone; that one is put aside, the others go on.
-async fn settle_halves(store: &Store, accounts: &[AccountId], error: StoreError) -> Result<Settled> {
+pub(crate) async fn settle_halves(store: &Store, accounts: &[AccountId], error: StoreError) -> Result<Settled> {
     if let [account] = accounts {
         tracing::error!(%account, %error, "the account is put aside");
         let mut tx = store.begin().await?;
@@ -143,9 +158,4 @@ async fn settle_halves(store: &Store, accounts: &[AccountId], error: StoreError)
         });
     }
     Ok(settled)
-}
-
-/// How long the account that is due longest has waited.
-pub async fn lag(store: &Store, now: Timestamp) -> Result<Duration> {
-    Ok(store.read().await?.oldest_due_account().await?.map_or(Duration::ZERO, |at| now.since(at)))
 }

@@ -52,6 +52,8 @@ pub struct Standing {
     pub open: Option<Charge>,
     /// What was told about that charge.
     pub notices: Vec<Notice>,
+    /// The server is down by a fault of ours: nothing is charged for it meanwhile.
+    pub down: bool,
 }
 
 /// The wallet and all leases of an account that run.
@@ -247,6 +249,8 @@ pub enum BadBooks {
     Wallet(#[from] Refused),
 }
 
+/// How often a lease is looked at whose server is down.
+const DOWN_LOOK: Duration = Duration::from_hours(1);
 /// Periods of one lease that are paid in one go.
 pub const MAX_CATCH_UP: usize = 36;
 
@@ -383,7 +387,7 @@ impl Books {
     fn payable(&self, lease: usize, now: Timestamp) -> Result<Option<Timestamp>, BadBooks> {
         let s = &self.leases[lease];
         Ok(match s.lease.state {
-            LeaseState::Active => Some(s.paid_until()?).filter(|at| *at <= now && s.lease.auto_renew),
+            LeaseState::Active => Some(s.paid_until()?).filter(|at| *at <= now && s.lease.auto_renew && !s.down),
             LeaseState::PastDue | LeaseState::Suspended => Some(s.open.as_ref().ok_or_else(|| s.lacks("an open charge"))?.from),
             LeaseState::Pending | LeaseState::Ended => None,
         })
@@ -458,7 +462,7 @@ impl Books {
         let horizon = |s: &Standing| s.policy.low_balance_before.first().copied().unwrap_or_default();
         let mut soon = Vec::new();
         for (lease, s) in after.leases.iter().enumerate() {
-            if s.lease.state == LeaseState::Active && s.lease.auto_renew {
+            if s.lease.state == LeaseState::Active && s.lease.auto_renew && !s.down {
                 let due = s.paid_until()?;
                 if due > now && due - horizon(s) <= now {
                     soon.push((due, lease, s.next_charge(after.tax, now)?.price.total));
@@ -489,6 +493,7 @@ impl Books {
     fn wait(&self, lease: usize, now: Timestamp) -> Result<Option<Decision>, BadBooks> {
         let s = &self.leases[lease];
         let (until, why) = match s.lease.state {
+            LeaseState::Active if s.down => (s.paid_until()?.max(now + DOWN_LOOK), Why::Down),
             LeaseState::Active if s.lease.auto_renew => (s.next_look(s.paid_until()?, now), Why::Paid),
             LeaseState::Active => (s.paid_until()?.max(s.lease.protect_until.unwrap_or_default()), Why::Paid),
             LeaseState::PastDue | LeaseState::Suspended => dunning::next_look(s, now),

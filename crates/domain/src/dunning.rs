@@ -22,6 +22,8 @@ names! {
     Why {
         /// The end of what is paid, or a look at the wallet before it.
         Paid = "paid",
+        /// The server, which is down by a fault of ours and not charged.
+        Down = "down",
         /// The time that the policy gives.
         Grace = "grace",
         /// The time after a notice that was sent.

@@ -5,6 +5,7 @@
 
 pub mod books;
 pub mod breaker;
+pub mod clock;
 pub mod dice;
 pub mod dunning;
 pub mod id;

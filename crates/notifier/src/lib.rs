@@ -7,4 +7,4 @@ mod render;
 mod smtp;
 
 pub use outbox::{BadTransport, Outbox, Parcel, Sender, Sent};
-pub use render::{RenderError, Rendered, Renderer};
+pub use render::{LANGUAGES, RenderError, Rendered, Renderer};

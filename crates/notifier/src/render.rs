@@ -37,14 +37,51 @@ pub enum RenderError {
     },
 }
 
-/// The language that is always there.
+/// The languages that customers are written to in.
+pub const LANGUAGES: &[&str] = &["de", "en"];
+/// The one that every notice has.
 const FALLBACK: &str = "en";
 
 macro_rules! built_in {
     ($($name:literal),+ $(,)?) => { &[$(($name, include_str!(concat!("../templates/", $name)))),+] };
 }
 const BUILT_IN: &[(&str, &str)] = built_in![
-    "layout.html",
+    "de/low_balance.html",
+    "de/low_balance.subject",
+    "de/low_balance.txt",
+    "de/order_confirmation.html",
+    "de/order_confirmation.subject",
+    "de/order_confirmation.txt",
+    "de/password_changed.html",
+    "de/password_changed.subject",
+    "de/password_changed.txt",
+    "de/payment_failed.html",
+    "de/payment_failed.subject",
+    "de/payment_failed.txt",
+    "de/payment_reminder.html",
+    "de/payment_reminder.subject",
+    "de/payment_reminder.txt",
+    "de/provisioning_failed.html",
+    "de/provisioning_failed.subject",
+    "de/provisioning_failed.txt",
+    "de/receipt.html",
+    "de/receipt.subject",
+    "de/receipt.txt",
+    "de/server_reactivated.html",
+    "de/server_reactivated.subject",
+    "de/server_reactivated.txt",
+    "de/server_ready.html",
+    "de/server_ready.subject",
+    "de/server_ready.txt",
+    "de/server_suspended.html",
+    "de/server_suspended.subject",
+    "de/server_suspended.txt",
+    "de/server_terminated.html",
+    "de/server_terminated.subject",
+    "de/server_terminated.txt",
+    "de/termination_warning.html",
+    "de/termination_warning.subject",
+    "de/termination_warning.txt",
     "en/low_balance.html",
     "en/low_balance.subject",
     "en/low_balance.txt",
@@ -84,6 +121,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "en/termination_warning.html",
     "en/termination_warning.subject",
     "en/termination_warning.txt",
+    "layout.html",
 ];
 
 /// The templates. A value that is missing is an error, never an empty place in a mail.
@@ -146,9 +184,10 @@ mod tests {
     #[test]
     fn every_notice_reads_well() {
         let renderer = Renderer::new(None).unwrap();
-        for kind in NoticeKind::ALL {
-            let r = renderer.render(*kind, "en", &sample()).unwrap();
-            insta::assert_snapshot!(kind.as_str(), format!("Subject: {}\n\n{}\n---\n{}", r.subject, r.text, r.html));
+        for (kind, language) in NoticeKind::ALL.iter().flat_map(|kind| LANGUAGES.iter().map(move |language| (*kind, *language))) {
+            let r = renderer.render(kind, language, &sample()).unwrap();
+            let name = if language == FALLBACK { kind.to_string() } else { format!("{language}_{kind}") };
+            insta::assert_snapshot!(name, format!("Subject: {}\n\n{}\n---\n{}", r.subject, r.text, r.html));
         }
     }
 

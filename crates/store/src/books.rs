@@ -179,9 +179,9 @@ impl Books<'_> {
 
     /// What was agreed for the first period, tax included, whatever the tax is now.
     async fn price_as_ordered(&mut self, lease: &Lease) -> Result<Price> {
-        let lines = self.tx.lease_lines(std::iter::once(&lease.id)).await?;
+        let lines = self.tx.lease_lines(std::iter::once(lease)).await?.remove(&lease.id).unwrap_or_default();
         let tax = Money::new(self.tx.int("select tax from leases where id = $1", args![&lease.id]).await?, lease.price.currency);
-        let lines = lines.into_iter().filter(|(_, l)| l.covers(1)).map(|(_, l)| l.line).collect();
+        let lines = lines.into_iter().filter(|l| l.covers(1)).map(|l| l.line).collect();
         Ok(Price { lines, net: lease.price.minus(tax)?, tax, total: lease.price })
     }
 
@@ -202,6 +202,17 @@ impl Books<'_> {
         self.tx.exec("update charges set state = 'void' where lease_id = $1 and state = 'open'", args![&lease.id]).await?;
         self.tx.exec("delete from enforcements where lease_id = $1 and done_at is null", args![&lease.id]).await?;
         self.tx.supersede_dunning(std::iter::once(format!("{}:{}", lease.id, lease.period_no))).await
+    }
+
+    /// A server that was down by a fault of ours is taken up again: where what was paid is over, a new period begins now.
+    pub async fn charge_again(&mut self, server: &ServerId) -> Result<()> {
+        let lease = self.lease(server).await?;
+        let now = self.tx.now;
+        if lease.state == LeaseState::Active && lease.paid_until.is_some_and(|at| at < now) {
+            let sql = "update leases set anchor_at = $1, anchor_no = $2, paid_until = $1 where id = $3 and state = 'active'";
+            self.tx.exec_one(sql, args![now, lease.period_no + 1, &lease.id]).await?;
+        }
+        self.tx.look_at_lease(&lease, now).await
     }
 
     /// The machine of a server that is held for an unpaid charge was found suspended: its grace begins. The charge, the first time.

@@ -69,7 +69,7 @@ impl Tx {
     /// The leases that have waited longest to be taken away, and whose they are.
     pub async fn due_enforcements(&mut self, kind: Enforcement, limit: i64) -> Result<Vec<(LeaseId, AccountId)>> {
         let sql = "select e.lease_id, l.account_id from enforcements e join leases l on l.id = e.lease_id \
-                   where e.step = $1 and e.done_at is null order by e.proposed_at, e.lease_id limit $2";
+                   join wallets w on w.account_id = l.account_id and w.parked_at is null where e.step = $1 and e.done_at is null order by e.proposed_at, e.lease_id limit $2";
         let rows: Vec<(String, String)> = self.all(sql, args![kind.as_str(), limit]).await?;
         Ok(rows.into_iter().map(|(lease, account)| (lease.into(), account.into())).collect())
     }

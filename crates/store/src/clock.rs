@@ -69,6 +69,35 @@ fn host_now() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
 
+/// What the books know of time.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockRow {
+    /// Whether it is moved by hand.
+    pub simulated: bool,
+    /// The latest instant that was ever seen.
+    pub highest: Timestamp,
+}
+
+impl crate::Tx {
+    /// What the books know of time; none before the first daemon.
+    pub async fn clock_row(&mut self) -> crate::Result<Option<ClockRow>> {
+        let row: Option<(String, i64)> = self.optional("select mode, highest from clock where id = 1", &[]).await?;
+        Ok(row.map(|(mode, highest)| ClockRow { simulated: mode == "simulated", highest: Timestamp::from_millis(highest) }))
+    }
+
+    /// Time moved on.
+    pub async fn raise_highest(&mut self, to: Timestamp) -> crate::Result<()> {
+        self.exec("update clock set highest = $1 where id = 1 and highest < $1", crate::args![to]).await?;
+        Ok(())
+    }
+
+    /// An operator says what time it is, whatever was seen before.
+    pub async fn set_highest(&mut self, to: Timestamp) -> crate::Result<()> {
+        self.exec("update clock set highest = $1 where id = 1", crate::args![to]).await?;
+        Ok(())
+    }
+}
+
 impl crate::Store {
     /// How far simulated time runs ahead of real time, ms; 0 without simulation.
     pub(crate) async fn simulated_ahead(&self) -> crate::Result<i64> {
@@ -97,6 +126,11 @@ impl crate::Store {
             return Err(crate::StoreError::ClockMode { made_for, asked: mode.to_owned() });
         }
         tx.commit().await
+    }
+
+    /// How far the host's clock and the database's are apart; nothing where time is moved by hand.
+    pub fn clocks_apart(&self) -> Duration {
+        if self.is_sqlite() || self.clock().is_frozen() { Duration::ZERO } else { Duration::from_millis(self.clock_skew_ms().unsigned_abs()) }
     }
 
     /// Moves simulated time forward by `by`.

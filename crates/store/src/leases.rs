@@ -1,7 +1,9 @@
 //! Leases and their prices, read.
 
+use std::collections::HashMap;
+
 use leasehold_domain::{
-    LeaseId, Money, ServerId, Timestamp,
+    Currency, LeaseId, Money, ServerId, Timestamp,
     lease::{Cycle, Lease, LeaseLine, LeaseState},
     price::{Line, LineKind},
 };
@@ -67,7 +69,6 @@ struct LineRow {
     kind: LineKind,
     description: String,
     amount: i64,
-    currency: String,
     from_period: i64,
     until_period: Option<i64>,
 }
@@ -79,23 +80,40 @@ impl Tx {
     }
 
     /// What these leases cost, in the order of their lines.
-    pub(crate) async fn lease_lines(&mut self, leases: impl Iterator<Item = &LeaseId>) -> Result<Vec<(LeaseId, LeaseLine)>> {
+    pub(crate) async fn lease_lines(&mut self, leases: impl Iterator<Item = &Lease>) -> Result<HashMap<LeaseId, Vec<LeaseLine>>> {
+        let currencies: HashMap<LeaseId, Currency> = leases.map(|l| (l.id.clone(), l.price.currency)).collect();
         let mut rows = Rows::new("v_id:t");
-        leases.for_each(|id| rows.push(&[json!(id)]));
-        let sql = "with v(v_id) as ({rows}) select n.lease_id, n.kind, n.description, n.amount, l.currency, n.from_period, n.until_period \
-                   from v join lease_lines n on n.lease_id = v.v_id join leases l on l.id = n.lease_id order by n.lease_id, n.no";
+        currencies.keys().for_each(|id| rows.push(&[json!(id)]));
+        let sql = "with v(v_id) as ({rows}) select n.lease_id, n.kind, n.description, n.amount, n.from_period, n.until_period \
+                   from v join lease_lines n on n.lease_id = v.v_id order by n.lease_id, n.no";
         let rows: Vec<LineRow> = self.all_rows_on("", sql, rows, &[]).await?;
-        let line = |r: LineRow| -> Result<_> {
-            let line = Line { kind: r.kind, description: r.description, amount: Money::new(r.amount, r.currency.parse()?) };
-            Ok((r.lease_id.into(), LeaseLine { line, from_period: r.from_period, until_period: r.until_period }))
-        };
-        rows.into_iter().map(line).collect()
+        let mut lines: HashMap<LeaseId, Vec<LeaseLine>> = HashMap::new();
+        for r in rows {
+            let lease = LeaseId(r.lease_id);
+            let currency = *currencies.get(&lease).ok_or_else(|| StoreError::not_found("lease", &lease))?;
+            let line = Line { kind: r.kind, description: r.description, amount: Money::new(r.amount, currency) };
+            lines.entry(lease).or_default().push(LeaseLine { line, from_period: r.from_period, until_period: r.until_period });
+        }
+        Ok(lines)
     }
 
     /// Nothing is taken away before `until`. Under the account's lock.
     pub async fn protect_lease(&mut self, lease: &Lease, until: Option<Timestamp>) -> Result<()> {
         self.exec_one("update leases set protect_until = $1 where id = $2", args![until, &lease.id]).await?;
         let now = self.now;
+        self.look_at_lease(lease, now).await
+    }
+
+    /// A suspended lease is past due again until then. The time that its server was off moves its open charge on: it is not paid for.
+    /// Under the account's lock.
+    pub async fn put_off_suspension(&mut self, lease: &Lease, until: Timestamp) -> Result<()> {
+        let now = self.now;
+        let off = now.since(lease.suspended_at.unwrap_or(now)).as_millis() as i64;
+        let sql = "update charges set from_at = from_at + $1, until_at = until_at + $1 where lease_id = $2 and state = 'open'";
+        self.exec_one(sql, args![off, &lease.id]).await?;
+        let sql = "update leases set state = 'past_due', suspended_at = null, off_at = null, waived_at = null, protect_until = $1, anchor_no = period_no + 1, \
+                   anchor_at = (select c.until_at from charges c where c.lease_id = leases.id and c.state = 'open') where id = $2 and state = 'suspended'";
+        self.exec_one(sql, args![until, &lease.id]).await?;
         self.look_at_lease(lease, now).await
     }
 

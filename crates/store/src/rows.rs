@@ -1,6 +1,9 @@
 //! Values on their way in and out of rows.
 
-use std::{fmt::Display, str::FromStr};
+use std::{
+    fmt::{Display, Write},
+    str::FromStr,
+};
 
 use leasehold_domain::Timestamp;
 use sqlx::{Database, Decode, Type, database::HasStatementCache, error::BoxDynError};
@@ -73,8 +76,12 @@ impl Rows {
     /// Adds one row; the values in the order of the columns.
     pub fn push(&mut self, values: &[serde_json::Value]) {
         let separator = if self.count == 0 { "" } else { "," };
-        let row = serde_json::Value::from(values);
-        self.json += &format!("{separator}\"{}\":{row}", self.count);
+        // Writing to a text cannot fail.
+        let _ = write!(self.json, "{separator}\"{}\":[", self.count);
+        for (nth, value) in values.iter().enumerate() {
+            let _ = write!(self.json, "{}{value}", if nth == 0 { "" } else { "," });
+        }
+        self.json.push(']');
         self.count += 1;
     }
 

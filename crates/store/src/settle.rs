@@ -151,6 +151,12 @@ impl Tx {
         Ok(self.exec(sql, args![now, account]).await? == 1)
     }
 
+    /// When an account is due next.
+    pub async fn next_settle(&mut self) -> Result<Option<Timestamp>> {
+        let row: Option<(Option<i64>,)> = self.optional("select min(settle_at) from wallets where settle_at is not null", &[]).await?;
+        Ok(row.and_then(|(at,)| at).map(Timestamp::from_millis))
+    }
+
     /// When the account that is due longest became due; none while none is.
     pub async fn oldest_due_account(&mut self) -> Result<Option<Timestamp>> {
         let now = self.now;

@@ -1,11 +1,12 @@
 //! `leasehold account …`
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use leasehold_commands::{
     accounts,
     billing::{self, Scope},
 };
 use leasehold_domain::{Money, policy::Key};
+use leasehold_notifier::LANGUAGES;
 use leasehold_store::{
     accounts::{AccountState, NewAccount},
     books::Booked,
@@ -39,6 +40,9 @@ pub enum Account {
         /// The currency of its wallet.
         #[arg(long, default_value = "EUR")]
         currency: String,
+        /// The language of its mails: en or de.
+        #[arg(long, default_value = "en", value_parser = PossibleValuesParser::new(LANGUAGES))]
+        locale: String,
     },
     /// Pay money in (a top-up).
     Credit(Movement),
@@ -56,7 +60,7 @@ pub enum Account {
         /// Account id or number.
         account: String,
         /// A rule, like suspend_after.
-        key: Option<Key>,
+        key: Option<String>,
         /// What it shall say, like 5d.
         #[arg(requires = "key")]
         value: Option<String>,
@@ -115,9 +119,9 @@ pub struct Movement {
 
 pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
     match command {
-        Account::Create { email, first_name, last_name, company, currency } => {
+        Account::Create { email, first_name, last_name, company, currency, locale } => {
             let currency = currency.parse().map_err(|e| Failure::Usage(format!("{e}")))?;
-            create(c, NewAccount { email, first_name, last_name, company, currency, locale: "en".into() }).await
+            create(c, NewAccount { email, first_name, last_name, company, currency, locale }).await
         }
         Account::Credit(m) => book(c, &m, true).await,
         Account::Debit(m) => book(c, &m, false).await,
@@ -162,7 +166,9 @@ async fn state(c: &Context, account: &str, state: AccountState) -> Result<(), Fa
     Ok(())
 }
 
-async fn policy(c: &Context, account: &str, key: Option<Key>, value: Option<String>, server: Option<String>, clear: bool) -> Result<(), Failure> {
+async fn policy(c: &Context, account: &str, key: Option<String>, value: Option<String>, server: Option<String>, clear: bool) -> Result<(), Failure> {
+    let known = |text: String| text.parse::<Key>().map_err(|e| Failure::Usage(format!("no such rule: {e}")));
+    let key = key.map(known).transpose()?;
     let app = c.app().await?;
     let scope = server.as_deref().map_or(Scope::Account(account), Scope::Server);
     if let Some(server) = &server {

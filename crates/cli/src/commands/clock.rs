@@ -1,48 +1,73 @@
 //! `leasehold clock …`
 
 use clap::Subcommand;
+use leasehold_commands::operate;
 use leasehold_domain::time::parse_duration;
 use serde_json::json;
 
 use super::Context;
-use crate::{exit::Failure, output::show};
+use crate::{
+    app::App,
+    config,
+    drive::Driver,
+    exit::Failure,
+    output::{progress, show},
+};
 
 /// `leasehold clock …`
 #[derive(Debug, Subcommand)]
 pub enum ClockCommand {
-    /// Move simulated time forward, from event to event.
+    /// Move simulated time forward, from event to event; everything that is due on the way is done.
     Advance {
         /// By how much, like 40d.
         by: String,
     },
+    /// Say that the time is right although it jumped: settling goes on.
+    Confirm,
     /// What time it is for leasehold.
     Show,
 }
 
 pub(super) async fn run(c: &Context, command: ClockCommand) -> Result<(), Failure> {
-    let app = c.app().await?;
     match command {
+        ClockCommand::Advance { by } => advance(c, &by).await,
+        ClockCommand::Confirm => {
+            let app = c.app().await?;
+            let now = operate::confirm_clock(&app.store, &app.actor).await?;
+            show(c.json(), &json!({ "now": now }), || say!("it is {}; settling goes on", now.human()));
+            Ok(())
+        }
         ClockCommand::Show => {
+            let app = c.app().await?;
             let now = app.store.clock().now();
             let mode = &app.config.clock.mode;
             show(c.json(), &json!({ "now": now, "mode": mode }), || say!("{} ({mode} clock)", now.human()));
-        }
-        ClockCommand::Advance { by } => {
-            if app.config.clock.mode != "simulated" {
-                return Err(Failure::Refused("only a simulated clock is moved by hand; set clock.mode = \"simulated\" with a database of its own".into()));
-            }
-            let by = parse_duration(&by).map_err(|e| Failure::Usage(e.to_string()))?;
-            app.check().await?;
-            only_a_trial(&app).await?;
-            let now = app.store.advance_clock(by).await?;
-            show(c.json(), &json!({ "now": now }), || say!("{}", now.human()));
+            Ok(())
         }
     }
+}
+
+async fn advance(c: &Context, by: &str) -> Result<(), Failure> {
+    let by = parse_duration(by).map_err(|e| Failure::Usage(e.to_string()))?;
+    let configured = config::load(&c.cli.config)?;
+    if configured.clock.mode != "simulated" {
+        return Err(Failure::Refused("only a simulated clock is moved by hand; set clock.mode = \"simulated\" with a database of its own".into()));
+    }
+    let app = App::open_with_keys(configured).await?;
+    app.check().await?;
+    only_a_trial(&app).await?;
+    // The driver is the daemon while time moves.
+    let _lock = app.store.lock_daemon()?;
+    let driver = Driver { store: &app.store, worker: app.worker("clock")?, scheduler: app.scheduler() };
+    let until = app.store.clock().now() + by;
+    driver.to(until, |now| progress(&now.human())).await?;
+    let now = app.store.clock().now();
+    show(c.json(), &json!({ "now": now }), || say!("{}", now.human()));
     Ok(())
 }
 
 /// A trial must not reach real machines or real people.
-async fn only_a_trial(app: &crate::app::App) -> Result<(), Failure> {
+async fn only_a_trial(app: &App) -> Result<(), Failure> {
     let transport = &app.config.mail.transport;
     let local = !transport.starts_with("smtp") || ["//127.0.0.1", "//localhost", "@127.0.0.1", "@localhost"].iter().any(|host| transport.contains(host));
     if !local {

@@ -11,6 +11,7 @@ pub(crate) mod clock;
 mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+mod demo_months;
 mod demo_qemu;
 mod doctor;
 mod drift;

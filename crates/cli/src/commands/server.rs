@@ -161,6 +161,9 @@ pub enum Server {
         /// Which.
         #[arg(long)]
         kind: HoldKind,
+        /// For `billing`: unless it is paid by then, the server is suspended again.
+        #[arg(long)]
+        until: Option<Timestamp>,
     },
     /// Follow a server until it rests.
     Watch {
@@ -204,7 +207,7 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
         Server::Stop { server } => servers::stop(store, me, &server).await?,
         Server::Reboot { server } => servers::reboot(store, me, &server).await?,
         Server::Suspend { server, kind, reason } => servers::suspend(store, me, &server, kind, &reason).await?,
-        Server::Unsuspend { server, kind } => servers::unsuspend(store, me, &server, kind).await?,
+        Server::Unsuspend { server, kind, until } => servers::unsuspend(store, me, &server, kind, until).await?,
         Server::Resolve { server, reason } => servers::resolve(store, me, &server, &reason, app.config.provision.ip_quarantine).await?,
         Server::Order(_) | Server::Show { .. } | Server::Snapshot { .. } | Server::Stats { .. } | Server::Watch { .. } | Server::Credentials { .. } => {
             return Ok(());

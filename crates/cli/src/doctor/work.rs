@@ -28,6 +28,7 @@ pub(super) async fn examine(store: &Store) -> Result<Vec<Finding>> {
     findings.extend(daemons(&processes));
     findings.extend(queues(&mut tx, &processes).await?);
     findings.extend(ticks(&mut tx, &processes).await?);
+    findings.push(books(&mut tx).await?);
     findings.extend(attention(&mut tx).await?);
     let now = tx.now;
     drop(tx);
@@ -52,6 +53,19 @@ async fn catalogue(tx: &mut Tx) -> Result<Vec<Finding>> {
         }
     }
     Ok(findings)
+}
+
+async fn books(tx: &mut Tx) -> Result<Finding> {
+    const CHECK: &str = "books";
+    let lag = tx.oldest_due_account().await?.map_or(Duration::ZERO, |at| tx.now.since(at));
+    let open: Vec<String> = tx.breakers().await?.iter().filter(|b| b.opened_at.is_some()).map(|b| b.kind.to_string()).collect();
+    Ok(if lag > LATE {
+        broken(CHECK, format!("accounts wait for {} s to be settled", lag.as_secs()), "is a scheduler running? leasehold tick list, leasehold attention list")
+    } else if !open.is_empty() {
+        look(CHECK, format!("the breaker is open: {}", open.join(", ")), "leasehold breaker show")
+    } else {
+        ok(CHECK, "every account that was due is settled")
+    })
 }
 
 fn daemons(processes: &[Process]) -> Vec<Finding> {

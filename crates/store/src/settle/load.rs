@@ -35,10 +35,12 @@ struct AccountRow {
     tax_bp: i64,
 }
 
+/// A lease and its server in one row.
 #[derive(FromRow)]
-struct TenantRow {
-    id: String,
-    product: String,
+struct TenancyRow {
+    #[sqlx(flatten)]
+    lease: LeaseRow,
+    product_id: String,
     label: String,
     #[sqlx(try_from = "String")]
     status: Status,
@@ -95,10 +97,11 @@ impl Tx {
         let sql = "with v(v_id) as ({rows}) select a.id, a.email, a.first_name, a.locale, a.tax_bp from v join accounts a on a.id = v.v_id";
         let heads: Vec<AccountRow> = self.all_rows_on("", sql, list(ids()), &[]).await?;
         let mut heads: HashMap<String, AccountRow> = heads.into_iter().map(|h| (h.id.clone(), h)).collect();
-        let sql = "with v(v_id) as ({rows}) select l.* from v join leases l on l.account_id = v.v_id where l.state in ('active', 'past_due', 'suspended') order by l.id";
-        let leases: Vec<LeaseRow> = self.all_rows_on("", sql, list(ids()), &[]).await?;
-        let leases: Vec<Lease> = leases.into_iter().map(TryInto::try_into).collect::<Result<_>>()?;
-        let mut standings = self.load_standings(leases).await?;
+        let sql = "with v(v_id) as ({rows}) select l.*, s.product_id, s.label, s.status from v join leases l on l.account_id = v.v_id \
+                   join servers s on s.id = l.server_id where l.state in ('active', 'past_due', 'suspended') order by l.id";
+        let tenancies: Vec<TenancyRow> = self.all_rows_on("", sql, list(ids()), &[]).await?;
+        let tenancies = tenancies.into_iter().map(|t| Ok((t.lease.try_into()?, Tenant { product: t.product_id.into(), label: t.label, status: t.status })));
+        let mut standings = self.load_standings(tenancies.collect::<Result<_>>()?).await?;
         let mut pages = Vec::with_capacity(wallets.len());
         for w in wallets {
             let head = heads.remove(&w.account_id).ok_or_else(|| broken("the account of wallet", &w.account_id))?;
@@ -113,48 +116,33 @@ impl Tx {
     }
 
     /// Leases with all that belongs to them, by account.
-    async fn load_standings(&mut self, leases: Vec<Lease>) -> Result<HashMap<String, Vec<(Standing, Tenant)>>> {
-        if leases.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let sql = "with v(v_id) as ({rows}) select s.id, s.product_id as product, s.label, s.status from v join servers s on s.id = v.v_id";
-        let tenants: Vec<TenantRow> = self.all_rows_on("", sql, list(leases.iter().map(|l| l.server.to_string())), &[]).await?;
-        let mut tenants: HashMap<String, TenantRow> = tenants.into_iter().map(|t| (t.id.clone(), t)).collect();
-        let mut lines: HashMap<LeaseId, Vec<LeaseLine>> = HashMap::new();
-        for (lease, line) in self.lease_lines(leases.iter().map(|l| &l.id)).await? {
-            lines.entry(lease).or_default().push(line);
-        }
-        let owing: Vec<&Lease> = leases.iter().filter(|l| l.state != LeaseState::Active).collect();
-        let (mut open, mut notices) = (self.open_charges(&owing).await?, self.notices_about(&owing).await?);
-        let subjects = leases.iter().flat_map(|l| [l.account.as_str(), l.id.as_str()]);
-        let policies = self.policies(subjects).await?;
+    async fn load_standings(&mut self, leases: Vec<(Lease, Tenant)>) -> Result<HashMap<String, Vec<(Standing, Tenant)>>> {
+        let mut lines = self.lease_lines(leases.iter().map(|(l, _)| l)).await?;
+        let owing: Vec<&Lease> = leases.iter().map(|(l, _)| l).filter(|l| l.state != LeaseState::Active).collect();
+        let (mut open, mut notices) = (self.open_charges(&owing, &lines).await?, self.notices_about(&owing).await?);
+        let policies = self.policies(leases.iter().flat_map(|(l, _)| [l.account.as_str(), l.id.as_str()])).await?;
         let mut standings: HashMap<String, Vec<(Standing, Tenant)>> = HashMap::new();
-        for lease in leases {
-            let t = tenants.remove(lease.server.as_str()).ok_or_else(|| broken("the server of lease", &lease.id))?;
-            let policy = policies.of(&t.product, lease.account.as_str(), lease.id.as_str())?;
-            let tenant = Tenant { product: t.product.into(), label: t.label, status: t.status };
+        for (lease, tenant) in leases {
+            let policy = policies.of(tenant.product.as_str(), lease.account.as_str(), lease.id.as_str())?;
+            let down = tenant.status == Status::Failed;
             let (lines, open) = (lines.remove(&lease.id).unwrap_or_default(), open.remove(&lease.id));
             let notices = notices.remove(&charge_key(&lease.id, lease.period_no)).unwrap_or_default();
-            standings.entry(lease.account.to_string()).or_default().push((Standing { lease, lines, policy, open, notices }, tenant));
+            standings.entry(lease.account.to_string()).or_default().push((Standing { lease, lines, policy, open, notices, down }, tenant));
         }
         Ok(standings)
     }
 
-    async fn open_charges(&mut self, owing: &[&Lease]) -> Result<HashMap<LeaseId, Charge>> {
+    async fn open_charges(&mut self, owing: &[&Lease], lines: &HashMap<LeaseId, Vec<LeaseLine>>) -> Result<HashMap<LeaseId, Charge>> {
         if owing.is_empty() {
             return Ok(HashMap::new());
         }
         let sql = "with v(v_id) as ({rows}) select c.lease_id, c.no, c.from_at, c.until_at, c.amount, c.tax, c.currency, c.created_at \
                    from v join charges c on c.lease_id = v.v_id where c.state = 'open'";
         let rows: Vec<OpenRow> = self.all_rows_on("", sql, list(owing.iter().map(|l| l.id.to_string())), &[]).await?;
-        let mut lines: HashMap<LeaseId, Vec<LeaseLine>> = HashMap::new();
-        for (lease, line) in self.lease_lines(owing.iter().map(|l| &l.id)).await? {
-            lines.entry(lease).or_default().push(line);
-        }
         let charge = |r: OpenRow| -> Result<(LeaseId, Charge)> {
             let (lease, currency) = (LeaseId(r.lease_id), r.currency.parse()?);
             let (total, tax) = (Money::new(r.amount, currency), Money::new(r.tax, currency));
-            let lines = lines.remove(&lease).unwrap_or_default().into_iter().filter(|l| l.covers(r.no)).map(|l| l.line).collect();
+            let lines = lines.get(&lease).into_iter().flatten().filter(|l| l.covers(r.no)).map(|l| l.line.clone()).collect();
             let price = Price { lines, net: total.minus(tax)?, tax, total };
             let at = Timestamp::from_millis;
             Ok((lease, Charge { no: r.no, from: at(r.from_at), until: at(r.until_at), price, at: at(r.created_at) }))

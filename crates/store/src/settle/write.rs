@@ -321,7 +321,8 @@ impl Tx {
         }
         if proposed.count > 0 {
             let sql = "with v(v_lease, v_no, v_step, v_at) as ({rows}) insert into enforcements (lease_id, no, step, proposed_at) \
-                       select v_lease, v_no, v_step, v_at from v where true on conflict do nothing";
+                       select v_lease, v_no, v_step, v_at from v where true on conflict (lease_id, no, step) \
+                       do update set proposed_at = excluded.proposed_at, done_at = null where enforcements.done_at is not null";
             self.exec_rows(sql, proposed, &[]).await?;
         }
         let sql = "with v(v_lease, v_no, v_step, v_at) as ({rows}) insert into enforcements (lease_id, no, step, proposed_at, done_at) \

@@ -1,0 +1,67 @@
+//! The clock driver: simulated time moves from event to event, and everything that is due is done before it moves on.
+
+use std::time::Duration;
+
+use leasehold_cron::Scheduler;
+use leasehold_domain::Timestamp;
+use leasehold_store::{Queue, Store};
+use leasehold_worker::{Ran, Worker};
+
+use crate::exit::Failure;
+
+const DAY: Duration = Duration::from_hours(24);
+/// Rounds at one instant before it is clear that something makes work for itself.
+const ROUNDS: usize = 100_000;
+
+pub(crate) struct Driver<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) worker: Worker,
+    pub(crate) scheduler: Scheduler,
+}
+
+impl Driver<'_> {
+    /// Moves to `until`; `show` is told of every stop on the way.
+    pub(crate) async fn to(&self, until: Timestamp, show: impl Fn(Timestamp)) -> Result<(), Failure> {
+        let mut ticked_at = None;
+        loop {
+            let now = self.store.clock().now();
+            // The other ticks look at rows and the time: once a day is as good as every ten seconds.
+            if now >= until || ticked_at.is_none_or(|at: Timestamp| now.since(at) >= DAY) {
+                self.scheduler.run_due().await?;
+                ticked_at = Some(now);
+            }
+            self.quiet().await?;
+            show(now);
+            let left = until.since(self.store.clock().now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            let next = self.next_event().await?.map_or(left, |at| at.since(self.store.clock().now()).max(Duration::from_millis(1)));
+            self.store.advance_clock(next.min(left)).await?;
+        }
+    }
+
+    /// Works until nothing is due at this instant: no account, no row.
+    async fn quiet(&self) -> Result<(), Failure> {
+        for _ in 0..ROUNDS {
+            let mut idle = self.scheduler.settler.run().await?.accounts == 0;
+            for queue in Queue::ALL {
+                while self.worker.run_one(*queue).await? != Ran::Idle {
+                    idle = false;
+                }
+            }
+            if idle {
+                return Ok(());
+            }
+        }
+        Err(Failure::Failed("the queues do not come to rest; see: leasehold queue list".into()))
+    }
+
+    /// The next instant at which a server, a mail or an account is due; nodes are looked at along the way.
+    async fn next_event(&self) -> Result<Option<Timestamp>, Failure> {
+        let servers = self.store.next_due(Queue::Servers).await?;
+        let mails = self.store.next_due(Queue::Mails).await?;
+        let accounts = self.store.read().await?.next_settle().await?;
+        Ok(servers.into_iter().chain(mails).chain(accounts).min())
+    }
+}
