@@ -9,11 +9,15 @@ alter table leases add column tax bigint not null default 0;
 alter table leases add column suspended_at bigint;
 alter table leases add column off_at bigint;
 alter table leases add column waived_at bigint;
+-- Since when its server is down by a fault of ours: nothing is charged meanwhile.
+alter table leases add column down_at bigint;
 alter table lease_lines add column until_period bigint;
 
 alter table charges add column tax bigint not null default 0;
 alter table charges add column paid_at bigint;
 update charges set paid_at = created_at where state = 'paid';
+-- Leases that began before there was anybody to settle them.
+update wallets set settle_at = (select min(l.decide_at) from leases l where l.account_id = wallets.account_id and l.state = 'active');
 -- Later charges are found by their lease; only an order's is looked for by its transfer.
 drop index charges_transfer;
 create index charges_order on charges (transfer) where no = 1 and transfer is not null;

@@ -220,6 +220,9 @@ on_both!(an_operator_gives_time_and_the_days_off_are_not_paid_for(app) {
     assert_eq!((app.status("web").await, app.lease("web").await.state), (Status::Running, LeaseState::PastDue));
     app.live(DAY + HOUR).await;
     assert_eq!(app.status("web").await, Status::Suspended, "it was not paid by then");
+    assert_eq!(app.delivered().iter().filter(|s| s.contains("is suspended")).count(), 2, "told anew");
+    let refused = servers::set_auto_renew(&app.store, &me, "web", false).await.unwrap_err();
+    assert!(refused.to_string().contains("is not paid"), "{refused}");
     let account = app.account.clone();
     app.top_up(&account, "50.00").await;
     // Three days before, five days after: 9.00 x 8 / 30.

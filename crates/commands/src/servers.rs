@@ -105,10 +105,6 @@ pub async fn retry(store: &Store, actor: &Actor, id: &str) -> Result<Server> {
     if s.build == BuildKind::First {
         tx.books(&s.account_id).await?.reopen_lease(&s.id, s.generation + 1).await?;
     }
-    if s.build == BuildKind::Reinstall {
-        // It was not charged while it was down, and is again from now on.
-        tx.books(&s.account_id).await?.charge_again(&s.id).await?;
-    }
     tx.ask_retry(&s).await?;
     tx.attended("build_failed", &format!("server:{}", s.id), &actor.name).await?;
     done(tx, actor, &s, "server.retry", &format!("generation {}", s.generation + 1)).await
@@ -186,6 +182,9 @@ pub async fn set_auto_renew(store: &Store, actor: &Actor, id: &str, auto_renew: 
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, id).await?;
     let lease = running_lease(&mut tx, &s, if auto_renew { "renewed" } else { "cancelled" }).await?;
+    if !auto_renew && lease.state != LeaseState::Active {
+        return Err(refuse(&s, "cancelled", "is not paid, so there is nothing that it could end with; end it now with: leasehold server terminate"));
+    }
     tx.set_auto_renew(&lease, auto_renew).await?;
     let until = lease.paid_until.map_or_else(String::new, Timestamp::human);
     done(tx, actor, &s, if auto_renew { "server.renew" } else { "server.cancel" }, &format!("paid until {until}")).await

@@ -60,12 +60,13 @@ async fn some(store: &Store, step: Enforcement) -> Result<Settled> {
     let claimed = tx.claim_accounts(&accounts).await?;
     let all_claimed = claimed.accounts().len() == accounts.len();
     let permits = Permits::Only(step, leases.iter().cloned().collect());
+    let tried = leases.len() as i64;
     let settled = match tx.settle(claimed, &permits).await {
         Ok(settled) => settled,
         Err(error) if error.is_outage() => return Err(error),
-        Err(error) => {
+        Err(_) => {
             drop(tx.rollback().await);
-            return settle::settle_halves(store, &accounts, error).await;
+            return one_by_one(store, step, &accounts, &permits, tried).await;
         }
     };
     // What was allowed and not done was not due any more; it is proposed again when it is.
@@ -73,13 +74,36 @@ async fn some(store: &Store, step: Enforcement) -> Result<Settled> {
         let stale: Vec<LeaseId> = leases.into_iter().filter(|l| !settled.enforced.contains(l)).collect();
         tx.forget_enforcements(step, &stale).await?;
     }
-    let mut breaker = tx.lock_breaker(step).await?;
-    if breaker.opened_at.is_some() {
-        breaker.confirmed = (breaker.confirmed - settled.enforced.len() as i64).max(0);
-        tx.save_breaker(&breaker).await?;
-    }
+    used_up(&mut tx, step, tried).await?;
     leasehold_store::crash::point("enforce.before_commit").await;
     tx.commit().await?;
+    Ok(settled)
+}
+
+/// Of what an operator let through, so much was tried: nobody else goes through in its place.
+async fn used_up(tx: &mut Tx, step: Enforcement, tried: i64) -> Result<()> {
+    let mut breaker = tx.lock_breaker(step).await?;
+    if breaker.opened_at.is_some() {
+        breaker.confirmed = (breaker.confirmed - tried).max(0);
+        tx.save_breaker(&breaker).await?;
+    }
+    Ok(())
+}
+
+/// A batch in which one account fails: each alone, the one that fails is put aside.
+async fn one_by_one(store: &Store, step: Enforcement, accounts: &[AccountId], permits: &Permits, tried: i64) -> Result<Settled> {
+    let mut tx = store.begin().await?;
+    used_up(&mut tx, step, tried).await?;
+    tx.commit().await?;
+    let mut settled = Settled::default();
+    for account in accounts {
+        let mut tx = store.begin().await?;
+        let claimed = tx.claim_accounts(std::slice::from_ref(account)).await?;
+        settled = settled.and(match settle::write(tx, claimed, permits).await {
+            Err(error) if !error.is_outage() => settle::settle_halves(store, std::slice::from_ref(account), error).await?,
+            done => done?,
+        });
+    }
     Ok(settled)
 }
 

@@ -21,7 +21,7 @@ fn line(minor: i64) -> LeaseLine {
 fn standing(name: &str, price: i64, began: Timestamp, cycle: Cycle) -> Standing {
     let mut lease = Lease::for_tests(name, cycle);
     lease.activate(began).unwrap();
-    Standing { lease, lines: vec![line(price)], policy: Arc::new(Policy::default()), open: None, notices: Vec::new(), down: false }
+    Standing { lease, lines: vec![line(price)], policy: Arc::new(Policy::default()), open: None, notices: Vec::new() }
 }
 
 fn books(funds: i64, leases: Vec<Standing>) -> Books {
@@ -209,7 +209,7 @@ fn a_lease_without_renewal_ends_with_what_is_paid() {
 #[test]
 fn what_is_down_by_our_fault_is_not_charged() {
     let mut b = books(9000, vec![standing("s", 900, at("2026-01-31"), Cycle::Month)]);
-    b.leases[0].down = true;
+    b.leases[0].lease.down_at = Some(at("2026-01-31"));
     assert!(live(&mut b, at("2026-01-31"), at("2026-04-30")).is_empty());
     assert_eq!(b.wallet.available(), eur(9000));
 }

@@ -141,16 +141,22 @@ fn termination(s: &Standing, now: Timestamp) -> Result<Bound, Why> {
         return Err(Why::Never);
     }
     let mut bound = Bound(off_at + s.policy.terminate_after, Why::Grace);
-    for (nth, before) in s.policy.warn_before.iter().enumerate() {
-        let time_for_it = if nth == 0 { *before } else { s.policy.min_notice };
-        bound = match s.word(NoticeKind::TerminationWarning, Some(*before)) {
-            Some(Word::Sent(at)) => bound.and(at + time_for_it.max(s.policy.min_notice), Why::Notice),
+    let mut told: Vec<Duration> = s.notices.iter().filter(|n| n.kind == NoticeKind::TerminationWarning).filter_map(|n| n.before).collect();
+    told.sort_by(|a, b| b.cmp(a));
+    told.dedup();
+    if let (true, Some(first)) = (told.is_empty(), s.policy.warn_before.first()) {
+        bound = bound.and(now + *first, Why::Notice);
+    }
+    for (nth, before) in told.into_iter().enumerate() {
+        // The first gives all of its time, the others at least a day.
+        let time_for_it = if nth == 0 { before.max(s.policy.min_notice) } else { s.policy.min_notice };
+        bound = match s.word(NoticeKind::TerminationWarning, Some(before)) {
+            Some(Word::Sent(at)) => bound.and(at + time_for_it, Why::Notice),
             Some(Word::Dead(_)) => match s.lease.waived_at {
                 Some(at) => bound.and(at + time_for_it, Why::Notice),
                 None => return Err(Why::Undelivered),
             },
             Some(Word::Queued) => return Err(Why::Unsent),
-            None if nth == 0 => bound.and(now + *before, Why::Notice),
             None => bound,
         };
     }

@@ -85,6 +85,8 @@ pub struct Lease {
     pub off_at: Option<Timestamp>,
     /// Since when an operator answers for notices that could not be delivered.
     pub waived_at: Option<Timestamp>,
+    /// Since when its server is down by a fault of ours: nothing is charged, and nothing taken away, meanwhile.
+    pub down_at: Option<Timestamp>,
 }
 
 /// What a lease costs from one period on.
@@ -142,6 +144,7 @@ impl Lease {
             suspended_at: None,
             off_at: None,
             waived_at: None,
+            down_at: None,
         }
     }
 }

@@ -204,10 +204,22 @@ impl Books<'_> {
         self.tx.supersede_dunning(std::iter::once(format!("{}:{}", lease.id, lease.period_no))).await
     }
 
-    /// A server that was down by a fault of ours is taken up again: where what was paid is over, a new period begins now.
-    pub async fn charge_again(&mut self, server: &ServerId) -> Result<()> {
+    /// A server is down by a fault of ours: nothing is charged, and nothing taken away, until it runs again.
+    pub async fn found_down(&mut self, server: &ServerId) -> Result<()> {
         let lease = self.lease(server).await?;
         let now = self.tx.now;
+        self.tx.exec("update leases set down_at = $1 where id = $2 and down_at is null and state <> 'ended'", args![now, &lease.id]).await?;
+        self.tx.look_at_lease(&lease, now).await
+    }
+
+    /// A server that was down by a fault of ours runs again: where what was paid is over, a new period begins now.
+    pub async fn found_up(&mut self, server: &ServerId) -> Result<()> {
+        let lease = self.lease(server).await?;
+        let now = self.tx.now;
+        if lease.down_at.is_none() {
+            return Ok(());
+        }
+        self.tx.exec_one("update leases set down_at = null where id = $1", args![&lease.id]).await?;
         if lease.state == LeaseState::Active && lease.paid_until.is_some_and(|at| at < now) {
             let sql = "update leases set anchor_at = $1, anchor_no = $2, paid_until = $1 where id = $3 and state = 'active'";
             self.tx.exec_one(sql, args![now, lease.period_no + 1, &lease.id]).await?;
@@ -223,6 +235,7 @@ impl Books<'_> {
         }
         let now = self.tx.now;
         self.tx.exec_one("update leases set off_at = $1 where id = $2 and state = 'suspended'", args![now, &lease.id]).await?;
+        self.tx.attended("not_off", &format!("server:{server}"), "worker").await?;
         self.tx.look_at_lease(&lease, now).await?;
         Ok(Some(format!("{}:{}", lease.id, lease.period_no)))
     }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_domain::Timestamp;
+use leasehold_domain::{Timestamp, clock::Reading};
 
 /// The store's clock. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -83,6 +83,13 @@ impl crate::Tx {
     pub async fn clock_row(&mut self) -> crate::Result<Option<ClockRow>> {
         let row: Option<(String, i64)> = self.optional("select mode, highest from clock where id = 1", &[]).await?;
         Ok(row.map(|(mode, highest)| ClockRow { simulated: mode == "simulated", highest: Timestamp::from_millis(highest) }))
+    }
+
+    /// Whether the clock did not jump: after a jump only the scheduler settles, which finds out whether to believe it.
+    pub async fn clock_is_plain(&mut self) -> crate::Result<bool> {
+        let Some(clock) = self.clock_row().await? else { return Ok(true) };
+        let reading = Reading { now: self.now, highest: clock.highest, apart: self.store.clocks_apart() };
+        Ok(clock.simulated || reading.check(|| false).is_ok())
     }
 
     /// Time moved on.

@@ -117,7 +117,26 @@ impl StoreError {
             Self::Unreachable { .. } => true,
             Self::Sql(e) => match e {
                 sqlx::Error::Database(e) => e.code().is_some_and(|c| {
-                    matches!(c.as_ref(), "0A000" | "57014" | "40001" | "40P01" | "57P01" | "57P02" | "57P03" | "53300" | "55P03" | "5" | "517")
+                    matches!(
+                        c.as_ref(),
+                        "0A000"
+                            | "53100"
+                            | "53200"
+                            | "58030"
+                            | "XX000"
+                            | "57014"
+                            | "40001"
+                            | "40P01"
+                            | "57P01"
+                            | "57P02"
+                            | "57P03"
+                            | "53300"
+                            | "55P03"
+                            | "5"
+                            | "10"
+                            | "13"
+                            | "517"
+                    )
                 }),
                 sqlx::Error::Io(_)
                 | sqlx::Error::PoolTimedOut

@@ -34,6 +34,7 @@ pub(crate) struct LeaseRow {
     suspended_at: Option<When>,
     off_at: Option<When>,
     waived_at: Option<When>,
+    down_at: Option<When>,
 }
 
 impl TryFrom<LeaseRow> for Lease {
@@ -58,6 +59,7 @@ impl TryFrom<LeaseRow> for Lease {
             suspended_at: at(r.suspended_at),
             off_at: at(r.off_at),
             waived_at: at(r.waived_at),
+            down_at: at(r.down_at),
         })
     }
 }
@@ -108,6 +110,14 @@ impl Tx {
     /// Under the account's lock.
     pub async fn put_off_suspension(&mut self, lease: &Lease, until: Timestamp) -> Result<()> {
         let now = self.now;
+        // What was told of this suspension is over: the next one is told, and warned of, anew.
+        let charge = format!("{}:{}", lease.id, lease.period_no);
+        let sql = "update mails set state = 'superseded', last_error = 'its cause was gone before it was sent', next_at = case when claimed_by is null then null else next_at end \
+                   where charge = $1 and kind in ('payment_reminder', 'server_suspended', 'termination_warning') and state = 'queued' and sending_at is null";
+        self.exec(sql, args![&charge]).await?;
+        let sql = "update mails set charge = null, dedup_key = dedup_key || ':' || id \
+                   where charge = $1 and kind in ('payment_reminder', 'server_suspended', 'termination_warning')";
+        self.exec(sql, args![&charge]).await?;
         let off = now.since(lease.suspended_at.unwrap_or(now)).as_millis() as i64;
         let sql = "update charges set from_at = from_at + $1, until_at = until_at + $1 where lease_id = $2 and state = 'open'";
         self.exec_one(sql, args![off, &lease.id]).await?;

@@ -157,6 +157,13 @@ impl Tx {
         Ok(())
     }
 
+    /// Whether a charge (`lease:no`) is still owed.
+    pub async fn charge_is_open(&mut self, charge: &str) -> Result<bool> {
+        let (lease, no) = charge.rsplit_once(':').and_then(|(lease, no)| Some((lease, no.parse::<i64>().ok()?))).unwrap_or((charge, 0));
+        let sql = "select count(*) from charges where lease_id = $1 and kind = 'period' and no = $2 and state = 'open'";
+        Ok(self.int(sql, args![lease, no]).await? > 0)
+    }
+
     /// Notices about the balance of an account that nobody has begun to send are not sent any more.
     pub(crate) async fn supersede_low_balance(&mut self, account: &AccountId) -> Result<()> {
         let sql = "update mails set state = 'superseded', last_error = 'its cause was gone before it was sent', \

@@ -126,6 +126,10 @@ pub(crate) async fn advance(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task
         // Held after its first boot: once the hold is lifted it boots again.
         s.cursor = Some(Text(Step::Boot));
     }
+    if step == Step::PowerOff && s.held && matches!(s.status, Status::Building | Status::Failed) {
+        // No event tells of it: the status is that of the build.
+        tx.suspended_for_billing(&s.id).await?;
+    }
     match event_of(step, &s.facts()) {
         Some(event) => happened(w, tx, s, event).await,
         None => Ok(()),
@@ -179,6 +183,8 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
             if s.running_at.is_none() {
                 tx.books(&s.account_id).await?.deliver(&s.id, s.generation).await?;
                 s.running_at = Some(When(now));
+            } else {
+                tx.books(&s.account_id).await?.found_up(&s.id).await?;
             }
             if s.agent.map(|a| a.0) == Some(Agent::Missing) {
                 let detail = format!("{} was delivered without its guest agent: no password could be set; look into the guest", s.label);
@@ -257,6 +263,8 @@ async fn keep_machine(w: &Worker, tx: &mut Tx, s: &mut Server, why: &str) -> Res
 pub(crate) async fn give_up_build(w: &Worker, tx: &mut Tx, s: &mut Server, why: &str) -> Result<()> {
     if s.build == BuildKind::First {
         tx.books(&s.account_id).await?.end_lease(&s.id, s.generation).await?;
+    } else {
+        tx.books(&s.account_id).await?.found_down(&s.id).await?;
     }
     s.status_reason = Some(why.to_owned());
     s.last_error = Some(why.to_owned());

@@ -56,8 +56,11 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
     Ok(Rest { next_at, error, ..rest })
 }
 
-/// "Ready" and "failed" are news only while the server is still there.
+/// "Ready" and "failed" are news only while the server is still there, dunning while its charge is owed.
 async fn is_stale(tx: &mut Tx, mail: &Mail) -> Result<bool> {
+    if let Some(charge) = &mail.charge {
+        return Ok(!tx.charge_is_open(charge).await?);
+    }
     let over: &[Status] = match mail.kind {
         NoticeKind::ServerReady | NoticeKind::PasswordChanged => &[Status::Terminated],
         NoticeKind::ProvisioningFailed => &[Status::Terminated, Status::Running],
@@ -112,7 +115,10 @@ async fn record(w: &Worker, mail: &Mail, sent: &Sent) -> Result<Option<leasehold
     let now = tx.now;
     let mut next_at = None;
     match sent {
-        Sent::Accepted => tx.mail_done(mail, MailState::Sent, None).await?,
+        Sent::Accepted => {
+            tx.mail_done(mail, MailState::Sent, None).await?;
+            tx.attended("mail_waiting", &format!("mail:{}", mail.id), "worker").await?;
+        }
         Sent::Ambiguous(why) => {
             tx.mail_done(mail, MailState::Ambiguous, Some(why)).await?;
             tell_ambiguous(&mut tx, mail, why).await?;
@@ -120,6 +126,11 @@ async fn record(w: &Worker, mail: &Mail, sent: &Sent) -> Result<Option<leasehold
         // What a customer must know before anything is taken away is tried until it is sent or its cause is gone.
         Sent::Retry(why) if mail.charge.is_some() || now.since(mail.created_at) < w.limits.mail_for => {
             tx.mail_retry(mail, why).await?;
+            if now.since(mail.created_at) >= w.limits.mail_for {
+                let detail =
+                    format!("{} is not taken: {why}; nothing is taken away from its owner before he knows; reach him, or mend the mail server", mail.kind);
+                tx.attend("mail_waiting", &format!("mail:{}", mail.id), &detail).await?;
+            }
             next_at = Some(now + w.limits.backoff.wait(mail.attempt, tx.dice()));
         }
         Sent::Retry(why) | Sent::Refused(why) => {

@@ -124,10 +124,9 @@ impl Tx {
         let mut standings: HashMap<String, Vec<(Standing, Tenant)>> = HashMap::new();
         for (lease, tenant) in leases {
             let policy = policies.of(tenant.product.as_str(), lease.account.as_str(), lease.id.as_str())?;
-            let down = tenant.status == Status::Failed;
             let (lines, open) = (lines.remove(&lease.id).unwrap_or_default(), open.remove(&lease.id));
             let notices = notices.remove(&charge_key(&lease.id, lease.period_no)).unwrap_or_default();
-            standings.entry(lease.account.to_string()).or_default().push((Standing { lease, lines, policy, open, notices, down }, tenant));
+            standings.entry(lease.account.to_string()).or_default().push((Standing { lease, lines, policy, open, notices }, tenant));
         }
         Ok(standings)
     }

@@ -1,5 +1,7 @@
 //! What was decided, as rows: gathered for all accounts of a batch, written with one statement a table.
 
+use std::time::Duration;
+
 use leasehold_domain::{
     AccountId, LeaseId, Money, ServerId, Timestamp,
     books::{Books, Charge, Decision},
@@ -13,6 +15,9 @@ use serde_json::json;
 
 use super::{Page, Settled, Tenant, load::charge_key};
 use crate::{Result, Rows, Tx, activity::Actor, args, invoices::Sale, mails::Letter};
+
+/// A machine that is to be off is looked for no longer than this without a word.
+const LONG: Duration = Duration::from_hours(24);
 
 /// What happens to a server besides its lease.
 enum Effect {
@@ -53,7 +58,8 @@ pub(super) struct Sheet {
     done: Rows,
     withdrawn: Rows,
     affected: Vec<Affected>,
-    undelivered: Vec<(ServerId, String)>,
+    /// What needs a person: kind, server, detail.
+    matters: Vec<(&'static str, ServerId, String)>,
     sales: Vec<(Sale, Payer)>,
 }
 
@@ -74,7 +80,7 @@ impl Default for Sheet {
             done: Rows::new("v_lease:t v_no:i v_step:t v_at:i"),
             withdrawn: Rows::new("v_id:t"),
             affected: Vec::new(),
-            undelivered: Vec::new(),
+            matters: Vec::new(),
             sales: Vec::new(),
         }
     }
@@ -94,6 +100,14 @@ impl Sheet {
             self.letters.extend(super::tell::letter(&page, &books, decision, now));
             self.enter_one(tx, &page, &books, decision, &mut sold);
             books.apply(decision, now)?;
+        }
+        for (lease, before) in page.books.leases.iter().enumerate() {
+            let owes = matches!(before.lease.state, LeaseState::PastDue | LeaseState::Suspended);
+            let taken = |d: &Decision| matches!(d, Decision::Propose { lease: l, .. } | Decision::Suspend { lease: l } | Decision::Terminate { lease: l } if *l == lease);
+            if owes && !decisions.iter().any(taken) {
+                // Whatever was proposed is not due any more.
+                self.withdrawn.push(&[json!(before.lease.id)]);
+            }
         }
         for (before, after) in page.books.leases.iter().zip(&books.leases).filter(|(b, a)| b.lease != a.lease) {
             self.enter_lease(&before.lease, &after.lease, now);
@@ -162,7 +176,16 @@ impl Sheet {
             }
             Decision::Wait { lease, why: Why::Undelivered, .. } => {
                 let (l, t) = of(*lease);
-                self.undelivered.push((l.server.clone(), t.label.clone()));
+                let detail = format!(
+                    "{}: a warning of its end could not be delivered, so it is not ended; reach its owner, then: leasehold server resolve {} --reason …",
+                    t.label, l.server
+                );
+                self.matters.push(("undelivered", l.server.clone(), detail));
+            }
+            Decision::Wait { lease, why: Why::NotOff, .. } if of(*lease).0.suspended_at.is_some_and(|at| tx.now.since(at) > LONG) => {
+                let (l, t) = of(*lease);
+                let detail = format!("{}: held for its bill since a day, and its machine was not found off; see: leasehold server show {}", t.label, l.server);
+                self.matters.push(("not_off", l.server.clone(), detail));
             }
             Decision::Wait { .. } | Decision::LowBalance { .. } | Decision::Remind { .. } | Decision::Warn { .. } => {}
         }
@@ -288,11 +311,8 @@ impl Tx {
         for affected in sheet.affected {
             self.carry_out(affected).await?;
         }
-        for (server, label) in sheet.undelivered {
-            let detail = format!(
-                "{label}: a warning of its end could not be delivered, so it is not ended; reach its owner, then: leasehold server resolve {server} --reason …"
-            );
-            self.attend("undelivered", &format!("server:{server}"), &detail).await?;
+        for (kind, server, detail) in sheet.matters {
+            self.attend(kind, &format!("server:{server}"), &detail).await?;
         }
         let (sales, payers): (Vec<Sale>, Vec<Payer>) = sheet.sales.into_iter().unzip();
         let issued = self.issue_invoices(sales).await?;
@@ -349,7 +369,9 @@ impl Tx {
                 action
             }
         };
-        self.attended("undelivered", &format!("server:{}", a.server), "scheduler").await?;
+        for kind in ["undelivered", "not_off"] {
+            self.attended(kind, &format!("server:{}", a.server), "scheduler").await?;
+        }
         self.log(&Actor::daemon("scheduler"), action, Some(&a.account), Some(&a.server), &format!("lease {}: {}", a.lease, a.detail)).await
     }
 
@@ -373,6 +395,9 @@ impl Tx {
     /// Settles one account now, under its lock; what is due to be taken away is only proposed.
     pub async fn settle_account(&mut self, account: &AccountId) -> Result<Settled> {
         let now = self.now;
+        if !self.clock_is_plain().await? {
+            return Ok(Settled::default());
+        }
         let due = self.int("select count(*) from wallets where account_id = $1 and parked_at is null and settle_at <= $2", args![account, now]).await?;
         if due == 0 {
             return Ok(Settled::default());
