@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use leasehold_cron::settle::Settler;
 use leasehold_domain::{
     Timestamp,
-    books::{Permits, Verb},
+    decision::{Permits, Verb},
 };
 use leasehold_store::Store;
 use leasehold_tests::{

@@ -7,7 +7,7 @@ use leasehold_commands::{billing, operate, order, servers};
 use leasehold_cron::settle::Settler;
 use leasehold_domain::{
     Timestamp,
-    books::Verb,
+    decision::Verb,
     dunning::{Enforcement, Why},
     lease::{Cycle, LeaseState},
     policy::{Key, Level},

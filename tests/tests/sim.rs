@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, panic::AssertUnwindSafe};
 
 use futures::FutureExt;
-use leasehold_domain::books::Verb;
+use leasehold_domain::decision::Verb;
 use leasehold_store::crash::POINTS;
 use leasehold_tests::{Kind, sim::Sim};
 

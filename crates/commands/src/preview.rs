@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leasehold_domain::{
     AccountId, Money, Timestamp,
-    books::{Decision, Permits, Verb},
+    decision::{Decision, Permits, Verb},
     dunning::Word,
     lease::LeaseState,
 };

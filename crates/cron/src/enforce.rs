@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use leasehold_domain::{
     AccountId, LeaseId, Timestamp,
-    books::Permits,
     breaker::Limits,
+    decision::Permits,
     dunning::Enforcement::{self, Suspension, Termination},
 };
 use leasehold_store::{Result, Store, Tx, When, settle::Settled};

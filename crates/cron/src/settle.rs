@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leasehold_domain::{AccountId, Timestamp, books::Permits};
+use leasehold_domain::{AccountId, Timestamp, decision::Permits};
 use leasehold_store::{Result, Store, StoreError, Tx, crash, settle::Settled};
 
 use crate::{enforce, sanity};

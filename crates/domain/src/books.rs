@@ -4,55 +4,19 @@
 //! [`Books::decide`] looks at the wallet and all leases of an account and says what is due; [`Books::apply`] makes it so in
 //! memory. Both are pure: `store` loads the books under the account's lock, asks, applies, and writes the difference.
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use crate::{
     LeaseId, Money, Timestamp,
-    dunning::{self, Enforcement, Notice, Outlook, Why},
-    lease::{Lease, LeaseLine, LeaseState},
+    decision::{Decision, Permits},
+    dunning::{self, Enforcement, Notice, Why},
+    lease::LeaseState,
     ledger::{Refused, Wallet},
     money::MoneyError,
-    names,
     notice::NoticeKind,
     period::BadPeriod,
-    policy::{Policy, Reactivation},
-    price::{Line, Price, price},
+    standing::Standing,
 };
-
-/// What one span of a lease costs. Its identity is the lease and its number, so nothing is charged twice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Charge {
-    /// The number of the period, from 1.
-    pub no: i64,
-    /// Start of what is paid for.
-    pub from: Timestamp,
-    /// End of it (exclusive).
-    pub until: Timestamp,
-    /// How much, by its lines; may be zero.
-    pub price: Price,
-    /// When it was made: of an open one, when the payment failed.
-    pub at: Timestamp,
-}
-
-/// A lease, what it costs, and how its dunning stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The lease.
-    pub lease: Lease,
-    /// What it costs, all periods.
-    pub lines: Vec<LeaseLine>,
-    /// What applies to it.
-    pub policy: Arc<Policy>,
-    /// What it owes; at most one charge.
-    pub open: Option<Charge>,
-    /// What was told about that charge.
-    pub notices: Vec<Notice>,
-}
 
 /// The wallet and all leases of an account that run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,168 +27,6 @@ pub struct Books {
     pub tax: u16,
     /// Its leases that are active, past due or suspended.
     pub leases: Vec<Standing>,
-}
-
-/// What may be taken away in a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Permits {
-    /// Nothing: whatever is due is proposed, and counted before it is done.
-    None,
-    /// Everything, for a preview.
-    All,
-    /// This step, from these leases.
-    Only(Enforcement, HashSet<LeaseId>),
-}
-
-impl Permits {
-    fn allow(&self, step: Enforcement, lease: &LeaseId) -> bool {
-        match self {
-            Self::None => false,
-            Self::All => true,
-            Self::Only(allowed, leases) => *allowed == step && leases.contains(lease),
-        }
-    }
-}
-
-/// What is to be done. `lease` is an index into the books.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// The next period is paid.
-    Renew {
-        /// Whose.
-        lease: usize,
-        /// What is paid.
-        charge: Charge,
-    },
-    /// The next period cannot be paid.
-    Fail {
-        /// Whose.
-        lease: usize,
-        /// What is owed from now on.
-        charge: Charge,
-    },
-    /// What is owed is paid; the server was not taken away.
-    Pay {
-        /// Whose.
-        lease: usize,
-    },
-    /// What is owed is paid, and the server comes back.
-    Reactivate {
-        /// Whose.
-        lease: usize,
-        /// What is paid; the first takes the place of the open charge.
-        charges: Vec<Charge>,
-        /// The end of what is paid then.
-        paid_until: Timestamp,
-        /// Where periods are counted from then, and the number of the one that begins there; none: as before.
-        anchor: Option<(Timestamp, i64)>,
-    },
-    /// The wallet will not do for what falls due soon.
-    LowBalance {
-        /// What will not be paid: whose, when, how much.
-        due: Vec<(usize, Timestamp, Money)>,
-        /// How much is missing for all of it.
-        missing: Money,
-    },
-    /// The owner is reminded of what is owed.
-    Remind {
-        /// Whose.
-        lease: usize,
-        /// How long before the suspension.
-        before: Duration,
-        /// When it comes, at the earliest.
-        at: Timestamp,
-    },
-    /// The owner is warned of the end.
-    Warn {
-        /// Whose.
-        lease: usize,
-        /// How long before it.
-        before: Duration,
-        /// When it comes, at the earliest.
-        at: Timestamp,
-    },
-    /// Something is due to be taken away; it waits for the count of all that is.
-    Propose {
-        /// Whose.
-        lease: usize,
-        /// What.
-        step: Enforcement,
-    },
-    /// The server is held.
-    Suspend {
-        /// Whose.
-        lease: usize,
-    },
-    /// The server is ended, unpaid.
-    Terminate {
-        /// Whose.
-        lease: usize,
-    },
-    /// The server is ended as its owner wished: what is paid is over.
-    End {
-        /// Whose.
-        lease: usize,
-    },
-    /// Nothing now.
-    Wait {
-        /// Whose.
-        lease: usize,
-        /// When to look again.
-        until: Timestamp,
-        /// What for.
-        why: Why,
-    },
-}
-
-names! {
-    /// What a decision is called in logs and lists.
-    Verb {
-        /// See [`Decision::Renew`].
-        Renew = "renew",
-        /// See [`Decision::Fail`].
-        Fail = "fail",
-        /// See [`Decision::Pay`].
-        Pay = "pay",
-        /// See [`Decision::Reactivate`].
-        Reactivate = "reactivate",
-        /// See [`Decision::LowBalance`].
-        LowBalance = "low_balance",
-        /// See [`Decision::Remind`].
-        Remind = "remind",
-        /// See [`Decision::Warn`].
-        Warn = "warn",
-        /// See [`Decision::Propose`].
-        Propose = "propose",
-        /// See [`Decision::Suspend`].
-        Suspend = "suspend",
-        /// See [`Decision::Terminate`].
-        Terminate = "terminate",
-        /// See [`Decision::End`].
-        End = "end",
-        /// See [`Decision::Wait`].
-        Wait = "wait",
-    }
-}
-
-impl Decision {
-    /// Its name.
-    pub const fn verb(&self) -> Verb {
-        match self {
-            Self::Renew { .. } => Verb::Renew,
-            Self::Fail { .. } => Verb::Fail,
-            Self::Pay { .. } => Verb::Pay,
-            Self::Reactivate { .. } => Verb::Reactivate,
-            Self::LowBalance { .. } => Verb::LowBalance,
-            Self::Remind { .. } => Verb::Remind,
-            Self::Warn { .. } => Verb::Warn,
-            Self::Propose { .. } => Verb::Propose,
-            Self::Suspend { .. } => Verb::Suspend,
-            Self::Terminate { .. } => Verb::Terminate,
-            Self::End { .. } => Verb::End,
-            Self::Wait { .. } => Verb::Wait,
-        }
-    }
 }
 
 /// Books that make no sense: the account is put aside and a person looks.
@@ -251,107 +53,6 @@ pub enum BadBooks {
 const DOWN_LOOK: Duration = Duration::from_hours(1);
 /// Periods of one lease that are paid in one go.
 pub const MAX_CATCH_UP: usize = 36;
-
-impl Standing {
-    fn lacks(&self, what: &'static str) -> BadBooks {
-        BadBooks::Lease(self.lease.id.clone(), self.lease.state, what)
-    }
-
-    /// The end of what is paid.
-    fn paid_until(&self) -> Result<Timestamp, BadBooks> {
-        self.lease.paid_until.ok_or_else(|| self.lacks("an end of what is paid"))
-    }
-
-    /// The price of period `no`, or of so much of it (numerator, denominator).
-    fn price_of(&self, no: i64, part: Option<(i64, i64)>, tax: u16) -> Result<Price, BadBooks> {
-        let lines = self.lines.iter().filter(|l| l.covers(no)).map(|l| &l.line);
-        let scaled = |l: &Line| Ok(Line { amount: part.map_or(Ok(l.amount), |(n, d)| l.amount.part(n, d))?, ..l.clone() });
-        let lines: Vec<Line> = lines.map(scaled).collect::<Result<_, MoneyError>>()?;
-        if lines.is_empty() {
-            return Err(self.lacks("a price for its next period"));
-        }
-        Ok(price(lines, tax)?)
-    }
-
-    /// The charge for period `no`, which begins at `from`.
-    fn charge(&self, no: i64, from: Timestamp, tax: u16, now: Timestamp) -> Result<Charge, BadBooks> {
-        let anchor = self.lease.anchor().ok_or_else(|| self.lacks("an anchor"))?;
-        Ok(Charge { no, from, until: anchor.end_of(no)?, price: self.price_of(no, None, tax)?, at: now })
-    }
-
-    /// The charge for the period after the last one.
-    fn next_charge(&self, tax: u16, now: Timestamp) -> Result<Charge, BadBooks> {
-        self.charge(self.lease.period_no + 1, self.paid_until()?, tax, now)
-    }
-
-    /// Every period from the open one until `end`; the last is cut at it when `exactly`.
-    fn unpaid_until(&self, open: &Charge, end: Timestamp, exactly: bool, tax: u16, now: Timestamp) -> Result<Vec<Charge>, BadBooks> {
-        let mut charges = vec![open.clone()];
-        while let Some(last) = charges.last_mut() {
-            if last.until < end {
-                let next = self.charge(last.no + 1, last.until, tax, now)?;
-                charges.push(next);
-            } else {
-                if exactly && last.until > end {
-                    let part = (end.as_millis() - last.from.as_millis(), last.until.as_millis() - last.from.as_millis());
-                    (last.until, last.price) = (end, self.price_of(last.no, Some(part), tax)?);
-                }
-                return Ok(charges);
-            }
-            if charges.len() > MAX_CATCH_UP {
-                break;
-            }
-        }
-        Err(BadBooks::Behind(self.lease.id.clone()))
-    }
-
-    /// What it takes to bring a suspended server back now.
-    fn reactivation(&self, index: usize, tax: u16, now: Timestamp) -> Result<Decision, BadBooks> {
-        let open = self.open.as_ref().ok_or_else(|| self.lacks("an open charge"))?;
-        let suspended = self.lease.suspended_at.ok_or_else(|| self.lacks("the time of its suspension"))?.max(open.from);
-        let (charges, paid_until, anchor) = match self.policy.reactivation {
-            Reactivation::Rebase => {
-                let mut charges = self.unpaid_until(open, suspended, true, tax, now)?;
-                let no = charges.last().map_or(open.no, |c| c.no) + 1;
-                let mut moved = self.lease.clone();
-                (moved.anchor_at, moved.anchor_no) = (Some(now), no);
-                let until = moved.anchor().ok_or_else(|| self.lacks("an anchor"))?.end_of(no)?;
-                charges.push(Charge { no, from: now, until, price: self.price_of(no, None, tax)?, at: now });
-                (charges, until, Some((now, no)))
-            }
-            Reactivation::Resume => {
-                let charges = self.unpaid_until(open, suspended, false, tax, now)?;
-                let (until, no) = charges.last().map_or((open.until, open.no), |c| (c.until, c.no));
-                let paid_until = now + until.since(suspended);
-                (charges, paid_until, Some((paid_until, no + 1)))
-            }
-            Reactivation::Accrue => {
-                let charges = self.unpaid_until(open, now + Duration::from_millis(1), false, tax, now)?;
-                let until = charges.last().map_or(open.until, |c| c.until);
-                (charges, until, None)
-            }
-        };
-        Ok(Decision::Reactivate { lease: index, charges, paid_until, anchor })
-    }
-
-    /// What it takes for the lease to go on now; none where nothing is owed or it cannot be said.
-    pub fn price_to_go_on(&self, tax: u16, now: Timestamp) -> Option<Money> {
-        match self.lease.state {
-            LeaseState::Suspended => self.reactivation(0, tax, now).ok().and_then(|d| price_of(&d).ok()),
-            _ => self.open.as_ref().map(|c| c.price.total),
-        }
-    }
-
-    /// When and why what comes next comes.
-    pub fn outlook(&self, now: Timestamp) -> Outlook {
-        dunning::outlook(self, now)
-    }
-
-    /// When an active lease is looked at next: at the next mark before the end of what is paid, or at that end.
-    fn next_look(&self, paid_until: Timestamp, now: Timestamp) -> Timestamp {
-        self.policy.low_balance_before.iter().map(|before| paid_until - *before).filter(|at| *at > now).min().unwrap_or(paid_until)
-    }
-}
 
 /// What is paid, of everything that could be: the oldest first.
 type Queue = BinaryHeap<Reverse<(Timestamp, usize)>>;
@@ -413,7 +114,7 @@ impl Books {
                 }
                 _ => {
                     let decision = s.reactivation(lease, self.tax, now)?;
-                    if !self.covers(price_of(&decision)?)? {
+                    if !self.covers(decision.cost()?)? {
                         continue;
                     }
                     decision
@@ -525,7 +226,7 @@ impl Books {
                 s.notices.clear();
             }
             Decision::Reactivate { lease, charges, paid_until, anchor } => {
-                self.take(price_of(decision)?)?;
+                self.take(decision.cost()?)?;
                 let s = &mut self.leases[*lease];
                 (s.lease.state, s.lease.paid_until, s.lease.suspended_at) = (LeaseState::Active, Some(*paid_until), None);
                 s.lease.period_no = charges.iter().map(|c| c.no).fold(s.lease.period_no, i64::max);
@@ -563,13 +264,6 @@ impl Books {
     pub fn settle_at(&self) -> Option<Timestamp> {
         self.leases.iter().filter(|s| s.lease.state != LeaseState::Ended).filter_map(|s| s.lease.decide_at).min()
     }
-}
-
-/// What a decision costs.
-fn price_of(decision: &Decision) -> Result<Money, MoneyError> {
-    let Decision::Reactivate { charges, .. } = decision else { return Err(MoneyError::Overflow) };
-    let currency = charges.first().ok_or(MoneyError::Overflow)?.price.total.currency;
-    charges.iter().try_fold(Money::zero(currency), |sum, c| sum.plus(c.price.total))
 }
 
 #[cfg(test)]

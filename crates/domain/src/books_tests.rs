@@ -1,7 +1,15 @@
 use proptest::prelude::*;
 
+use std::sync::Arc;
+
 use super::*;
-use crate::{dunning::Word, lease::Cycle, price::LineKind};
+use crate::{
+    decision::Verb,
+    dunning::Word,
+    lease::{Cycle, Lease, LeaseLine},
+    policy::{Policy, Reactivation},
+    price::{Line, LineKind},
+};
 
 const DAY: Duration = Duration::from_hours(24);
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Timestamp, books::Standing, lease::LeaseState, names, notice::NoticeKind};
+use crate::{Timestamp, lease::LeaseState, names, notice::NoticeKind, standing::Standing};
 
 names! {
     /// What is taken away from a customer.

@@ -6,6 +6,7 @@
 pub mod books;
 pub mod breaker;
 pub mod clock;
+pub mod decision;
 pub mod dice;
 pub mod dunning;
 pub mod id;
@@ -22,6 +23,7 @@ pub mod policy;
 pub mod price;
 pub mod retry;
 pub mod server;
+pub mod standing;
 pub mod time;
 pub mod usage;
 pub mod window;

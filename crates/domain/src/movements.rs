@@ -4,11 +4,11 @@
 
 use crate::{
     AccountId, Money, ServerId, Timestamp,
-    books::Charge,
     lease::{Lease, LeaseState},
     ledger::{Code, House, Refused, Transfer, TransferState, Wallet, wallet_account},
     period::BadPeriod,
     price::Price,
+    standing::Charge,
 };
 
 /// The reference of the hold for one build of an order.

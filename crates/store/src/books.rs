@@ -2,11 +2,11 @@
 
 use leasehold_domain::{
     AccountId, Currency, LeaseId, Money, ServerId, Timestamp,
-    books::Charge,
     lease::{Cycle, Lease, LeaseState},
     ledger::{Code, House, Transfer, TransferState, Wallet, wallet_account},
     movements::{self, order_reference},
     price::Price,
+    standing::Charge,
 };
 use serde::Serialize;
 use sqlx::FromRow;

@@ -1,6 +1,6 @@
 //! Invoices: what was paid, numbered without a gap. Written once and never changed.
 
-use leasehold_domain::{AccountId, LeaseId, Money, Timestamp, books::Charge};
+use leasehold_domain::{AccountId, LeaseId, Money, Timestamp, standing::Charge};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::FromRow;

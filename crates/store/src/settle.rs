@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 
 use leasehold_domain::{
     AccountId, LeaseId, ProductId, Timestamp,
-    books::{Books, Decision, Permits, Verb},
+    books::Books,
+    decision::{Decision, Permits, Verb},
     dunning::Outlook,
     server::Status,
 };

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use clap::Subcommand;
 use leasehold_commands::preview::{self, Forecast};
-use leasehold_domain::{Timestamp, books::Verb};
+use leasehold_domain::{Timestamp, decision::Verb};
 use serde_json::json;
 
 use super::Context;

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use leasehold_domain::{
     AccountId, LeaseId, Money, Timestamp,
-    books::{Books, Charge, Standing},
+    books::Books,
     dunning::{Notice, Word},
     lease::{Lease, LeaseLine, LeaseState},
     ledger::Wallet,
     notice::{MailState, NoticeKind},
     price::Price,
     server::Status,
+    standing::{Charge, Standing},
 };
 use serde_json::json;
 use sqlx::FromRow;

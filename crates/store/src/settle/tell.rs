@@ -1,10 +1,6 @@
 //! What is written to customers about their leases.
 
-use leasehold_domain::{
-    Timestamp,
-    books::{Books, Decision},
-    notice::NoticeKind,
-};
+use leasehold_domain::{Timestamp, books::Books, decision::Decision, notice::NoticeKind};
 use serde_json::{Value, json};
 
 use super::{Page, load::charge_key, write::Payer};

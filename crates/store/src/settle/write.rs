@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use leasehold_domain::{
     AccountId, LeaseId, Money, ServerId, Timestamp,
-    books::{Books, Charge, Decision},
+    books::Books,
+    decision::{Decision, Permits},
     dunning::{Enforcement, Why},
     lease::{Lease, LeaseState},
     ledger::{Code, House, wallet_account},
     notice::NoticeKind,
     server::{Goal, HoldKind, Status},
+    standing::Charge,
 };
 use serde_json::json;
 
@@ -403,6 +405,6 @@ impl Tx {
             return Ok(Settled::default());
         }
         let claimed = self.claim_accounts(std::slice::from_ref(account)).await?;
-        self.settle(claimed, &leasehold_domain::books::Permits::None).await
+        self.settle(claimed, &Permits::None).await
     }
 }
