@@ -147,11 +147,21 @@ impl App {
             for queue in Queue::ALL {
                 idle &= self.worker.run_one(*queue).await.unwrap() == Ran::Idle;
             }
-            if idle {
+            if idle && !self.is_any_row_due().await {
                 return;
             }
         }
         panic!("the queues do not come to rest");
+    }
+
+    /// A transaction that was only dropped may hold its rows for a moment on PostgreSQL, and claims pass them by.
+    async fn is_any_row_due(&self) -> bool {
+        for queue in Queue::ALL {
+            if !self.store.is_sqlite() && self.store.next_due(*queue).await.unwrap().is_some_and(|at| at <= self.now()) {
+                return true;
+            }
+        }
+        false
     }
 
     /// When a server or a mail is due next; nodes are looked at for ever.
