@@ -11,7 +11,7 @@ use leasehold_domain::{
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Result, StoreError, Tx, args, invoices::Sale};
+use crate::{Result, StoreError, Tx, args, invoices::Sale, leases::charge_key};
 
 /// The books of one account, locked until the transaction ends.
 pub struct Books<'a> {
@@ -201,7 +201,7 @@ impl Books<'_> {
         self.tx.exec_one(sql, args![now, &lease.id]).await?;
         self.tx.exec("update charges set state = 'void' where lease_id = $1 and state = 'open'", args![&lease.id]).await?;
         self.tx.exec("delete from enforcements where lease_id = $1 and done_at is null", args![&lease.id]).await?;
-        self.tx.supersede_dunning(std::iter::once(format!("{}:{}", lease.id, lease.period_no))).await
+        self.tx.supersede_dunning(std::iter::once(charge_key(&lease.id, lease.period_no))).await
     }
 
     /// A server is down by a fault of ours: nothing is charged, and nothing taken away, until it runs again.
@@ -237,7 +237,7 @@ impl Books<'_> {
         self.tx.exec_one("update leases set off_at = $1 where id = $2 and state = 'suspended'", args![now, &lease.id]).await?;
         self.tx.attended("not_off", &format!("server:{server}"), "worker").await?;
         self.tx.look_at_lease(&lease, now).await?;
-        Ok(Some(format!("{}:{}", lease.id, lease.period_no)))
+        Ok(Some(charge_key(&lease.id, lease.period_no)))
     }
 
     /// The machine of a server was found back after its suspension for an unpaid charge: the last charge, the first time.
@@ -247,7 +247,7 @@ impl Books<'_> {
             return Ok(None);
         }
         self.tx.exec_one("update leases set off_at = null where id = $1 and state = 'active'", args![&lease.id]).await?;
-        Ok(Some(format!("{}:{}", lease.id, lease.period_no)))
+        Ok(Some(charge_key(&lease.id, lease.period_no)))
     }
 
     async fn lease(&mut self, server: &ServerId) -> Result<Lease> {

@@ -4,7 +4,6 @@
 
 use leasehold_domain::{AccountId, LeaseId, Timestamp, dunning::Enforcement};
 use serde::Serialize;
-use serde_json::json;
 use sqlx::FromRow;
 
 use crate::{Result, Rows, Tx, When, args};
@@ -76,8 +75,7 @@ impl Tx {
 
     /// Forgets what turned out not to be due any more.
     pub async fn forget_enforcements(&mut self, kind: Enforcement, leases: &[LeaseId]) -> Result<()> {
-        let mut rows = Rows::new("v_id:t");
-        leases.iter().for_each(|id| rows.push(&[json!(id)]));
+        let rows = Rows::ids(leases.iter().map(LeaseId::as_str));
         let sql = "with v(v_id) as ({rows}) delete from enforcements where step = $2 and done_at is null and lease_id in (select v_id from v)";
         self.exec_rows(sql, rows, args![kind.as_str()]).await?;
         Ok(())

@@ -19,6 +19,10 @@ pub(crate) const POSTGRES_NOW: &str = "select (extract(epoch from clock_timestam
 const FACTS: &str = "exists(select 1 from holds h where h.server_id = s.id) as held, \
     (select n.asked from snapshots n where n.server_id = s.id and n.asked is not null order by n.asked_at, n.id limit 1) as snapshot_asked";
 
+/// What becomes of a notice whose cause is gone; whoever has claimed it finds that when it looks.
+const SUPERSEDED: &str = "state = 'superseded', last_error = 'its cause was gone before it was sent', \
+    next_at = case when claimed_by is null then null else next_at end";
+
 type Key = (&'static str, Dialect, &'static str, &'static str);
 static TEXTS: LazyLock<RwLock<HashMap<Key, &'static str>>> = LazyLock::new(RwLock::default);
 
@@ -38,7 +42,7 @@ impl Dialect {
             Self::Sqlite => ("", ""),
             Self::Postgres => ("for no key update", "for no key update skip locked"),
         };
-        let text = sql.replace("{facts}", FACTS).replace("{lock}", lock).replace("{skip}", skip).replace("{table}", table);
+        let text = sql.replace("{facts}", FACTS).replace("{superseded}", SUPERSEDED).replace("{lock}", lock).replace("{skip}", skip).replace("{table}", table);
         let text = if text.contains("{rows}") { text.replace("{rows}", &row_list(columns)) } else { text };
         let text: &'static str = Box::leak(text.into_boxed_str());
         if let Ok(mut texts) = TEXTS.write() {

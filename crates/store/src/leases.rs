@@ -7,7 +7,6 @@ use leasehold_domain::{
     lease::{Cycle, Lease, LeaseLine, LeaseState},
     price::{Line, LineKind},
 };
-use serde_json::json;
 use sqlx::FromRow;
 
 use crate::{Result, Rows, StoreError, Tx, When, args};
@@ -75,6 +74,11 @@ struct LineRow {
     until_period: Option<i64>,
 }
 
+/// Where the notices of a charge are kept together.
+pub(crate) fn charge_key(lease: &LeaseId, no: i64) -> String {
+    format!("{lease}:{no}")
+}
+
 impl Tx {
     /// The lease behind a server.
     pub async fn lease_of(&mut self, server: &ServerId) -> Result<Option<Lease>> {
@@ -84,8 +88,7 @@ impl Tx {
     /// What these leases cost, in the order of their lines.
     pub(crate) async fn lease_lines(&mut self, leases: impl Iterator<Item = &Lease>) -> Result<HashMap<LeaseId, Vec<LeaseLine>>> {
         let currencies: HashMap<LeaseId, Currency> = leases.map(|l| (l.id.clone(), l.price.currency)).collect();
-        let mut rows = Rows::new("v_id:t");
-        currencies.keys().for_each(|id| rows.push(&[json!(id)]));
+        let rows = Rows::ids(currencies.keys().map(LeaseId::as_str));
         let sql = "with v(v_id) as ({rows}) select n.lease_id, n.kind, n.description, n.amount, n.from_period, n.until_period \
                    from v join lease_lines n on n.lease_id = v.v_id order by n.lease_id, n.no";
         let rows: Vec<LineRow> = self.all_rows_on("", sql, rows, &[]).await?;
@@ -110,14 +113,7 @@ impl Tx {
     /// Under the account's lock.
     pub async fn put_off_suspension(&mut self, lease: &Lease, until: Timestamp) -> Result<()> {
         let now = self.now;
-        // What was told of this suspension is over: the next one is told, and warned of, anew.
-        let charge = format!("{}:{}", lease.id, lease.period_no);
-        let sql = "update mails set state = 'superseded', last_error = 'its cause was gone before it was sent', next_at = case when claimed_by is null then null else next_at end \
-                   where charge = $1 and kind in ('payment_reminder', 'server_suspended', 'termination_warning') and state = 'queued' and sending_at is null";
-        self.exec(sql, args![&charge]).await?;
-        let sql = "update mails set charge = null, dedup_key = dedup_key || ':' || id \
-                   where charge = $1 and kind in ('payment_reminder', 'server_suspended', 'termination_warning')";
-        self.exec(sql, args![&charge]).await?;
+        self.tell_suspension_anew(&charge_key(&lease.id, lease.period_no)).await?;
         let off = now.since(lease.suspended_at.unwrap_or(now)).as_millis() as i64;
         let sql = "update charges set from_at = from_at + $1, until_at = until_at + $1 where lease_id = $2 and state = 'open'";
         self.exec_one(sql, args![off, &lease.id]).await?;

@@ -146,12 +146,9 @@ impl Tx {
 
     /// Notices about these charges that nobody has begun to send are not sent any more.
     pub(crate) async fn supersede_dunning(&mut self, charges: impl Iterator<Item = String>) -> Result<()> {
-        let mut rows = Rows::new("v_id:t");
-        charges.for_each(|charge| rows.push(&[json!(charge)]));
+        let rows = Rows::ids(charges);
         if rows.count > 0 {
-            let sql = "with v(v_id) as ({rows}) update mails set state = 'superseded', last_error = 'its cause was gone before it was sent', \
-                       next_at = case when claimed_by is null then null else next_at end \
-                       where charge in (select v_id from v) and state = 'queued' and sending_at is null";
+            let sql = "with v(v_id) as ({rows}) update mails set {superseded} where charge in (select v_id from v) and state = 'queued' and sending_at is null";
             self.exec_rows(sql, rows, &[]).await?;
         }
         Ok(())
@@ -164,11 +161,20 @@ impl Tx {
         Ok(self.int(sql, args![lease, no]).await? > 0)
     }
 
+    /// What was told of a charge's suspension is over: what comes of it next is told, and warned of, anew.
+    pub(crate) async fn tell_suspension_anew(&mut self, charge: &str) -> Result<()> {
+        let sql = "update mails set {superseded} where charge = $1 and kind in ('payment_reminder', 'server_suspended', 'termination_warning') \
+                   and state = 'queued' and sending_at is null";
+        self.exec(sql, args![charge]).await?;
+        let sql = "update mails set charge = null, dedup_key = dedup_key || ':' || id \
+                   where charge = $1 and kind in ('payment_reminder', 'server_suspended', 'termination_warning')";
+        self.exec(sql, args![charge]).await?;
+        Ok(())
+    }
+
     /// Notices about the balance of an account that nobody has begun to send are not sent any more.
     pub(crate) async fn supersede_low_balance(&mut self, account: &AccountId) -> Result<()> {
-        let sql = "update mails set state = 'superseded', last_error = 'its cause was gone before it was sent', \
-                   next_at = case when claimed_by is null then null else next_at end \
-                   where account_id = $1 and kind = 'low_balance' and state = 'queued' and sending_at is null";
+        let sql = "update mails set {superseded} where account_id = $1 and kind = 'low_balance' and state = 'queued' and sending_at is null";
         self.exec(sql, args![account]).await?;
         Ok(())
     }

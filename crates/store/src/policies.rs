@@ -4,7 +4,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use leasehold_domain::policy::{Key, Level, Policy};
 use serde::Serialize;
-use serde_json::json;
 use sqlx::FromRow;
 
 use crate::{Result, Rows, Tx, args};
@@ -78,8 +77,7 @@ impl Tx {
         if !narrow {
             return Policies::new(rules);
         }
-        let mut rows = Rows::new("v_id:t");
-        subjects.for_each(|id| rows.push(&[json!(id)]));
+        let rows = Rows::ids(subjects);
         let sql = "with v(v_id) as ({rows}) select p.level, p.subject, p.key, p.value from v join policies p on p.subject = v.v_id and p.level in ('account', 'lease')";
         rules.extend(self.all_rows_on::<Rule>("", sql, rows, &[]).await?);
         Policies::new(rules)

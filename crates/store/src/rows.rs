@@ -73,6 +73,13 @@ impl Rows {
         Self { columns, json: "{".to_owned(), count: 0 }
     }
 
+    /// One id a row, for `with v(v_id) as ({rows})`.
+    pub fn ids<T: AsRef<str>>(ids: impl Iterator<Item = T>) -> Self {
+        let mut rows = Self::new("v_id:t");
+        ids.for_each(|id| rows.push(&[id.as_ref().into()]));
+        rows
+    }
+
     /// Adds one row; the values in the order of the columns.
     pub fn push(&mut self, values: &[serde_json::Value]) {
         let separator = if self.count == 0 { "" } else { "," };

@@ -13,11 +13,14 @@ use leasehold_domain::{
     server::Status,
     standing::{Charge, Standing},
 };
-use serde_json::json;
 use sqlx::FromRow;
 
 use super::{Page, Tenant, broken};
-use crate::{Result, Rows, StoreError, Tx, leases::LeaseRow};
+use crate::{
+    Result, Rows, Tx,
+    accounts::Account,
+    leases::{LeaseRow, charge_key},
+};
 
 #[derive(Clone, Debug, FromRow)]
 pub(super) struct WalletRow {
@@ -25,15 +28,6 @@ pub(super) struct WalletRow {
     currency: String,
     posted: i64,
     held: i64,
-}
-
-#[derive(FromRow)]
-struct AccountRow {
-    id: String,
-    email: String,
-    first_name: String,
-    locale: String,
-    tax_bp: i64,
 }
 
 /// A lease and its server in one row.
@@ -71,20 +65,9 @@ struct NoticeRow {
     created_at: i64,
 }
 
-/// Where the notices of a charge are kept together.
-pub(super) fn charge_key(lease: &LeaseId, no: i64) -> String {
-    format!("{lease}:{no}")
-}
-
-fn list(ids: impl Iterator<Item = String>) -> Rows {
-    let mut rows = Rows::new("v_id:t");
-    ids.for_each(|id| rows.push(&[json!(id)]));
-    rows
-}
-
 impl Tx {
     pub(super) async fn wallet_rows(&mut self, accounts: &[AccountId], lock: bool) -> Result<Vec<WalletRow>> {
-        let rows = list(accounts.iter().map(ToString::to_string));
+        let rows = Rows::ids(accounts.iter().map(AccountId::as_str));
         let sql = if lock {
             "with v(v_id) as ({rows}) select account_id, currency, posted, held from wallets where account_id in (select v_id from v) order by account_id {skip}"
         } else {
@@ -94,23 +77,22 @@ impl Tx {
     }
 
     pub(super) async fn load_pages(&mut self, wallets: Vec<WalletRow>) -> Result<Vec<Page>> {
-        let ids = || wallets.iter().map(|w| w.account_id.clone());
-        let sql = "with v(v_id) as ({rows}) select a.id, a.email, a.first_name, a.locale, a.tax_bp from v join accounts a on a.id = v.v_id";
-        let heads: Vec<AccountRow> = self.all_rows_on("", sql, list(ids()), &[]).await?;
-        let mut heads: HashMap<String, AccountRow> = heads.into_iter().map(|h| (h.id.clone(), h)).collect();
+        let ids = || Rows::ids(wallets.iter().map(|w| w.account_id.as_str()));
+        let sql = "with v(v_id) as ({rows}) select a.* from v join accounts a on a.id = v.v_id";
+        let heads: Vec<Account> = self.all_rows_on("", sql, ids(), &[]).await?;
+        let mut heads: HashMap<AccountId, Account> = heads.into_iter().map(|h| (h.id.clone(), h)).collect();
         let sql = "with v(v_id) as ({rows}) select l.*, s.product_id, s.label, s.status from v join leases l on l.account_id = v.v_id \
                    join servers s on s.id = l.server_id where l.state in ('active', 'past_due', 'suspended') order by l.id";
-        let tenancies: Vec<TenancyRow> = self.all_rows_on("", sql, list(ids()), &[]).await?;
+        let tenancies: Vec<TenancyRow> = self.all_rows_on("", sql, ids(), &[]).await?;
         let tenancies = tenancies.into_iter().map(|t| Ok((t.lease.try_into()?, Tenant { product: t.product_id.into(), label: t.label, status: t.status })));
         let mut standings = self.load_standings(tenancies.collect::<Result<_>>()?).await?;
         let mut pages = Vec::with_capacity(wallets.len());
         for w in wallets {
-            let head = heads.remove(&w.account_id).ok_or_else(|| broken("the account of wallet", &w.account_id))?;
             let (leases, tenants) = standings.remove(&w.account_id).unwrap_or_default().into_iter().unzip();
-            let currency = w.currency.parse()?;
-            let account = AccountId(w.account_id);
+            let (account, currency) = (AccountId(w.account_id), w.currency.parse()?);
+            let head = heads.remove(&account).ok_or_else(|| broken("the account of wallet", &account))?;
             let wallet = Wallet { account: account.clone(), posted: Money::new(w.posted, currency), held: Money::new(w.held, currency) };
-            let tax = u16::try_from(head.tax_bp).map_err(|_| StoreError::Broken(format!("account {account} has a tax of {} basis points", head.tax_bp)))?;
+            let tax = head.tax()?;
             pages.push(Page { account, email: head.email, name: head.first_name, locale: head.locale, books: Books { wallet, tax, leases }, tenants });
         }
         Ok(pages)
@@ -138,7 +120,7 @@ impl Tx {
         }
         let sql = "with v(v_id) as ({rows}) select c.lease_id, c.no, c.from_at, c.until_at, c.amount, c.tax, c.currency, c.created_at \
                    from v join charges c on c.lease_id = v.v_id where c.state = 'open'";
-        let rows: Vec<OpenRow> = self.all_rows_on("", sql, list(owing.iter().map(|l| l.id.to_string())), &[]).await?;
+        let rows: Vec<OpenRow> = self.all_rows_on("", sql, Rows::ids(owing.iter().map(|l| l.id.as_str())), &[]).await?;
         let charge = |r: OpenRow| -> Result<(LeaseId, Charge)> {
             let (lease, currency) = (LeaseId(r.lease_id), r.currency.parse()?);
             let (total, tax) = (Money::new(r.amount, currency), Money::new(r.tax, currency));
@@ -155,7 +137,7 @@ impl Tx {
             return Ok(HashMap::new());
         }
         let sql = "with v(v_id) as ({rows}) select m.charge, m.kind, m.before_ms, m.state, m.sent_at, m.created_at from v join mails m on m.charge = v.v_id order by m.id";
-        let rows: Vec<NoticeRow> = self.all_rows_on("", sql, list(owing.iter().map(|l| charge_key(&l.id, l.period_no))), &[]).await?;
+        let rows: Vec<NoticeRow> = self.all_rows_on("", sql, Rows::ids(owing.iter().map(|l| charge_key(&l.id, l.period_no))), &[]).await?;
         let mut notices: HashMap<String, Vec<Notice>> = HashMap::new();
         for r in rows {
             let written = Timestamp::from_millis(r.created_at);

@@ -3,8 +3,8 @@
 use leasehold_domain::{Timestamp, books::Books, decision::Decision, notice::NoticeKind};
 use serde_json::{Value, json};
 
-use super::{Page, load::charge_key, write::Payer};
-use crate::{invoices::Issued, mails::Letter};
+use super::{Page, write::Payer};
+use crate::{invoices::Issued, leases::charge_key, mails::Letter};
 
 /// The notice that a decision means, if any. `books` are those before it.
 pub(super) fn letter(page: &Page, books: &Books, decision: &Decision, now: Timestamp) -> Option<Letter> {

@@ -15,8 +15,8 @@ use leasehold_domain::{
 };
 use serde_json::json;
 
-use super::{Page, Settled, Tenant, load::charge_key};
-use crate::{Result, Rows, Tx, activity::Actor, args, invoices::Sale, mails::Letter};
+use super::{Page, Settled, Tenant};
+use crate::{Result, Rows, Tx, activity::Actor, args, invoices::Sale, leases::charge_key, mails::Letter};
 
 /// A machine that is to be off is looked for no longer than this without a word.
 const LONG: Duration = Duration::from_hours(24);
