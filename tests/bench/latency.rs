@@ -32,6 +32,8 @@ pub(crate) async fn measure(kind: Kind) -> Vec<Figure> {
             label: Some(format!("b{n}")),
             hostname: None,
             cycle: Cycle::Month,
+            addons: vec![],
+            coupon: None,
             key: None,
         };
         let server = order::order(&store, &Actor::operator("bench"), &wanted).await.unwrap();

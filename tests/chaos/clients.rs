@@ -99,6 +99,8 @@ impl Client {
             label: Some(label.clone()),
             hostname: Some(label.clone()),
             cycle: Cycle::Month,
+            addons: vec![],
+            coupon: None,
             key: Some(label),
         };
         loop {

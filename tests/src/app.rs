@@ -18,8 +18,8 @@ use leasehold_domain::{
 };
 use leasehold_hypervisor::connect;
 use leasehold_notifier::{Outbox, Renderer, Sender};
-use leasehold_store::{Clock, KeyRing, Options, Queue, Store, accounts::NewAccount, activity::Actor, servers::Server, settle::Settled};
-use leasehold_worker::{Fleet, Limits, Post, Ran, Worker};
+use leasehold_store::{Clock, KeyRing, Options, Queue, Store, accounts::NewAccount, activity::Actor, args, servers::Server, settle::Settled};
+use leasehold_worker::{Fleet, Limits, Post, Worker};
 use tempfile::TempDir;
 
 use crate::database::{Kind, fresh};
@@ -71,7 +71,12 @@ impl App {
         let options = Options { clock, dice, keys: Some(keys), connections: 20, ..Options::new(url) };
         let store = Store::open(options.clone()).await.unwrap();
         let worker = worker(&store, "worker-1", dir.path());
-        let scheduler = Scheduler { store: store.clone(), settler: Settler::new(store.clone()), operator: Some("ops@example.org".into()) };
+        let scheduler = Scheduler {
+            store: store.clone(),
+            settler: Settler::new(store.clone()),
+            ip_quarantine: Duration::from_hours(24),
+            operator: Some("ops@example.org".into()),
+        };
         let mut app = Self { store, worker, scheduler, account: String::new(), options, dir };
         app.import(node).await;
         app.account = app.new_account("ada@example.org", "100.00").await;
@@ -90,9 +95,24 @@ impl App {
 
     /// Imports the catalogue with these settings for its nodes.
     pub async fn import(&self, node: &str) {
-        let text = catalog_text(self.dir.path(), node);
-        let catalog = catalog::Catalog::parse(&text).unwrap();
-        catalog::import(&self.store, &Self::operator(), &catalog, |_, _| Ok(()), false).await.unwrap();
+        self.import_text(&catalog_text(self.dir.path(), node), catalog::How::default()).await;
+    }
+
+    /// Imports the catalogue with another text in it.
+    pub async fn import_with(&self, from: &str, to: &str, how: catalog::How) {
+        let text = catalog_text(self.dir.path(), "").replace(from, to);
+        self.import_text(&text, how).await;
+    }
+
+    /// Imports the catalogue with more at its end.
+    pub async fn import_more(&self, more: &str) {
+        let text = format!("{}\n{more}", catalog_text(self.dir.path(), ""));
+        self.import_text(&text, catalog::How::default()).await;
+    }
+
+    async fn import_text(&self, text: &str, how: catalog::How) {
+        let catalog = catalog::Catalog::parse(text).unwrap();
+        catalog::import(&self.store, &Self::operator(), &catalog, |_, _| Ok(()), how).await.unwrap();
     }
 
     /// A second worker over the same database.
@@ -131,6 +151,8 @@ impl App {
             label: Some(label.into()),
             hostname: Some(label.into()),
             cycle: Cycle::Month,
+            addons: vec![],
+            coupon: None,
             key: None,
         }
     }
@@ -142,26 +164,33 @@ impl App {
 
     /// Works until nothing is due at this instant.
     pub async fn drain(&self) {
+        self.drain_all_of(Queue::ALL).await;
+    }
+
+    /// Works on these queues until nothing is due in them at this instant.
+    pub async fn drain_all_of(&self, queues: &[Queue]) {
         for _ in 0..10_000 {
-            let mut idle = true;
-            for queue in Queue::ALL {
-                idle &= self.worker.run_one(*queue).await.unwrap() == Ran::Idle;
-            }
-            if idle && !self.is_any_row_due().await {
+            let mut due = self.due_queues().await;
+            due.retain(|queue| queues.contains(queue));
+            if due.is_empty() {
                 return;
+            }
+            for queue in due {
+                self.worker.run_one(queue).await.unwrap();
             }
         }
         panic!("the queues do not come to rest");
     }
 
-    /// A transaction that was only dropped may hold its rows for a moment on PostgreSQL, and claims pass them by.
-    async fn is_any_row_due(&self) -> bool {
-        for queue in Queue::ALL {
-            if !self.store.is_sqlite() && self.store.next_due(*queue).await.unwrap().is_some_and(|at| at <= self.now()) {
-                return true;
-            }
-        }
-        false
+    /// Queues with a row that is due. Looked at and not only tried: a transaction that was dropped may hold its rows for a moment on
+    /// PostgreSQL, and claims pass them by.
+    async fn due_queues(&self) -> Vec<Queue> {
+        let sql = "select 'mails' as queue where exists (select 1 from mails where next_at <= $1) union all \
+                   select 'nodes' where exists (select 1 from nodes where next_at <= $1) union all \
+                   select 'servers' where exists (select 1 from servers where next_at <= $1)";
+        let mut tx = self.store.read().await.unwrap();
+        let due: Vec<(String,)> = tx.all(sql, args![self.now()]).await.unwrap();
+        due.into_iter().map(|(queue,)| queue.parse().unwrap()).collect()
     }
 
     /// When a server or a mail is due next; nodes are looked at for ever.
@@ -239,6 +268,12 @@ impl App {
         let mut tx = self.store.read().await.unwrap();
         let account = tx.find_account(&self.account).await.unwrap();
         tx.wallet(&account.id).await.unwrap().available().decimal()
+    }
+
+    /// What the guest of a server was given beside its first address.
+    pub fn guest_addresses(&self, server: &ServerId) -> Vec<String> {
+        let nodes = ["node-a", "node-b"].map(|n| self.path(n));
+        nodes.iter().flat_map(|n| leasehold_hypervisor::simulated::more_addresses(n, server).unwrap()).collect()
     }
 
     /// Marks of all machines on the simulated nodes, sorted.
@@ -356,6 +391,31 @@ disk_gb = 10
 bandwidth_gb = 1000
 regions = ["fra"]
 prices = {{ EUR = {{ 1m = "9.00", 12m = "90.00" }} }}
+[[pool]]
+id = "fra-blocks"
+region = "fra"
+family = 4
+cidr = "198.51.100.0/24"
+gateway = "198.51.100.1"
+range = "198.51.100.0-198.51.100.255"
+blocks = 25
+[[addon]]
+key = "ip"
+name = "One more address"
+kind = "extra-ip"
+prices = {{ EUR = {{ 1m = "2.00", 12m = "20.00" }} }}
+[[addon]]
+key = "block"
+name = "A block of addresses"
+kind = "ip-class"
+products = ["small"]
+prices = {{ EUR = {{ 1m = "40.00" }} }}
+[[addon]]
+key = "backup"
+name = "Nightly backup"
+kind = "backup"
+keep_days = 3
+prices = {{ EUR = {{ 1m = "3.00", 12m = "30.00" }} }}
 [[product]]
 key = "tiny-disk"
 name = "Tiny"

@@ -3,6 +3,7 @@
 use leasehold_commands::accounts;
 use leasehold_domain::{
     AccountId, Timestamp,
+    addon::AddonState,
     dunning::{Enforcement, Outlook},
     lease::Lease,
     policy::{Key, Level},
@@ -46,10 +47,32 @@ impl App {
     /// The charges of a server's lease: `number from until minor-units state`.
     pub async fn charges(&self, label: &str) -> Vec<String> {
         let lease = self.lease(label).await;
-        let sql = "select no, from_at, until_at, amount, state from charges where lease_id = $1 order by no";
+        let sql = "select no, from_at, until_at, amount, state from charges where lease_id = $1 and kind = 'period' order by no";
         let rows: Vec<(i64, i64, i64, i64, String)> = self.store.read().await.unwrap().all(sql, args![&lease.id]).await.unwrap();
         let day = |ms| Timestamp::from_millis(ms).day();
         rows.into_iter().map(|(no, from, until, amount, state)| format!("{no} {} {} {amount} {state}", day(from), day(until))).collect()
+    }
+
+    /// What a server's add-ons were charged: `from until minor-units state`.
+    pub async fn addon_charges(&self, label: &str) -> Vec<String> {
+        let lease = self.lease(label).await;
+        let sql = "select from_at, until_at, amount, state from charges where lease_id = $1 and kind = 'addon' order by no";
+        let rows: Vec<(i64, i64, i64, String)> = self.store.read().await.unwrap().all(sql, args![&lease.id]).await.unwrap();
+        let day = |ms| Timestamp::from_millis(ms).day();
+        rows.into_iter().map(|(from, until, amount, state)| format!("{} {} {amount} {state}", day(from), day(until))).collect()
+    }
+
+    /// Where the newest add-on of a kind stands.
+    pub async fn addon_state(&self, label: &str, kind: &str) -> AddonState {
+        let server = self.lease(label).await.server;
+        let all = self.store.read().await.unwrap().server_addons(&server).await.unwrap();
+        all.into_iter().rfind(|a| a.kind.as_str() == kind).unwrap().state
+    }
+
+    /// What the first account can spend, minor units.
+    pub async fn cents(&self) -> i64 {
+        let account = self.account_id(&self.account).await;
+        self.store.read().await.unwrap().wallet(&account).await.unwrap().available().minor
     }
 
     /// The ends of the spans that a server's lease was charged for.

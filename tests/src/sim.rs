@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use leasehold_commands::{
     accounts::{self, Movement},
-    order, servers, snapshots,
+    addons,
+    coupons::{self, NewCoupon},
+    cycle, order, servers, snapshots,
 };
 use leasehold_domain::{
     Dice,
+    lease::Cycle,
     notice::MailState,
     server::{HoldKind, Status},
 };
 use leasehold_store::{
-    Queue,
+    Queue, Store,
     crash::{POINTS, Plan, Stalled},
     servers::Server,
     settle::Settled,
@@ -23,7 +26,9 @@ use leasehold_worker::{Ran, Worker};
 use crate::{App, Kind};
 
 /// Actions in one history. In every other one days pass instead of minutes, and it is about money.
-const ACTIONS: u64 = 120;
+const ACTIONS: u64 = 80;
+/// How long addresses rest.
+const QUARANTINE: Duration = Duration::from_hours(24);
 /// Points where no transaction is open, so that a stalled worker holds up nobody.
 const STALLS: &[&str] =
     &["mail.answered", "mail.intent_committed", "node.looked", "step.asked", "step.before_ask", "step.before_outcome", "work.before_settle"];
@@ -56,6 +61,13 @@ pub struct Sim {
     log: Vec<String>,
 }
 
+/// What the scheduler does to the books.
+async fn books_tick(store: &Store) -> leasehold_store::Result<Settled> {
+    let settled = leasehold_cron::settle::run(store).await?;
+    leasehold_cron::addons::run(store, QUARANTINE).await?;
+    Ok(settled)
+}
+
 impl Sim {
     /// Lives through one history and checks what it leaves; answers how often each crash point was visited, and what was decided about leases.
     pub async fn run(kind: Kind, seed: u64) -> std::collections::BTreeMap<&'static str, u64> {
@@ -75,6 +87,8 @@ impl Sim {
             verbs: std::collections::BTreeMap::new(),
             log: vec![],
         };
+        let coupon = NewCoupon { code: "SIM", percent: Some(30), periods: Some(2), uses: Some(3), ..NewCoupon::default() };
+        coupons::create(&sim.app.store, &App::operator(), &coupon).await.unwrap();
         if sim.days {
             for _ in 0..3 {
                 sim.order().await;
@@ -139,13 +153,16 @@ impl Sim {
             20..32 => self.catch_up().await,
             32..62 => {
                 let days = 1 + self.dice.below(9);
+                // The nodes are looked at once at the end.
+                let queues = [Queue::Servers, Queue::Mails];
                 for _ in 0..days {
                     self.app.advance(Duration::from_hours(24));
-                    self.app.drain().await;
-                    let settled = self.app.settle().await;
-                    self.decided(settled);
-                    self.app.drain().await;
+                    self.app.drain_all_of(&queues).await;
+                    let Ok(settled) = self.plan.run(books_tick(&store)).await else { panic!("stopped without a plan") };
+                    self.decided(settled.unwrap());
+                    self.app.drain_all_of(&queues).await;
                 }
+                self.app.drain().await;
                 self.note(format!("{days} days pass with everybody at work"));
             }
             62..70 => {
@@ -170,12 +187,13 @@ impl Sim {
                 let answer = accounts::debit(&store, &me, &movement).await.map_err(|e| e.to_string());
                 self.note(format!("{amount} taken out: {answer:?}"));
             }
-            86..92 => {
+            86..91 => {
                 let up = self.mail_down;
                 (self.mail_down, self.mail_was_down) = (!up, true);
                 self.app.mail_server(up);
                 self.note(format!("mail server up={up}"));
             }
+            91..94 => self.ask_for_an_addon().await,
             _ => {
                 let Some(s) = self.any_server().await else { return };
                 let (what, until) = (self.dice.below(4), self.app.now() + Duration::from_hours(24 * self.dice.below(30) + 1));
@@ -205,12 +223,12 @@ impl Sim {
     /// The books are settled: once, by two schedulers one after the other, or by one that dies.
     async fn tick(&mut self) {
         let store = self.app.store.clone();
-        let points = ["settle.before_write", "settle.before_commit", "settle.committed", "enforce.before_commit"];
+        let points = ["settle.before_write", "settle.before_commit", "settle.committed", "enforce.before_commit", "addon.before_end"];
         let (dies, twice) = (self.dice.chance(0.3), self.dice.chance(0.3));
         if dies {
-            self.plan.arm(points[self.dice.below(4) as usize], 1 + self.dice.below(2));
+            self.plan.arm(points[self.dice.below(5) as usize], 1 + self.dice.below(2));
         }
-        let settled = self.plan.run(leasehold_cron::settle::run(&store)).await.map_err(drop);
+        let settled = self.plan.run(books_tick(&store)).await.map_err(drop);
         let crashed = settled.is_err();
         self.plan.disarm();
         if let Ok(settled) = settled {
@@ -236,7 +254,11 @@ impl Sim {
     /// Orders through the crash plan: a crashed order is sent again with the same key, as a shop would.
     async fn order(&mut self) {
         self.orders += 1;
-        let wanted = order::Order { key: Some(format!("cart-{}", self.orders)), ..self.app.an_order(&format!("s{}", self.orders)) };
+        let addons = ["ip", "block", "backup"].into_iter().filter(|_| self.dice.chance(0.2)).map(ToOwned::to_owned).collect();
+        // The fourth order finds it used up, unless one of the first never ran.
+        let coupon = (self.orders <= 4 && self.dice.chance(0.7)).then(|| "SIM".to_owned());
+        let key = Some(format!("cart-{}", self.orders));
+        let wanted = order::Order { key, addons, coupon, ..self.app.an_order(&format!("s{}", self.orders)) };
         let (store, me) = (self.app.store.clone(), App::operator());
         self.maybe_arm_command();
         let crashed = self.plan.run(order::order(&store, &me, &wanted)).await.is_err();
@@ -263,6 +285,9 @@ impl Sim {
     async fn ask_something(&mut self) {
         let Some(s) = self.any_server().await else { return };
         let (store, me, id) = (self.app.store.clone(), App::operator(), s.id.as_str());
+        if self.dice.chance(0.2) {
+            return self.ask_for_an_addon().await;
+        }
         let what = self.dice.below(13);
         let asked = async {
             match what {
@@ -291,6 +316,24 @@ impl Sim {
         let answer = self.plan.run(asked).await.unwrap_or_else(|_crashed| Ok(()));
         self.plan.disarm();
         self.note(format!("ask {what} of {} ({}): {:?}", s.label, s.status, answer.map_err(|e| e.to_string())));
+    }
+
+    /// A customer buys or ends an add-on, or changes the cycle; what was not answered is asked again with the same key.
+    async fn ask_for_an_addon(&mut self) {
+        let Some(s) = self.any_server().await else { return };
+        let (store, me, id, key) = (self.app.store.clone(), App::operator(), s.id.as_str(), format!("addon-{}", self.log.len()));
+        let what = self.dice.below(10);
+        let (addon, cycle) = (["ip", "block", "backup"][self.dice.below(3) as usize], if self.dice.chance(0.5) { Cycle::Month } else { Cycle::Year });
+        let asked = async || match what {
+            0..6 => addons::attach(&store, &me, id, addon, Some(&key)).await.map(drop),
+            6..9 => addons::detach(&store, &me, id, addon).await.map(drop),
+            _ => cycle::change(&store, &me, id, cycle).await.map(drop),
+        };
+        self.maybe_arm_command();
+        let crashed = self.plan.run(asked()).await.is_err();
+        self.plan.disarm();
+        let answer = if crashed { asked().await } else { Ok(()) };
+        self.note(format!("add-on {what} {addon} of {} ({}): crashed={crashed} {:?}", s.label, s.status, answer.map_err(|e| e.to_string())));
     }
 
     async fn change_faults(&mut self) {

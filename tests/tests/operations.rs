@@ -70,7 +70,7 @@ fn metrics_follow_the_rules_and_count_what_happened() {
     let counted = || get(port, "/metrics").unwrap_or_default();
     eventually("the steps and mails are counted", || {
         let text = counted();
-        text.contains("leasehold_steps_total{step=\"verify\",outcome=\"done\"} 1") && text.contains("leasehold_mails_total{outcome=\"sent\"} 2")
+        text.contains("leasehold_steps_total{step=\"verify\",outcome=\"done\"} 1") && text.contains("leasehold_mails_total{outcome=\"sent\"} 3")
     });
     let mut check = Command::new(promtool).args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     check.stdin.take().unwrap().write_all(counted().as_bytes()).unwrap();

@@ -23,7 +23,7 @@ on_both!(an_order_runs_and_the_customer_is_told(app) {
     let server = app.server(&server.id).await;
     assert_eq!((server.status, server.goal), (Status::Running, Goal::Running));
     assert_eq!(app.machines(), [format!("{}:1", server.id)]);
-    assert_eq!(app.delivered(), ["Server Ready: web", "We received your order: web"]);
+    assert_eq!(app.delivered(), ["Receipt 2026-000001: 9.00 EUR", "Server Ready: web", "We received your order: web"]);
     let mut tx = app.store.read().await.unwrap();
     let addresses: Vec<String> = tx.addresses(&server.id).await.unwrap().into_iter().map(|a| a.address).collect();
     assert_eq!(addresses, ["203.0.113.2", "2001:db8::100"], "the gateway is not given away");
@@ -51,7 +51,7 @@ on_both!(a_failed_build_gives_the_money_back_and_is_retried(app) {
     app.until_quiet().await;
     assert_eq!(app.server(&server.id).await.status, Status::Running);
     assert_eq!(app.machines(), [format!("{}:2", server.id)]);
-    assert_eq!(app.delivered(), ["Server Ready: web", "We received your order: web", "Your server web could not be built"]);
+    assert_eq!(app.delivered(), ["Receipt 2026-000001: 9.00 EUR", "Server Ready: web", "We received your order: web", "Your server web could not be built"]);
     assert!(app.attention().await.is_empty());
     app.machines_match().await;
 });

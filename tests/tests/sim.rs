@@ -7,8 +7,8 @@ use leasehold_domain::decision::Verb;
 use leasehold_store::crash::POINTS;
 use leasehold_tests::{Kind, sim::Sim};
 
-/// Histories a test on SQLite; four tests make 200.
-const SQLITE: u64 = 50;
+/// Histories a test on SQLite; four tests make 300.
+const SQLITE: u64 = 75;
 /// Histories a test on PostgreSQL; two tests make 50.
 const POSTGRES: u64 = 25;
 

@@ -83,7 +83,12 @@ impl App {
 
     /// The scheduler.
     pub fn scheduler(&self) -> Scheduler {
-        Scheduler { store: self.store.clone(), settler: Settler::new(self.store.clone()), operator: self.config.mail.operator.clone() }
+        Scheduler {
+            store: self.store.clone(),
+            settler: Settler::new(self.store.clone()),
+            ip_quarantine: self.config.provision.ip_quarantine,
+            operator: self.config.mail.operator.clone(),
+        }
     }
 
     fn process_name(&self, role: &str) -> String {

@@ -7,8 +7,8 @@ use clap_complete::Shell;
 use leasehold_store::Queue;
 
 use crate::commands::{
-    account::Account, attention::Attention, billing::Billing, breaker::Breaker, catalog::Catalog, clock::ClockCommand, config::ConfigCommand, demo::Demo,
-    invoice::Invoice, key::Key, mail::Mail, node::Node, queue::QueueCommand, secrets::Secrets, server::Server, tick::Tick,
+    account::Account, attention::Attention, billing::Billing, breaker::Breaker, catalog::Catalog, clock::ClockCommand, config::ConfigCommand, coupon::Coupon,
+    demo::Demo, invoice::Invoice, key::Key, mail::Mail, node::Node, queue::QueueCommand, secrets::Secrets, server::Server, tick::Tick,
 };
 
 /// The daemon behind a VPS host's shop window.
@@ -81,6 +81,9 @@ pub enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// What customers type to pay less.
+    #[command(subcommand)]
+    Coupon(Coupon),
     /// A tour with no set-up: an order, a failed build and its retry, the mails, the audit.
     Demo(Demo),
     /// Look at everything that the daemon needs, and say how to mend it; changes nothing.

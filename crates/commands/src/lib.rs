@@ -1,16 +1,21 @@
 //! Every transaction that a person asks for: order, top up, power, retry, keys. One function a request, one commit each.
 
 pub mod accounts;
+pub mod addons;
 pub mod billing;
 pub mod catalog;
+pub mod coupons;
+pub mod cycle;
 mod error;
 pub mod keys;
 pub mod operate;
 pub mod order;
+pub mod partners;
 pub mod preview;
 pub mod servers;
 pub mod snapshots;
 pub mod stats;
+mod terms;
 
 pub use error::{CommandError, Result};
 

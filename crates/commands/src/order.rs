@@ -1,23 +1,16 @@
 //! The order: everything that it is, in one transaction under the account's lock.
 
-use leasehold_domain::{
-    Money, RegionId, ServerId,
-    lease::Cycle,
-    names,
-    notice::NoticeKind,
-    placement::Size,
-    price::{Line, LineKind, price},
-};
+use leasehold_domain::{Money, RegionId, ServerId, coupon::CouponRefused, lease::Cycle, names, notice::NoticeKind, placement::Size};
 use leasehold_store::{
     Store, Tx,
-    accounts::{Account, AccountState},
     activity::Actor,
+    addons::ServerAddon,
     catalog::{Product, Template},
     servers::{NewServer, Server},
 };
 use serde::Serialize;
 
-use crate::{CommandError, Result, commit};
+use crate::{CommandError, Result, commit, terms::Basket};
 
 /// What is ordered.
 #[derive(Clone, Debug, Serialize)]
@@ -36,6 +29,12 @@ pub struct Order {
     pub hostname: Option<String>,
     /// How much is paid at once.
     pub cycle: Cycle,
+    /// Add-ons, by id or key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addons: Vec<String>,
+    /// A coupon's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coupon: Option<String>,
     /// The same key with the same order is the same order.
     #[serde(skip)]
     pub key: Option<String>,
@@ -61,22 +60,17 @@ pub async fn order(store: &Store, actor: &Actor, order: &Order) -> Result<Server
             Err(CommandError::Refused(format!("the key '{key}' was used for another order; use a new key for a new order")))
         };
     }
-    if account.state != AccountState::Active {
-        return Err(CommandError::Refused(format!("account {} is {}; nothing is sold to it", account.number, account.state)));
-    }
+    account.may_buy().map_err(CommandError::Refused)?;
     let product = tx.offered_product(&order.product).await?;
     let template = offered_template(&mut tx, &order.template, &product).await?;
     let region = offered_region(&mut tx, order.region.as_deref(), &product).await?;
-    let amount = tx.price_of(&product.id, account.currency()?, order.cycle).await?;
-    let amount = amount.ok_or_else(|| {
-        CommandError::Invalid(format!("product '{}' has no price in {} for {}; see: leasehold catalog show", product.key, account.currency, order.cycle))
-    })?;
     check_room(&mut tx, &region, &product).await?;
-    let server = write(&mut tx, order, &account, &product, &template, &region, amount).await?;
+    let basket = Basket { account: &account, product: &product, cycle: order.cycle };
+    let (server, price) = write(&mut tx, order, &basket, &template, &region).await?;
     if let Some(key) = &order.key {
         tx.remember_answer(&account.id, key, &request, server.as_str()).await?;
     }
-    tx.log(actor, "server.order", Some(&account.id), Some(&server), &format!("{} {} in {region} for {amount}", product.key, template.id)).await?;
+    tx.log(actor, "server.order", Some(&account.id), Some(&server), &format!("{} {} in {region} for {price}", product.key, template.id)).await?;
     commit(tx).await?;
     Ok(store.read().await?.server(&server).await?)
 }
@@ -130,19 +124,48 @@ async fn check_room(tx: &mut Tx, region: &RegionId, p: &Product) -> Result<()> {
 
 const SLUG: &str = "abcdefghjkmnpqrstuvwxyz23456789";
 
-async fn write(tx: &mut Tx, order: &Order, account: &Account, product: &Product, template: &Template, region: &RegionId, amount: Money) -> Result<ServerId> {
+async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Template, region: &RegionId) -> Result<(ServerId, Money)> {
+    let (account, product) = (basket.account, basket.product);
     let id = ServerId(tx.new_id());
     let generated = format!("{}-{}", product.key, tx.dice().text(SLUG, 6));
     let label = order.label.clone().unwrap_or_else(|| generated.clone());
     // A label that can be a hostname is one.
     let hostname = order.hostname.clone().unwrap_or_else(|| if names::hostname(&label).is_ok() { label.to_lowercase() } else { generated });
-    let line = Line { kind: LineKind::Plan, description: format!("{}, {}", product.name, label), amount };
-    let price = price(vec![line], account.tax()?).map_err(|e| CommandError::Invalid(e.to_string()))?;
+    let addons = addons(tx, order, basket, &id, region).await?;
+    let coupon = match &order.coupon {
+        Some(code) => Some(basket.coupon(tx, code).await?),
+        None => None,
+    };
+    let terms = basket.terms(tx, &label, &addons, coupon.as_ref()).await?;
     let zone = tx.policies([account.id.as_str()].into_iter()).await?.of(&product.id.0, account.id.as_str(), "")?.zone.clone();
-    tx.books(&account.id).await?.open_lease(&id, order.cycle, &price, &zone).await?;
+    tx.books(&account.id).await?.open_lease(&id, order.cycle, &terms, &zone).await?;
+    if let Some(coupon) = &coupon
+        && !tx.redeem(&coupon.code, &account.id, &id).await?
+    {
+        return Err(CommandError::Refused(CouponRefused::UsedUp(coupon.code.clone()).to_string()));
+    }
     let new = NewServer { id: &id, account: &account.id, product, region, template: &template.id, label: &label, hostname: &hostname };
     tx.insert_server(new).await?;
+    for addon in &addons {
+        tx.insert_addon(addon).await?;
+    }
     let server = tx.server(&id).await?;
     tx.tell(&server, NoticeKind::OrderConfirmation, id.as_str(), None).await?;
-    Ok(id)
+    Ok((id, terms.price.total))
+}
+
+/// The add-ons of an order, one of a kind; their addresses are taken when the server is placed.
+async fn addons(tx: &mut Tx, order: &Order, basket: &Basket<'_>, server: &ServerId, region: &RegionId) -> Result<Vec<ServerAddon>> {
+    let mut addons: Vec<ServerAddon> = Vec::new();
+    for wanted in &order.addons {
+        let addon = ServerAddon { server_id: server.clone(), ..basket.addon(tx, wanted).await? };
+        if let Some(other) = addons.iter().find(|a| a.kind == addon.kind) {
+            return Err(CommandError::Invalid(format!("'{}' and '{}' are both of the kind {}; a server has one of each", other.name, addon.name, addon.kind)));
+        }
+        if addon.kind.has_addresses() && tx.free_for_addons(region, addon.kind).await? < addon.count {
+            return Err(CommandError::Refused(format!("region '{region}' has no room for the add-on '{}' just now", addon.name)));
+        }
+        addons.push(addon);
+    }
+    Ok(addons)
 }

@@ -1,6 +1,7 @@
 //! The scheduler: ticks that look at rows and the time, and do what is due. tokio-cron-scheduler rings; a tick that rings
 //! twice, late, or in two processes changes nothing more.
 
+pub mod addons;
 mod audit;
 mod digest;
 mod enforce;

@@ -6,7 +6,7 @@ use leasehold_domain::Timestamp;
 use leasehold_store::{Result, Store, StoreError};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-use crate::{audit, digest, prune, seal, settle::Settler};
+use crate::{addons, audit, digest, prune, seal, settle::Settler};
 
 /// When a tick is due again.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,7 @@ pub struct Tick {
 
 /// Everything that the scheduler does, sorted.
 pub const TICKS: &[Tick] = &[
+    Tick { name: "addons", every: Every::Seconds(60), purpose: "end add-ons whose last paid period is over" },
     Tick { name: "audit", every: Every::DailyAt(3), purpose: "check the books and the records" },
     Tick { name: "digest", every: Every::Seconds(60), purpose: "tell the operator what needs a person" },
     Tick { name: "heartbeat", every: Every::Seconds(10), purpose: "forget processes that gave no sign of life for ten minutes" },
@@ -60,6 +61,8 @@ pub struct Scheduler {
     pub store: Store,
     /// What settles on it.
     pub settler: Settler,
+    /// How long addresses rest that a server gave back.
+    pub ip_quarantine: Duration,
     /// Where the digest goes; without it, nobody is mailed.
     pub operator: Option<String>,
 }
@@ -108,6 +111,7 @@ impl Scheduler {
 
     async fn work(&self, name: &str) -> Result<()> {
         match name {
+            "addons" => addons::run(&self.store, self.ip_quarantine).await,
             "audit" => audit::run(&self.store).await,
             "digest" => digest::run(&self.store, self.operator.as_deref()).await,
             "heartbeat" => prune::processes(&self.store).await,

@@ -22,7 +22,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn line(minor: i64) -> LeaseLine {
-    LeaseLine { line: Line { kind: LineKind::Plan, description: "Small".into(), amount: eur(minor) }, from_period: 1, until_period: None }
+    LeaseLine { line: Line { kind: LineKind::Plan, description: "Small".into(), amount: eur(minor) }, from_period: 1, until_period: None, addon: None }
 }
 
 /// A lease at this price whose first period began then and is paid.

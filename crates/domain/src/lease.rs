@@ -98,6 +98,8 @@ pub struct LeaseLine {
     pub from_period: i64,
     /// The last one; none: for ever.
     pub until_period: Option<i64>,
+    /// The add-on that it is for, by the id that it has at this server.
+    pub addon: Option<String>,
 }
 
 impl LeaseLine {

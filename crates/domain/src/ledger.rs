@@ -26,6 +26,8 @@ names! {
         Order = "order",
         /// A later period.
         Renewal = "renewal",
+        /// An add-on, from when it is attached to the end of what is paid.
+        Addon = "addon",
         /// The tax on what was bought.
         Tax = "tax",
         /// Taken out by an operator.

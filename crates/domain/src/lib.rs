@@ -3,9 +3,11 @@
 //! Read `server.rs` first (the life of a server), then `books.rs` (money and leases).
 //! Whatever is decided here is carried out by the other crates, which never decide.
 
+pub mod addon;
 pub mod books;
 pub mod breaker;
 pub mod clock;
+pub mod coupon;
 pub mod decision;
 pub mod dice;
 pub mod dunning;
@@ -24,6 +26,7 @@ pub mod price;
 pub mod retry;
 pub mod server;
 pub mod standing;
+pub mod terms;
 pub mod time;
 pub mod usage;
 pub mod window;

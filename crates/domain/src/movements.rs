@@ -11,6 +11,11 @@ use crate::{
     standing::Charge,
 };
 
+/// The reference of the hold for an add-on, by its id at the server.
+pub fn addon_reference(addon: &str) -> String {
+    format!("addon:{addon}")
+}
+
 /// The reference of the hold for one build of an order.
 pub fn order_reference(server: &ServerId, generation: i64) -> String {
     format!("order:{server}:{generation}")
@@ -21,13 +26,13 @@ fn spend(wallet: &Wallet, reference: String, amount: Money, (credit, code, state
     Transfer { reference, wallet: wallet.account.clone(), debit, credit, amount, code, state, at }
 }
 
-/// Sets the price of an order aside. An order that costs nothing needs no transfer.
-pub fn hold_order(wallet: &mut Wallet, reference: String, price: Money, now: Timestamp) -> Result<Option<Transfer>, Refused> {
+/// Sets the price of an order or an add-on aside. What costs nothing needs no transfer.
+pub fn hold(wallet: &mut Wallet, reference: String, code: Code, price: Money, now: Timestamp) -> Result<Option<Transfer>, Refused> {
     if price.minor == 0 {
         return Ok(None);
     }
     wallet.hold(price)?;
-    Ok(Some(spend(wallet, reference, price, (House::Revenue, Code::Order, TransferState::Pending), now)))
+    Ok(Some(spend(wallet, reference, price, (House::Revenue, code, TransferState::Pending), now)))
 }
 
 /// Money paid in.
@@ -56,7 +61,7 @@ pub fn deliver(wallet: &mut Wallet, lease: &mut Lease, hold: Option<&Transfer>, 
     if let Some(hold) = hold {
         wallet.post(hold.amount)?;
     }
-    Ok(Charge { no: lease.period_no, from: now, until: lease.paid_until.unwrap_or(now), price, at: now })
+    Ok(Charge { no: lease.period_no, from: now, until: lease.paid_until.unwrap_or(now), full_until: None, price, at: now })
 }
 
 /// Why a delivery cannot be booked.
@@ -118,22 +123,22 @@ mod tests {
     fn an_order_ends_delivered_or_with_the_money_back() {
         let now = Timestamp::from_millis(1_790_000_000_000);
         let (mut wallet, mut l) = (funded(1000), Lease::for_tests("s", Cycle::Month));
-        let hold = hold_order(&mut wallet, order_reference(&l.server, 1), eur(900), now).unwrap().unwrap();
+        let held = hold(&mut wallet, order_reference(&l.server, 1), Code::Order, eur(900), now).unwrap().unwrap();
         assert_eq!(wallet.available(), eur(100));
         assert!(matches!(deliver(&mut wallet, &mut l, None, nine(), now), Err(BadDelivery::Price { .. })), "nothing was set aside");
-        let charge = deliver(&mut wallet, &mut l, Some(&hold), nine(), now).unwrap();
+        let charge = deliver(&mut wallet, &mut l, Some(&held), nine(), now).unwrap();
         assert_eq!((wallet.available(), wallet.held, charge.price.total, l.state), (eur(100), eur(0), eur(900), LeaseState::Active));
-        assert!(matches!(deliver(&mut wallet, &mut l, Some(&hold), nine(), now), Err(BadDelivery::Lease(LeaseState::Active))));
+        assert!(matches!(deliver(&mut wallet, &mut l, Some(&held), nine(), now), Err(BadDelivery::Lease(LeaseState::Active))));
 
         let (mut wallet, mut l) = (funded(1000), Lease::for_tests("s", Cycle::Month));
-        let hold = hold_order(&mut wallet, order_reference(&l.server, 1), eur(900), now).unwrap().unwrap();
-        give_back(&mut wallet, &mut l, Some(&hold)).unwrap();
+        let held = hold(&mut wallet, order_reference(&l.server, 1), Code::Order, eur(900), now).unwrap().unwrap();
+        give_back(&mut wallet, &mut l, Some(&held)).unwrap();
         assert_eq!((wallet.available(), l.state), (eur(1000), LeaseState::Ended));
     }
 
     #[test]
     fn a_wallet_too_small_is_refused_with_both_amounts() {
-        let refused = hold_order(&mut funded(100), "r".into(), eur(900), Timestamp::default()).unwrap_err();
+        let refused = hold(&mut funded(100), "r".into(), Code::Order, eur(900), Timestamp::default()).unwrap_err();
         assert!(refused.to_string().starts_with("the wallet holds 1.00 EUR to spend, 9.00 EUR is needed"), "{refused}");
     }
 }

@@ -11,6 +11,8 @@ names! {
         Addon = "addon",
         /// What is taken off; negative.
         Discount = "discount",
+        /// What a partner gets off; negative.
+        Margin = "margin",
     }
 }
 

@@ -122,6 +122,8 @@ names! {
         Reboot = "reboot",
         /// Set a new root password on a running server.
         ResetPassword = "reset_password",
+        /// Give the guest the addresses of its add-ons.
+        SetAddresses = "set_addresses",
         /// Take a snapshot of the disk.
         TakeSnapshot = "take_snapshot",
         /// Put the disk back to a snapshot.
@@ -258,6 +260,8 @@ pub struct Facts {
     pub reboot_due: bool,
     /// A new password was asked for and not yet set.
     pub password_due: bool,
+    /// Whether the guest is to be given the addresses of its add-ons.
+    pub addresses_due: bool,
     /// What is asked of a snapshot and not yet done.
     pub snapshot_due: Option<SnapshotWork>,
 }
@@ -308,6 +312,7 @@ pub fn next_step(s: &Facts) -> Option<Step> {
         Status::Stopped if s.goal == Goal::Running => Some(Step::PowerOn),
         Status::Stopped if s.reverting() => Some(Step::RevertSnapshot),
         Status::Stopped if s.power != Some(Power::Off) => Some(Step::PowerOff),
+        Status::Running | Status::Stopped if s.addresses_due => Some(Step::SetAddresses),
         Status::Running | Status::Stopped => s.snapshot_due.map(SnapshotWork::step),
         Status::Suspended if s.held => (s.power != Some(Power::Off)).then_some(Step::PowerOff),
         Status::Suspended => Some(if s.goal == Goal::Stopped { Step::PowerOff } else { Step::PowerOn }),

@@ -30,7 +30,7 @@ fn an_illegal_transition_names_both() {
 
 fn facts() -> impl Strategy<Value = Facts> {
     let pick = |n: usize| 0..n;
-    (pick(Status::ALL.len()), pick(Goal::ALL.len()), any::<[bool; 6]>(), pick(9), pick(3), pick(4)).prop_map(|(status, goal, bits, cursor, power, snapshot)| {
+    (pick(Status::ALL.len()), pick(Goal::ALL.len()), any::<[bool; 7]>(), pick(9), pick(3), pick(4)).prop_map(|(status, goal, bits, cursor, power, snapshot)| {
         let status = Status::ALL[status];
         let build = if bits[0] { BuildKind::Reinstall } else { BuildKind::First };
         let building = status == Status::Building || (status == Status::Pending && build == BuildKind::Reinstall);
@@ -47,6 +47,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             power: [None, Some(Power::On), Some(Power::Off)][power],
             reboot_due: bits[4],
             password_due: bits[5],
+            addresses_due: bits[6],
             snapshot_due: SnapshotWork::ALL.get(snapshot).copied(),
         }
     })
@@ -66,6 +67,7 @@ fn done(step: Step, mut s: Facts) -> Facts {
         Step::PowerOff => s.power = Some(Power::Off),
         Step::Reboot => s.reboot_due = false,
         Step::ResetPassword => s.password_due = false,
+        Step::SetAddresses => s.addresses_due = false,
         Step::TakeSnapshot | Step::DropSnapshot => s.snapshot_due = None,
         // It is switched off and on on the way.
         Step::RevertSnapshot => (s.snapshot_due, s.power) = (None, None),

@@ -22,6 +22,8 @@ pub struct Charge {
     pub from: Timestamp,
     /// End of it (exclusive).
     pub until: Timestamp,
+    /// Where it is for a part of a period: the end of the whole.
+    pub full_until: Option<Timestamp>,
     /// How much, by its lines; may be zero.
     pub price: Price,
     /// When it was made: of an open one, when the payment failed.
@@ -67,7 +69,7 @@ impl Standing {
     /// The charge for period `no`, which begins at `from`.
     fn charge(&self, no: i64, from: Timestamp, tax: u16, now: Timestamp) -> Result<Charge, BadBooks> {
         let anchor = self.lease.anchor().ok_or_else(|| self.lacks("an anchor"))?;
-        Ok(Charge { no, from, until: anchor.end_of(no)?, price: self.price_of(no, None, tax)?, at: now })
+        Ok(Charge { no, from, until: anchor.end_of(no)?, full_until: None, price: self.price_of(no, None, tax)?, at: now })
     }
 
     /// The charge for the period after the last one.
@@ -85,7 +87,7 @@ impl Standing {
             } else {
                 if exactly && last.until > end {
                     let part = (end.as_millis() - last.from.as_millis(), last.until.as_millis() - last.from.as_millis());
-                    (last.until, last.price) = (end, self.price_of(last.no, Some(part), tax)?);
+                    (last.full_until, last.until, last.price) = (Some(last.until), end, self.price_of(last.no, Some(part), tax)?);
                 }
                 return Ok(charges);
             }
@@ -107,7 +109,7 @@ impl Standing {
                 let mut moved = self.lease.clone();
                 (moved.anchor_at, moved.anchor_no) = (Some(now), no);
                 let until = moved.anchor().ok_or_else(|| self.lacks("an anchor"))?.end_of(no)?;
-                charges.push(Charge { no, from: now, until, price: self.price_of(no, None, tax)?, at: now });
+                charges.push(Charge { no, from: now, until, full_until: None, price: self.price_of(no, None, tax)?, at: now });
                 (charges, until, Some((now, no)))
             }
             Reactivation::Resume => {

@@ -290,3 +290,9 @@ impl Hypervisor for Simulated {
 pub fn marks(endpoint: &std::path::Path) -> Result<Vec<Mark>> {
     Ok(Directory::new(endpoint.to_owned()).list()?.into_iter().filter_map(|(_, e)| e.owner()).collect())
 }
+
+/// For tests: the addresses that a server's guest was given beside its first one.
+pub fn more_addresses(endpoint: &std::path::Path, server: &leasehold_domain::ServerId) -> Result<Vec<String>> {
+    let machines = Directory::new(endpoint.to_owned()).list()?.into_iter().filter_map(|(_, e)| e.machine);
+    Ok(machines.filter(|m| m.mark.server == *server).flat_map(|m| m.more).map(|a| a.address).collect())
+}

@@ -54,6 +54,14 @@ impl Account {
         u16::try_from(self.tax_bp).map_err(|_| StoreError::Broken(format!("account {} has a tax of {} basis points", self.number, self.tax_bp)))
     }
 
+    /// Whether anything is sold to it; else why not.
+    pub fn may_buy(&self) -> std::result::Result<(), String> {
+        match self.state {
+            AccountState::Active => Ok(()),
+            other => Err(format!("account {} is {other}; nothing is sold to it", self.number)),
+        }
+    }
+
     /// The currency as a type.
     pub fn currency(&self) -> Result<Currency> {
         Ok(self.currency.parse()?)

@@ -1,6 +1,8 @@
 //! The audit: what must hold over all rows when nothing is in flight between two commits. Each rule is one query that finds nothing.
 
-use leasehold_domain::server::next_step;
+use std::collections::BTreeMap;
+
+use leasehold_domain::{Money, server::next_step};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -89,6 +91,52 @@ const RULES: &[Rule] = &[
               on c.lease_id = l.id where c.last <> l.period_no or (l.state = 'active' and l.paid_until < c.until)",
     },
     Rule {
+        name: "a charge for a whole period is what the lines of its lease come to",
+        sql: "select c.lease_id as subject, 'charge ' || c.no || ': ' || (c.amount - c.tax) || ', lines ' || coalesce(n.net, 0) as detail from charges c \
+              left join (select p.lease_id, p.no, cast(sum(l.amount) as bigint) as net from charges p join lease_lines l on l.lease_id = p.lease_id \
+                and l.from_period <= p.no and (l.until_period is null or l.until_period >= p.no) where p.kind = 'period' group by p.lease_id, p.no) n \
+              on n.lease_id = c.lease_id and n.no = c.no \
+              where c.kind = 'period' and c.full_until is null and c.amount - c.tax <> case when coalesce(n.net, 0) < 0 then 0 else coalesce(n.net, 0) end",
+    },
+    Rule {
+        name: "a charge of an add-on is what was quoted",
+        sql: "select c.lease_id as subject, 'charge ' || c.no as detail from charges c join leases l on l.id = c.lease_id left join server_addons a \
+              on c.transfer = 'addon:' || a.id where c.kind = 'addon' and c.amount > 0 and (a.id is null or c.amount <> a.held + a.held_margin + a.held_tax)",
+    },
+    Rule {
+        name: "the price of an add-on is set aside exactly while it waits",
+        sql: "select a.id as subject, a.state as detail from server_addons a left join transfers t on t.reference = 'addon:' || a.id and t.state = 'pending' \
+              where (a.state = 'held' and a.held + a.held_margin + a.held_tax > 0) <> (t.reference is not null)",
+    },
+    Rule {
+        name: "every posted add-on paid one charge",
+        sql: "select x.reference as subject, 'no charge' as detail from (select reference from transfers where code = 'addon' and state = 'posted' \
+              except select transfer from charges where kind = 'addon' and state = 'paid' and transfer is not null) x",
+    },
+    Rule {
+        name: "an attached add-on has its addresses, and only then",
+        sql: "select s.id as subject, a.kind || ' ' || a.state || ': ' || coalesce(n.n, 0) as detail from server_addons a join servers s on s.id = a.server_id \
+              left join (select server_id, addon, count(*) as n from addresses where addon is not null group by server_id, addon) n \
+              on n.server_id = a.server_id and n.addon = a.id where s.status in ('running', 'stopped', 'suspended') and s.goal <> 'terminated' \
+              and coalesce(n.n, 0) <> case when a.kind in ('extra-ip', 'ip-class') and a.state in ('held', 'active', 'ending') then a.count else 0 end",
+    },
+    Rule {
+        name: "an add-on that goes on is in the price of the next period",
+        sql: "select a.id as subject, a.state as detail from server_addons a join leases l on l.server_id = a.server_id where l.state in ('active', 'past_due', 'suspended') \
+              and (a.state = 'active') <> exists (select 1 from lease_lines n where n.lease_id = l.id and n.addon = a.id and n.until_period is null)",
+    },
+    Rule {
+        name: "a coupon was used as often as orders stand that use it",
+        sql: "select c.code as subject, c.used || ' times, ' || coalesce(r.n, 0) || ' orders' as detail from coupons c \
+              left join (select coupon, count(*) as n from redemptions where returned_at is null group by coupon) r on r.coupon = c.code \
+              where c.used <> coalesce(r.n, 0)",
+    },
+    Rule {
+        name: "an order that never ran uses no coupon",
+        sql: "select r.server_id as subject, r.coupon as detail from redemptions r left join leases l on l.server_id = r.server_id \
+              where l.id is null or (r.returned_at is not null) <> (l.state = 'ended' and l.period_no = 0)",
+    },
+    Rule {
         name: "no lease that runs is forgotten",
         sql: "select l.id as subject, l.state as detail from leases l join wallets w on w.account_id = l.account_id \
               where l.state in ('active', 'past_due', 'suspended') and w.parked_at is null \
@@ -149,8 +197,28 @@ impl Store {
             found.extend(rows.into_iter().map(|r| Finding { rule: rule.name, subject: r.subject, detail: r.detail }));
         }
         found.extend(at_rest_with_work_left(&mut tx).await?);
+        found.extend(wrong_parts(&mut tx).await?);
         Ok(found)
     }
+}
+
+/// A charge for a part of a period that does not come to that part of the lease's lines.
+async fn wrong_parts(tx: &mut Tx) -> Result<Vec<Finding>> {
+    let sql = "select c.lease_id, c.no, l.amount, c.until_at - c.from_at as part, c.full_until - c.from_at as whole, c.amount - c.tax as net, c.currency \
+               from charges c join lease_lines l on l.lease_id = c.lease_id and l.from_period <= c.no and (l.until_period is null or l.until_period >= c.no) \
+               where c.kind = 'period' and c.full_until is not null order by c.lease_id, c.no";
+    let mut nets: BTreeMap<(String, i64), (i64, i64)> = BTreeMap::new();
+    for (lease, no, amount, part, whole, net, currency) in tx.all::<(String, i64, i64, i64, i64, i64, String)>(sql, &[]).await? {
+        let line = Money::new(amount, currency.parse()?).part(part, whole.max(1))?;
+        nets.entry((lease, no)).or_insert((net, 0)).1 += line.minor;
+    }
+    let wrong = nets.into_iter().filter(|(_, (net, lines))| *net != (*lines).max(0));
+    let finding = |((lease, no), (net, lines))| Finding {
+        rule: "a charge for a part of a period is that part of the lines of its lease",
+        subject: lease,
+        detail: format!("charge {no}: {net}, lines {lines}"),
+    };
+    Ok(wrong.map(finding).collect())
 }
 
 /// A server at rest whose next step is not none was forgotten.

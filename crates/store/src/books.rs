@@ -1,5 +1,7 @@
 //! The books of one account under its lock. Only what is here writes wallets, transfers, charges and leases.
 
+mod addons;
+
 use leasehold_domain::{
     AccountId, Currency, LeaseId, Money, ServerId, Timestamp,
     lease::{Cycle, Lease, LeaseState},
@@ -7,11 +9,12 @@ use leasehold_domain::{
     movements::{self, order_reference},
     price::Price,
     standing::Charge,
+    terms::Terms,
 };
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Result, StoreError, Tx, args, invoices::Sale, leases::charge_key};
+use crate::{Result, StoreError, Tx, args, leases::charge_key};
 
 /// The books of one account, locked until the transaction ends.
 pub struct Books<'a> {
@@ -130,25 +133,24 @@ impl Books<'_> {
     }
 
     /// Opens the lease of an order and sets its price aside.
-    pub async fn open_lease(&mut self, server: &ServerId, cycle: Cycle, price: &Price, zone: &str) -> Result<LeaseId> {
-        let (id, now) = (LeaseId(self.tx.new_id()), self.tx.now);
+    pub async fn open_lease(&mut self, server: &ServerId, cycle: Cycle, terms: &Terms, zone: &str) -> Result<LeaseId> {
+        let (id, now, price) = (LeaseId(self.tx.new_id()), self.tx.now, &terms.price);
         let currency = price.total.currency.code();
         let sql = "insert into leases (id, account_id, server_id, state, cycle, price, tax, currency, zone, anchor_no, period_no, auto_renew, created_at) \
                    values ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, 1, 0, true, $9)";
         let account = &self.wallet.account;
         self.tx.exec_one(sql, args![&id, account, server, cycle.as_str(), price.total.minor, price.tax.minor, currency, zone, now]).await?;
-        for (no, line) in price.lines.iter().enumerate() {
-            let sql = "insert into lease_lines (lease_id, no, kind, description, amount, from_period) values ($1, $2, $3, $4, $5, 1)";
-            self.tx.exec_one(sql, args![&id, no as i64 + 1, line.kind.as_str(), &line.description, line.amount.minor]).await?;
-        }
-        self.hold(order_reference(server, 1), price.total).await?;
+        self.tx.insert_lease_lines(&id, 1, &terms.lines).await?;
+        self.hold(order_reference(server, 1), Code::Order, price.total).await?;
         Ok(id)
     }
 
     /// Sets the price of another build of a failed order aside; its lease waits again.
     pub async fn reopen_lease(&mut self, server: &ServerId, generation: i64) -> Result<()> {
         let lease = self.lease(server).await?;
-        self.hold(order_reference(server, generation), lease.price).await?;
+        self.hold(order_reference(server, generation), Code::Order, lease.price).await?;
+        self.tx.redeem_again(server).await?;
+        self.reorder_addons(server).await?;
         let sql = "update leases set state = 'pending', ended_at = null where id = $1 and state = 'ended' and period_no = 0";
         self.tx.exec_one(sql, args![&lease.id]).await
     }
@@ -161,6 +163,7 @@ impl Books<'_> {
         let now = self.tx.now;
         let charge = movements::deliver(&mut self.wallet, &mut lease, hold.as_ref(), price, now)?;
         self.resolve(hold.as_ref(), TransferState::Posted).await?;
+        self.deliver_addons(server).await?;
         let sql = "update leases set state = 'active', anchor_at = $1, anchor_no = $2, period_no = $3, paid_until = $4 where id = $5 and state = 'pending'";
         self.tx.exec_one(sql, args![lease.anchor_at, lease.anchor_no, lease.period_no, lease.paid_until, &lease.id]).await?;
         self.tx.look_at_lease(&lease, now).await?;
@@ -170,10 +173,7 @@ impl Books<'_> {
         let args = args![&lease.id, charge.no, charge.from, charge.until, total.minor, tax.minor, total.currency.code(), transfer.clone(), now];
         self.tx.exec_one(sql, args).await?;
         self.tx.write_tax(transfer.map(|reference| (reference, tax)).as_slice()).await?;
-        if total.minor > 0 {
-            let sale = Sale { account: self.wallet.account.clone(), charges: vec![(lease.id, charge.clone())] };
-            self.tx.issue_invoices(vec![sale]).await?;
-        }
+        self.sell(vec![(lease.id, charge.clone())]).await?;
         Ok(charge)
     }
 
@@ -196,7 +196,9 @@ impl Books<'_> {
             let hold = self.pending(&order_reference(server, generation)).await?;
             movements::give_back(&mut self.wallet, &mut lease, hold.as_ref())?;
             self.resolve(hold.as_ref(), TransferState::Voided).await?;
+            self.tx.return_coupon(server).await?;
         }
+        self.end_addons(server).await?;
         let sql = "update leases set state = 'ended', ended_at = $1, decide_at = null where id = $2 and state <> 'ended'";
         self.tx.exec_one(sql, args![now, &lease.id]).await?;
         self.tx.exec("update charges set state = 'void' where lease_id = $1 and state = 'open'", args![&lease.id]).await?;
@@ -255,8 +257,8 @@ impl Books<'_> {
         lease.filter(|l| l.account == self.wallet.account).ok_or_else(|| StoreError::not_found("lease of server", server))
     }
 
-    async fn hold(&mut self, reference: String, price: Money) -> Result<()> {
-        if let Some(transfer) = movements::hold_order(&mut self.wallet, reference, price, self.tx.now)? {
+    async fn hold(&mut self, reference: String, code: Code, price: Money) -> Result<()> {
+        if let Some(transfer) = movements::hold(&mut self.wallet, reference, code, price, self.tx.now)? {
             self.write_transfer(&transfer, None).await?;
         }
         Ok(())

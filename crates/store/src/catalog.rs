@@ -91,6 +91,8 @@ pub struct AddressPool {
     pub cidr: String,
     /// Its gateway.
     pub gateway: String,
+    /// Handed out in blocks with a prefix of this length; none: address by address.
+    pub blocks: Option<i64>,
     /// No longer used for new servers.
     pub hidden: bool,
 }
@@ -141,6 +143,11 @@ impl Tx {
     pub async fn offered_product(&mut self, id_or_key: &str) -> Result<Product> {
         let sql = "select * from products where (id = $1 or key = $1) and not hidden";
         self.optional(sql, args![id_or_key]).await?.ok_or_else(|| StoreError::not_found("product", id_or_key))
+    }
+
+    /// One plan, offered or not.
+    pub async fn product(&mut self, id: &ProductId) -> Result<Product> {
+        self.optional("select * from products where id = $1", args![id]).await?.ok_or_else(|| StoreError::not_found("product", id))
     }
 
     /// The regions where a plan is offered.
@@ -194,9 +201,9 @@ impl Tx {
 
     /// Writes an address pool and the addresses that it has now; taken ones that it lost stay taken and are hidden.
     pub async fn put_pool(&mut self, pool: &AddressPool, addresses: &[String]) -> Result<()> {
-        let sql = "insert into pools (id, region_id, family, cidr, gateway, hidden) values ($1, $2, $3, $4, $5, $6) \
-                   on conflict (id) do update set cidr = excluded.cidr, gateway = excluded.gateway, hidden = excluded.hidden";
-        self.exec_one(sql, args![&pool.id, &pool.region_id, pool.family, &pool.cidr, &pool.gateway, pool.hidden]).await?;
+        let sql = "insert into pools (id, region_id, family, cidr, gateway, hidden, blocks) values ($1, $2, $3, $4, $5, $6, $7) \
+                   on conflict (id) do update set cidr = excluded.cidr, gateway = excluded.gateway, hidden = excluded.hidden, blocks = excluded.blocks";
+        self.exec_one(sql, args![&pool.id, &pool.region_id, pool.family, &pool.cidr, &pool.gateway, pool.hidden, pool.blocks]).await?;
         self.exec("update addresses set hidden = true where pool_id = $1", args![&pool.id]).await?;
         let mut rows = crate::Rows::new("v_address:t v_no:i");
         addresses.iter().enumerate().for_each(|(no, address)| rows.push(&[address.as_str().into(), (no as i64).into()]));

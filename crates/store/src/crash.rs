@@ -6,6 +6,7 @@
 
 /// Every crash point, sorted. A simulation asserts that it visits each.
 pub const POINTS: &[&str] = &[
+    "addon.before_end",
     "command.before_commit",
     "command.committed",
     "enforce.before_commit",

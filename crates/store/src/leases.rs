@@ -72,6 +72,7 @@ struct LineRow {
     amount: i64,
     from_period: i64,
     until_period: Option<i64>,
+    addon: Option<String>,
 }
 
 /// Where the notices of a charge are kept together.
@@ -89,7 +90,7 @@ impl Tx {
     pub(crate) async fn lease_lines(&mut self, leases: impl Iterator<Item = &Lease>) -> Result<HashMap<LeaseId, Vec<LeaseLine>>> {
         let currencies: HashMap<LeaseId, Currency> = leases.map(|l| (l.id.clone(), l.price.currency)).collect();
         let rows = Rows::ids(currencies.keys().map(LeaseId::as_str));
-        let sql = "with v(v_id) as ({rows}) select n.lease_id, n.kind, n.description, n.amount, n.from_period, n.until_period \
+        let sql = "with v(v_id) as ({rows}) select n.lease_id, n.kind, n.description, n.amount, n.from_period, n.until_period, n.addon \
                    from v join lease_lines n on n.lease_id = v.v_id order by n.lease_id, n.no";
         let rows: Vec<LineRow> = self.all_rows_on("", sql, rows, &[]).await?;
         let mut lines: HashMap<LeaseId, Vec<LeaseLine>> = HashMap::new();
@@ -97,9 +98,27 @@ impl Tx {
             let lease = LeaseId(r.lease_id);
             let currency = *currencies.get(&lease).ok_or_else(|| StoreError::not_found("lease", &lease))?;
             let line = Line { kind: r.kind, description: r.description, amount: Money::new(r.amount, currency) };
-            lines.entry(lease).or_default().push(LeaseLine { line, from_period: r.from_period, until_period: r.until_period });
+            lines.entry(lease).or_default().push(LeaseLine { line, from_period: r.from_period, until_period: r.until_period, addon: r.addon });
         }
         Ok(lines)
+    }
+
+    /// Writes lines of a lease, numbered from `first`. Under the account's lock.
+    pub(crate) async fn insert_lease_lines(&mut self, lease: &LeaseId, first: i64, lines: &[LeaseLine]) -> Result<()> {
+        for (no, l) in (first..).zip(lines) {
+            let sql =
+                "insert into lease_lines (lease_id, no, kind, description, amount, from_period, until_period, addon) values ($1, $2, $3, $4, $5, $6, $7, $8)";
+            let (kind, amount) = (l.line.kind.as_str(), l.line.amount.minor);
+            self.exec_one(sql, args![lease, no, kind, &l.line.description, amount, l.from_period, l.until_period, l.addon.clone()]).await?;
+        }
+        Ok(())
+    }
+
+    /// The span of the period that was charged last.
+    pub async fn charged_span(&mut self, lease: &Lease) -> Result<(Timestamp, Timestamp)> {
+        let sql = "select from_at, until_at from charges where lease_id = $1 and kind = 'period' and no = $2";
+        let (from, until): (i64, i64) = self.one(sql, args![&lease.id, lease.period_no]).await?;
+        Ok((Timestamp::from_millis(from), Timestamp::from_millis(until)))
     }
 
     /// Nothing is taken away before `until`. Under the account's lock.

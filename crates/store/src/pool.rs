@@ -71,6 +71,8 @@ const SQLITE_BUSY: Duration = Duration::from_secs(10);
 const ACQUIRE: Duration = Duration::from_secs(10);
 /// A connection is renewed after this long: what it knows by heart is at most so old.
 const LIFETIME: Duration = Duration::from_mins(5);
+/// A connection that was used so short a time ago is not asked for a sign of life first.
+const FRESH: Duration = Duration::from_secs(1);
 /// The longest wait for a sign of life from a connection that comes back.
 const PING: Duration = Duration::from_secs(2);
 
@@ -129,6 +131,8 @@ impl Store {
                 .acquire_timeout(ACQUIRE)
                 .max_lifetime(LIFETIME)
                 .after_connect(|conn, _| Box::pin(limit(conn)))
+                .test_before_acquire(false)
+                .before_acquire(|conn, meta| Box::pin(async move { if meta.idle_for < FRESH { Ok(true) } else { answers(conn).await } }))
                 .after_release(|conn, _| Box::pin(answers(conn)));
             (Pool::Postgres(pool.connect_with(connect).await.map_err(unreachable)?), Wakes::default())
         };

@@ -66,6 +66,10 @@ pub struct Server {
     pub password_done: i64,
     /// Why the last reset failed.
     pub password_error: Option<String>,
+    /// How often the guest was to be given its add-ons' addresses.
+    pub addresses_asked: i64,
+    /// Up to which of these requests it has them; 0 after every start.
+    pub addresses_done: i64,
     /// The node.
     pub node_id: Option<String>,
     /// The machine's number there.
@@ -140,6 +144,7 @@ impl Server {
             power: self.power.map(|p| p.0),
             reboot_due: self.reboot_asked > self.reboot_done,
             password_due: self.password_asked > self.password_done,
+            addresses_due: self.addresses_asked > self.addresses_done,
             snapshot_due: self.snapshot_asked.map(|a| a.0),
         }
     }
@@ -330,8 +335,8 @@ impl Tx {
     pub async fn save_found(&mut self, s: &Server, from: Status) -> Result<()> {
         let sql = "update servers set status = $1, status_reason = $2, template_id = $3, cursor = $4, reboot_done = $5, password_done = $6, password_error = $7, \
                    node_id = $8, vmid = $9, mac = $10, booted = $11, power = $12, agent = $13, absent_at = $14, excluded = $15, handle = $16, step_since = $17, \
-                   deadline_at = $18, held_at = $19, running_at = $20, ended_at = $21, attempt = $22, last_error = $23, installed = $24, endpoint = $25 \
-                   where id = $26 and epoch = $27 and status = $28";
+                   deadline_at = $18, held_at = $19, running_at = $20, ended_at = $21, attempt = $22, last_error = $23, installed = $24, endpoint = $25, \
+                   addresses_done = $26 where id = $27 and epoch = $28 and status = $29";
         let at = |when: Option<When>| when.map(|w| w.0);
         let args = args![
             s.status.as_str(),
@@ -359,6 +364,7 @@ impl Tx {
             s.last_error.clone(),
             s.installed,
             s.endpoint.clone(),
+            s.addresses_done,
             &s.id,
             s.epoch,
             from.as_str(),

@@ -87,6 +87,10 @@ fn mark_of(task: &Task) -> Mark {
     Mark { server: s.id.clone(), generation }
 }
 
+fn of_guest(a: Address) -> GuestAddress {
+    GuestAddress { prefix: a.cidr.rsplit_once('/').and_then(|(_, p)| p.parse().ok()).unwrap_or(32), address: a.address, gateway: a.gateway }
+}
+
 struct Context<'a> {
     w: &'a Worker,
     task: &'a Task,
@@ -110,6 +114,7 @@ impl Context<'_> {
             }
         }
         Ok(match self.task.step {
+            Step::SetAddresses => self.set_addresses(hv).await?,
             Step::Configure => {
                 let guest = self.guest().await?;
                 self.progress(hv.ensure_config(&self.call, self.vmid, &guest).await)
@@ -127,7 +132,7 @@ impl Context<'_> {
     async fn ask_node(&self, hv: &dyn Hypervisor, step: Step) -> Asked {
         let (call, vmid, s) = (&self.call, self.vmid, self.server());
         match step {
-            Step::Place | Step::Configure => Ok(Acted::done()),
+            Step::Place | Step::Configure | Step::SetAddresses => Ok(Acted::done()),
             Step::CreateDisk => self.create_disk(hv).await,
             Step::Define | Step::SwapDisk => self.progress(hv.ensure_vm(call, &self.spec()).await),
             Step::ResizeDisk => self.progress(hv.ensure_disk_size(call, vmid, s.disk_gb).await),
@@ -212,13 +217,19 @@ impl Context<'_> {
         let mut tx = self.w.store.read().await?;
         let username = tx.template(&s.build_template_id).await?.username;
         let ssh_keys = tx.ssh_keys(&s.account_id).await?.into_iter().map(|k| k.public_key).collect();
-        let address = |a: Address| GuestAddress {
-            prefix: a.cidr.rsplit_once('/').and_then(|(_, p)| p.parse().ok()).unwrap_or(32),
-            address: a.address,
-            gateway: a.gateway,
-        };
-        let addresses = tx.addresses(&s.id).await?.into_iter().map(address).collect();
+        let addresses = tx.addresses(&s.id).await?.into_iter().filter(|a| !a.is_block()).map(of_guest).collect();
         Ok(GuestConfig { hostname: s.hostname.clone(), username, ssh_keys, addresses })
+    }
+
+    /// All but the first, which every guest has from its first boot. One that is off is given them when it starts.
+    async fn set_addresses(&self, hv: &dyn Hypervisor) -> Result<Asked> {
+        let s = self.server();
+        if s.power.map(|p| p.0) != Some(Power::On) {
+            return Ok(Ok(Acted { note: Some("the machine is off".into()), ..Acted::done() }));
+        }
+        let addresses = self.w.store.read().await?.addresses(&s.id).await?;
+        let more: Vec<GuestAddress> = addresses.into_iter().skip(1).filter(|a| !a.is_block()).map(of_guest).collect();
+        Ok(self.progress(hv.ensure_addresses(&self.call, self.vmid, &more).await))
     }
 
     /// A slow agent is not a missing agent; past its time the server is delivered without it.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use leasehold_domain::{
     NodeId, ServerId, Timestamp,
+    addon::AddonState,
     notice::NoticeKind,
     placement::{Size, choose},
-    server::{Agent, BuildKind, Event, Goal, Outcome, Power, Status, Step, event_of, transition},
+    server::{Agent, BuildKind, Event, Goal, Outcome, Power, SnapshotWork, Status, Step, event_of, transition},
 };
-use leasehold_store::{Result, StoreError, Text, Tx, When, activity::Actor, sealed::Place, servers::Server};
+use leasehold_store::{Result, StoreError, Text, Tx, When, activity::Actor, addons::ServerAddon, sealed::Place, servers::Server};
 use secrecy::SecretString;
 
 use crate::{Worker, act::Acted, provision::Task};
@@ -91,6 +92,12 @@ async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
             return Ok(Outcome::Retry(format!("no IPv{family} address is free in region {}", s.region_id)));
         }
     }
+    for addon in tx.live_addons(&s.id).await? {
+        if !tx.take_addon_addresses(s, &addon).await? {
+            tx.release_addresses(&s.id, tx.now).await?;
+            return Ok(Outcome::Retry(format!("no address for the add-on '{}' is free in region {}", addon.name, s.region_id)));
+        }
+    }
     let vmid = tx.reserve(s, node).await?;
     let [a, b, c] = tx.dice().bytes();
     (s.node_id, s.vmid, s.mac) = (Some(node.0.clone()), Some(vmid), Some(format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")));
@@ -143,9 +150,15 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
             (s.installed, s.template_id) = (Some(s.generation), s.build_template_id.clone());
             tx.forget_snapshots(&s.id).await?;
         }
-        Step::Boot | Step::PowerOn => (s.power, s.booted) = (Some(Text(Power::On)), true),
+        Step::Boot | Step::PowerOn => (s.power, s.booted, s.addresses_done) = (Some(Text(Power::On)), true, 0),
         Step::PowerOff => s.power = Some(Text(Power::Off)),
-        Step::Reboot => s.reboot_done = task.server.reboot_asked,
+        Step::Reboot => (s.reboot_done, s.addresses_done) = (task.server.reboot_asked, 0),
+        Step::SetAddresses => {
+            s.addresses_done = task.server.addresses_asked;
+            for addon in held_addons(tx, s, s.addresses_done).await? {
+                tx.books(&s.account_id).await?.attach_addon(&addon).await?;
+            }
+        }
         Step::AwaitAgent => s.agent = acted.agent.map(Text),
         Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Ok) => {
             tx.move_secret(password(&s.id, "password_next"), "password").await?;
@@ -158,6 +171,9 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         Step::TakeSnapshot | Step::RevertSnapshot | Step::DropSnapshot => {
             if let (Some(n), Some(did)) = (&task.snapshot, task.server.snapshot_asked) {
                 tx.snapshot_done(n, did.0).await?;
+                if did.0 == SnapshotWork::Revert {
+                    s.addresses_done = 0;
+                }
                 // Further requests stand in their rows.
                 s.snapshot_asked = tx.snapshot_due(&s.id).await?.and_then(|next| next.asked);
             }
@@ -171,6 +187,11 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         _ => {}
     }
     Ok(())
+}
+
+/// Add-ons that wait to be attached, of those that a machine was asked with.
+async fn held_addons(tx: &mut Tx, s: &Server, asked: i64) -> Result<Vec<ServerAddon>> {
+    Ok(tx.live_addons(&s.id).await?.into_iter().filter(|a| a.state == AddonState::Held && a.asked_no <= asked).collect())
 }
 
 /// An event: the status changes, and with it books, mails and the log.
@@ -230,6 +251,18 @@ pub(crate) async fn give_up(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task
         (s.password_done, s.password_error) = (s.password_asked, Some(why.to_owned()));
         s.attempt = 0;
         tx.drop_secrets("servers", s.id.as_str(), Some("password_next")).await?;
+        return Ok(false);
+    }
+    let held = if step == Step::SetAddresses { held_addons(tx, s, task.server.addresses_asked).await? } else { vec![] };
+    if !held.is_empty() {
+        let free_at = tx.now + w.limits.ip_quarantine;
+        for addon in &held {
+            tx.books(&s.account_id).await?.give_addon_back(addon, why, free_at).await?;
+            let detail = format!("{}: the add-on '{}' could not be attached, its price is back in the wallet: {why}", s.label, addon.name);
+            tx.attend("addon_failed", &format!("server:{}:{}", s.id, addon.id), &detail).await?;
+        }
+        // Whatever the guest has of them is taken away with the next request or start.
+        (s.addresses_done, s.attempt) = (task.server.addresses_asked, 0);
         return Ok(false);
     }
     if let (Some(n), Some(did)) = (&task.snapshot, task.server.snapshot_asked) {

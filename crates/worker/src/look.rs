@@ -63,6 +63,7 @@ async fn look(w: &Worker, node: &Node) -> Result<Rest> {
             tx.node_seen(node, boot_id, next_at).await?;
             tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;
             let orphans = compare(&mut tx, node, &owned).await?;
+            tx.ask_backups(id).await?;
             tx.commit().await?;
             remove(w, node, orphans).await;
             Rest::until(Some(next_at), node.wants)

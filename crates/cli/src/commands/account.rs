@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use leasehold_commands::{
     accounts,
     billing::{self, Scope},
+    partners::{self, Terms},
 };
 use leasehold_domain::{Money, policy::Key};
 use leasehold_notifier::LANGUAGES;
@@ -55,6 +56,20 @@ pub enum Account {
     },
     /// All accounts.
     List,
+    /// How it stands as a partner, who buys for less; or make it one.
+    Partner {
+        /// Account id or number.
+        account: String,
+        /// With what its tier gives.
+        #[arg(long)]
+        by_tier: bool,
+        /// With an agreed percentage.
+        #[arg(long, conflicts_with = "by_tier")]
+        percent: Option<u8>,
+        /// A customer like any other.
+        #[arg(long, conflicts_with_all = ["by_tier", "percent"])]
+        off: bool,
+    },
     /// The rules of dunning as they apply to it or to one of its servers; with a key and a value, set one.
     Policy {
         /// Account id or number.
@@ -126,6 +141,7 @@ pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
         Account::Credit(m) => book(c, &m, true).await,
         Account::Debit(m) => book(c, &m, false).await,
         Account::Freeze { account } => state(c, &account, AccountState::Frozen).await,
+        Account::Partner { account, by_tier, percent, off } => partner(c, &account, by_tier, percent, off).await,
         Account::Policy { account, key, value, server, clear } => policy(c, &account, key, value, server, clear).await,
         Account::Resume { account } => {
             let app = c.app().await?;
@@ -163,6 +179,35 @@ async fn state(c: &Context, account: &str, state: AccountState) -> Result<(), Fa
     let app = c.app().await?;
     accounts::set_state(&app.store, &app.actor, account, state).await?;
     show(c.json(), &json!({ "account": account, "state": state }), || say!("account {account} is {state}"));
+    Ok(())
+}
+
+async fn partner(c: &Context, account: &str, by_tier: bool, percent: Option<u8>, off: bool) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let terms = match (by_tier, percent, off) {
+        (true, ..) => Some(Terms::ByTier),
+        (_, Some(percent), _) => Some(Terms::Agreed(percent)),
+        (_, _, true) => Some(Terms::None),
+        _ => None,
+    };
+    let partner = match terms {
+        Some(terms) => partners::set(&app.store, &app.actor, account, terms).await?,
+        None => partners::show(&app.store, account).await?,
+    };
+    let value = partner.as_ref().map(|p| {
+        json!({ "percent": p.percent, "agreed": p.agreed, "tier": p.tier, "nextTier": p.next, "bought30d": p.bought.decimal(), "currency": p.bought.currency, "since": p.since })
+    });
+    show(c.json(), &json!(value), || match &partner {
+        None => say!("account {account} is no partner; make it one with: leasehold account partner {account} --by-tier"),
+        Some(p) => {
+            let by = p.tier.as_ref().map_or_else(|| "no tier".to_owned(), |t| format!("tier {}", t.name));
+            let by = if p.agreed { "agreed".to_owned() } else { by };
+            say!("account {account} gets {} % off what it orders ({by}); it bought {} within 30 days", p.percent, p.bought);
+            if let Some(next) = &p.next {
+                say!("{} from {} on: {} %", next.name, Money::new(next.amount, p.bought.currency), next.percent);
+            }
+        }
+    });
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use leasehold_commands::{
     CommandError,
-    catalog::{self, Catalog as File, Change},
+    catalog::{self, Catalog as File, Change, How},
 };
 use leasehold_domain::Money;
 use serde_json::json;
@@ -25,6 +25,9 @@ pub enum Catalog {
         /// Only show what would change.
         #[arg(long)]
         dry_run: bool,
+        /// Prices that change also change for servers that run, from their next period on.
+        #[arg(long)]
+        reprice: bool,
     },
     /// What is offered.
     Show,
@@ -38,9 +41,9 @@ pub(crate) fn check_node(backend: &str, settings: &str) -> Result<(), CommandErr
 pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
     let app = c.app().await?;
     match command {
-        Catalog::Import { file, dry_run } => {
+        Catalog::Import { file, dry_run, reprice } => {
             let text = std::fs::read_to_string(&file).map_err(|e| Failure::Usage(format!("{}: {e}", file.display())))?;
-            let changes = catalog::import(&app.store, &app.actor, &File::parse(&text)?, check_node, dry_run).await?;
+            let changes = catalog::import(&app.store, &app.actor, &File::parse(&text)?, check_node, How { dry_run, reprice }).await?;
             show(c.json(), &json!({ "changes": changes.iter().map(Change::to_string).collect::<Vec<_>>(), "dryRun": dry_run }), || {
                 changes.iter().for_each(|change| say!("{change}"));
                 say!(
@@ -74,9 +77,20 @@ async fn offered(c: &Context, app: &crate::app::App) -> Result<(), Failure> {
         let at: Vec<&str> = offers.iter().filter(|(id, _)| id == p.id.as_str()).map(|(_, r)| r.as_str()).collect();
         rows.push(vec![p.key.clone(), p.name.clone(), format!("{} vCPU, {} MiB, {} GB", p.vcpu, p.ram_mb, p.disk_gb), at.join(" "), list.join(", ")]);
     }
-    let value = json!({ "products": products, "prices": prices, "regions": regions, "templates": templates, "pools": pools });
+    let (addons, addon_prices) = (tx.addons().await?, tx.addon_prices().await?);
+    let mut extras = Vec::new();
+    for a in addons.iter().filter(|a| !a.hidden) {
+        let mut list = Vec::new();
+        for price in addon_prices.iter().filter(|x| x.addon_id == a.id) {
+            let currency = price.currency.parse().map_err(|e| Failure::Failed(format!("{e}")))?;
+            list.push(format!("{} {}", Money::new(price.amount, currency), price.cycle));
+        }
+        extras.push(vec![a.key.clone(), a.name.clone(), a.kind.to_string(), list.join(", ")]);
+    }
+    let value = json!({ "products": products, "prices": prices, "addons": addons, "addonPrices": addon_prices, "regions": regions, "templates": templates, "pools": pools });
     show(c.json(), &value, || {
         table(&["PRODUCT", "NAME", "SIZE", "REGIONS", "PRICES"], rows);
+        table(&["ADD-ON", "NAME", "KIND", "PRICES"], extras);
         table(&["TEMPLATE", "NAME"], templates.iter().filter(|t| !t.hidden).map(|t| vec![t.id.to_string(), t.label.clone()]));
         table(&["REGION", "NAME"], regions.iter().filter(|r| !r.hidden).map(|r| vec![r.id.to_string(), r.name.clone()]));
         table(

@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 
 use leasehold_commands::{
     accounts::{self, Movement},
-    catalog::{self, Catalog},
+    catalog::{self, Catalog, How},
     order::{self, Order},
     servers,
 };
@@ -110,13 +110,13 @@ impl Tour {
     async fn walk(&self, dir: &Path) -> Result<(), Failure> {
         self.an_order_runs().await?;
         self.a_build_fails_and_is_retried().await?;
-        self.mails(dir, 5).await
+        self.mails(dir, 7).await
     }
 
     /// The catalogue, with faults for its node.
     async fn import(&self, faults: &str) -> Result<(), Failure> {
         let text = self.catalog.replace("boot_time = ", &format!("{faults}\nboot_time = "));
-        catalog::import(&self.app.store, &self.app.actor, &Catalog::parse(&text)?, check_node, false).await?;
+        catalog::import(&self.app.store, &self.app.actor, &Catalog::parse(&text)?, check_node, How::default()).await?;
         Ok(())
     }
 
@@ -152,6 +152,8 @@ impl Tour {
             label: Some(label.into()),
             hostname: Some(label.into()),
             cycle: Cycle::Month,
+            addons: vec![],
+            coupon: None,
             key: Some(format!("cart-{label}")),
         };
         order::order(&self.app.store, &self.app.actor, &order).await?;

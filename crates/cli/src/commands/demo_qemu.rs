@@ -66,7 +66,7 @@ pub(super) async fn walk(tour: &Tour, dir: &Path) -> Result<(), Failure> {
         }
     }
     ended?;
-    tour.mails(dir, 3).await?;
+    tour.mails(dir, 4).await?;
     tour.audit().await
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod catalog;
 pub(crate) mod clock;
 mod completions;
 pub(crate) mod config;
+pub(crate) mod coupon;
 pub(crate) mod demo;
 mod demo_months;
 mod demo_qemu;
@@ -25,6 +26,7 @@ pub(crate) mod queue;
 mod roles;
 pub(crate) mod secrets;
 pub(crate) mod server;
+mod server_addon;
 mod server_order;
 mod server_show;
 mod server_snapshot;
@@ -66,6 +68,7 @@ pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
         Command::Clock(command) => clock::run(c, command).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Config(command) => config::run(c, &command),
+        Command::Coupon(command) => coupon::run(c, command).await,
         Command::Demo(options) => demo::run(options).await,
         Command::Doctor { send_test_mail } => doctor::run(c, send_test_mail).await,
         Command::Drift => drift::run(c).await,

@@ -1,16 +1,16 @@
 //! `leasehold server …`
 
 use clap::Subcommand;
-use leasehold_domain::{Timestamp, server::HoldKind};
+use leasehold_domain::{Timestamp, lease::Cycle, server::HoldKind};
 use std::time::Duration;
 
-use leasehold_commands::{CommandError, servers};
+use leasehold_commands::{CommandError, cycle, servers};
 use leasehold_domain::server::Status;
 use leasehold_store::servers::Server as Row;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::{Context, server_order, server_show, server_snapshot, server_stats};
+use super::{Context, server_addon, server_order, server_show, server_snapshot, server_stats};
 use crate::{
     app::App,
     config,
@@ -21,6 +21,14 @@ use crate::{
 /// `leasehold server …`
 #[derive(Debug, Subcommand)]
 pub enum Server {
+    /// What is bought beside it.
+    Addon {
+        /// Server id, label or hostname.
+        server: String,
+        /// What to do.
+        #[command(subcommand)]
+        action: server_addon::Action,
+    },
     /// End it with what is paid; nothing more is charged.
     Cancel {
         /// Server id, label or hostname.
@@ -33,6 +41,13 @@ pub enum Server {
     Credentials {
         /// Server id, label or hostname.
         server: String,
+    },
+    /// How much is paid at once, from the next period on.
+    Cycle {
+        /// Server id, label or hostname.
+        server: String,
+        /// 1m, 3m, 6m or 12m.
+        cycle: Cycle,
     },
     /// Change its label.
     Label {
@@ -179,6 +194,8 @@ pub(super) fn value(s: &Row) -> Value {
 
 pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
     match command {
+        Server::Addon { server, action } => return server_addon::run(c, &server, action).await,
+        Server::Cycle { server, cycle } => return change_cycle(c, &server, cycle).await,
         Server::Order(order) => return server_order::run(c, order).await,
         Server::Show { server } => return server_show::show_one(c, &server).await,
         Server::Snapshot { server, action } => return server_snapshot::run(c, &server, action).await,
@@ -209,7 +226,14 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
         Server::Suspend { server, kind, reason } => servers::suspend(store, me, &server, kind, &reason).await?,
         Server::Unsuspend { server, kind, until } => servers::unsuspend(store, me, &server, kind, until).await?,
         Server::Resolve { server, reason } => servers::resolve(store, me, &server, &reason, app.config.provision.ip_quarantine).await?,
-        Server::Order(_) | Server::Show { .. } | Server::Snapshot { .. } | Server::Stats { .. } | Server::Watch { .. } | Server::Credentials { .. } => {
+        Server::Addon { .. }
+        | Server::Cycle { .. }
+        | Server::Order(_)
+        | Server::Show { .. }
+        | Server::Snapshot { .. }
+        | Server::Stats { .. }
+        | Server::Watch { .. }
+        | Server::Credentials { .. } => {
             return Ok(());
         }
     };
@@ -219,6 +243,15 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
 
 fn accepted(c: &Context, s: &Row) {
     show(c.json(), &value(s), || say!("{} ({}): accepted, it is {} now; follow it with: leasehold server watch {}", s.label, s.id, s.status, s.id));
+}
+
+async fn change_cycle(c: &Context, server: &str, cycle: Cycle) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let (s, price) = cycle::change(&app.store, &app.actor, server, cycle).await?;
+    show(c.json(), &json!({ "server": s.id, "cycle": cycle, "price": price.decimal(), "currency": price.currency }), || {
+        say!("{} is paid {cycle} at once from its next period on: {price}; see: leasehold server show {}", s.label, s.id);
+    });
+    Ok(())
 }
 
 async fn list(c: &Context, app: &App, status: Option<Status>, account: Option<String>) -> Result<(), Failure> {

@@ -29,6 +29,12 @@ pub struct OrderArgs {
     /// Its own name.
     #[arg(long)]
     pub hostname: Option<String>,
+    /// An add-on, by key or id; may be given several times.
+    #[arg(long = "addon")]
+    pub addons: Vec<String>,
+    /// A coupon's code.
+    #[arg(long)]
+    pub coupon: Option<String>,
     /// How much is paid at once: 1m, 3m, 6m, 12m.
     #[arg(long, default_value = "1m")]
     pub cycle: Cycle,
@@ -50,6 +56,8 @@ pub(super) async fn run(c: &Context, o: OrderArgs) -> Result<(), Failure> {
         label: o.label,
         hostname: o.hostname,
         cycle: o.cycle,
+        addons: o.addons,
+        coupon: o.coupon,
         key: o.key,
     };
     let server = order::order(&app.store, &app.actor, &order).await?;

@@ -127,7 +127,7 @@ impl Tx {
             let lines = lines.get(&lease).into_iter().flatten().filter(|l| l.covers(r.no)).map(|l| l.line.clone()).collect();
             let price = Price { lines, net: total.minus(tax)?, tax, total };
             let at = Timestamp::from_millis;
-            Ok((lease, Charge { no: r.no, from: at(r.from_at), until: at(r.until_at), price, at: at(r.created_at) }))
+            Ok((lease, Charge { no: r.no, from: at(r.from_at), until: at(r.until_at), full_until: None, price, at: at(r.created_at) }))
         };
         rows.into_iter().map(charge).collect()
     }

@@ -1,10 +1,15 @@
 //! What is written to customers about their leases.
 
-use leasehold_domain::{Timestamp, books::Books, decision::Decision, notice::NoticeKind};
+use leasehold_domain::{Money, Timestamp, books::Books, decision::Decision, notice::NoticeKind};
 use serde_json::{Value, json};
 
 use super::{Page, write::Payer};
-use crate::{invoices::Issued, leases::charge_key, mails::Letter};
+use crate::{
+    Result, Tx,
+    invoices::{Issued, Sale},
+    leases::charge_key,
+    mails::Letter,
+};
 
 /// The notice that a decision means, if any. `books` are those before it.
 pub(super) fn letter(page: &Page, books: &Books, decision: &Decision, now: Timestamp) -> Option<Letter> {
@@ -49,6 +54,17 @@ fn to(page: &Page, kind: NoticeKind, subject: String, data: Value) -> Letter {
     Letter { kind, subject, account, server: None, recipient, locale, data, charge: None, before_ms: None }
 }
 
+impl Tx {
+    /// Invoices one account's purchase, and writes the receipt. Under the account's lock, as the last thing that it is needed for.
+    pub(crate) async fn issue_with_receipt(&mut self, sale: Sale, balance: Money) -> Result<()> {
+        let account = self.account(&sale.account).await?;
+        let payer = Payer { email: account.email, name: account.first_name, locale: account.locale, balance };
+        let issued = self.issue_invoices(vec![sale]).await?;
+        let receipts = issued.iter().map(|invoice| receipt(invoice, payer.clone())).collect();
+        self.write_letters(receipts).await
+    }
+}
+
 /// The notice about an invoice.
 pub(super) fn receipt(invoice: &Issued, payer: Payer) -> Letter {
     let charges = &invoice.sale.charges;
@@ -57,9 +73,8 @@ pub(super) fn receipt(invoice: &Issued, payer: Payer) -> Letter {
         .flat_map(|(_, c)| c.price.lines.iter().map(move |l| (c, l)))
         .map(|(c, l)| json!({ "description": l.description, "from": c.from.day(), "until": c.until.day(), "amount": l.amount.to_string() }))
         .collect();
-    let zero = leasehold_domain::Money::zero(payer.balance.currency);
-    let sum =
-        |of: &dyn Fn(&leasehold_domain::price::Price) -> i64| leasehold_domain::Money::new(charges.iter().map(|(_, c)| of(&c.price)).sum(), zero.currency);
+    let zero = Money::zero(payer.balance.currency);
+    let sum = |of: &dyn Fn(&leasehold_domain::price::Price) -> i64| Money::new(charges.iter().map(|(_, c)| of(&c.price)).sum(), zero.currency);
     let tax = sum(&|p| p.tax.minor);
     let data = json!({
         "name": payer.name, "number": invoice.number, "lines": lines, "net": sum(&|p| p.net.minor).to_string(),

@@ -38,6 +38,7 @@ struct Affected {
 }
 
 /// Whom a receipt goes to.
+#[derive(Clone)]
 pub(super) struct Payer {
     pub(super) email: String,
     pub(super) name: String,
@@ -74,8 +75,8 @@ impl Default for Sheet {
             ),
             transfers: Rows::new("v_reference:t v_id:t v_wallet:t v_debit:t v_credit:t v_amount:i v_currency:t v_code:t v_at:i"),
             taxes: Vec::new(),
-            charges: Rows::new("v_lease:t v_no:i v_from:i v_until:i v_amount:i v_tax:i v_currency:t v_state:t v_transfer:t v_at:i v_paid:i"),
-            closed: Rows::new("v_lease:t v_no:i v_until:i v_amount:i v_tax:i v_state:t v_transfer:t v_paid:i"),
+            charges: Rows::new("v_lease:t v_no:i v_from:i v_until:i v_full:i v_amount:i v_tax:i v_currency:t v_state:t v_transfer:t v_at:i v_paid:i"),
+            closed: Rows::new("v_lease:t v_no:i v_until:i v_full:i v_amount:i v_tax:i v_state:t v_transfer:t v_paid:i"),
             letters: Vec::new(),
             told_enough: Vec::new(),
             proposed: Rows::new("v_lease:t v_no:i v_step:t v_at:i"),
@@ -256,6 +257,7 @@ impl Sheet {
             json!(charge.no),
             json!(charge.from.as_millis()),
             json!(charge.until.as_millis()),
+            json!(ms(charge.full_until)),
             json!(total.minor),
             json!(charge.price.tax.minor),
             json!(total.currency),
@@ -273,6 +275,7 @@ impl Sheet {
             json!(lease.id),
             json!(charge.no),
             json!(charge.until.as_millis()),
+            json!(ms(charge.full_until)),
             json!(charge.price.total.minor),
             json!(charge.price.tax.minor),
             json!(if paid { "paid" } else { "void" }),
@@ -298,12 +301,12 @@ impl Tx {
                    select v_reference, v_id, v_wallet, v_debit, v_credit, v_amount, v_currency, v_code, 'posted', v_at from v";
         self.exec_all(sql, sheet.transfers, &[]).await?;
         self.write_tax(&sheet.taxes).await?;
-        let sql = "with v(v_lease, v_no, v_from, v_until, v_amount, v_tax, v_currency, v_state, v_transfer, v_at, v_paid) as ({rows}) \
-                   insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, currency, state, transfer, created_at, paid_at) \
-                   select v_lease, 'period', v_no, v_from, v_until, v_amount, v_tax, v_currency, v_state, v_transfer, v_at, v_paid from v";
+        let sql = "with v(v_lease, v_no, v_from, v_until, v_full, v_amount, v_tax, v_currency, v_state, v_transfer, v_at, v_paid) as ({rows}) \
+                   insert into charges (lease_id, kind, no, from_at, until_at, full_until, amount, tax, currency, state, transfer, created_at, paid_at) \
+                   select v_lease, 'period', v_no, v_from, v_until, v_full, v_amount, v_tax, v_currency, v_state, v_transfer, v_at, v_paid from v";
         // What was open is closed first: a lease has one open charge at most.
-        let close = "with v(v_lease, v_no, v_until, v_amount, v_tax, v_state, v_transfer, v_paid) as ({rows}) update charges as c set \
-                     until_at = v.v_until, amount = v.v_amount, tax = v.v_tax, state = v.v_state, transfer = v.v_transfer, paid_at = v.v_paid \
+        let close = "with v(v_lease, v_no, v_until, v_full, v_amount, v_tax, v_state, v_transfer, v_paid) as ({rows}) update charges as c set \
+                     until_at = v.v_until, full_until = v.v_full, amount = v.v_amount, tax = v.v_tax, state = v.v_state, transfer = v.v_transfer, paid_at = v.v_paid \
                      from v where c.lease_id = v.v_lease and c.kind = 'period' and c.no = v.v_no and c.state = 'open'";
         self.exec_all(close, sheet.closed, &[]).await?;
         self.exec_all(sql, sheet.charges, &[]).await?;

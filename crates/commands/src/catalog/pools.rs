@@ -1,0 +1,95 @@
+//! Address pools of a catalogue.
+
+use std::net::IpAddr;
+
+use leasehold_store::{Tx, catalog::AddressPool};
+
+use super::{Catalog, Change, differs, entries::PoolEntry, refuse_orphans};
+use crate::{CommandError, Result};
+
+/// Addresses in one pool at most.
+const POOL_MAX: u128 = 65_536;
+
+fn to_number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u128::from(u32::from(ip)),
+        IpAddr::V6(ip) => u128::from(ip),
+    }
+}
+
+fn from_number(number: u128, family: i64) -> IpAddr {
+    if family == 4 { IpAddr::V4((number as u32).into()) } else { IpAddr::V6(number.into()) }
+}
+
+/// The addresses of a pool's range, without its gateway.
+fn pool_addresses(e: &PoolEntry) -> Result<Vec<String>> {
+    let invalid = |what: &str| CommandError::Invalid(format!("pool '{}': {what}", e.id));
+    let bits: u32 = match e.family {
+        4 => 32,
+        6 => 128,
+        _ => return Err(invalid("family is 4 or 6")),
+    };
+    let ip = |text: &str| text.trim().parse::<IpAddr>().ok().filter(|ip| ip.is_ipv4() == (e.family == 4));
+    let (network, prefix) = e
+        .cidr
+        .split_once('/')
+        .and_then(|(n, p)| Some((ip(n)?, p.parse::<u32>().ok()?)))
+        .ok_or_else(|| invalid("cidr is no network of its family, like 203.0.113.0/24"))?;
+    let (first, last) = e
+        .range
+        .split_once('-')
+        .and_then(|(a, b)| Some((to_number(ip(a)?), to_number(ip(b)?))))
+        .ok_or_else(|| invalid("range is written FIRST-LAST, both of its family"))?;
+    let inside = |n: u128| prefix <= bits && (prefix == 0 || n >> (bits - prefix) == to_number(network) >> (bits - prefix));
+    if first > last || !inside(first) || !inside(last) {
+        return Err(invalid("range does not lie inside cidr"));
+    }
+    if last - first >= POOL_MAX {
+        return Err(invalid(&format!("range holds more than {POOL_MAX} addresses")));
+    }
+    let gateway = to_number(e.gateway);
+    let Some(length) = e.blocks else {
+        return Ok((first..=last).filter(|n| *n != gateway).map(|n| from_number(n, e.family).to_string()).collect());
+    };
+    if e.family != 4 || length < prefix || length > bits {
+        return Err(invalid("blocks is the length of a prefix inside cidr, of family 4"));
+    }
+    let size = 1u128 << (bits - length);
+    if first % size != 0 || (last + 1) % size != 0 {
+        return Err(invalid(&format!("range does not begin and end with a block of /{length}")));
+    }
+    Ok((first..=last).step_by(size as usize).map(|n| format!("{}/{length}", from_number(n, e.family))).collect())
+}
+
+pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
+    let before = tx.pools().await?;
+    for e in &c.pool {
+        let addresses = pool_addresses(e)?;
+        let row = AddressPool {
+            id: e.id.clone(),
+            region_id: e.region.clone(),
+            family: e.family,
+            cidr: e.cidr.clone(),
+            gateway: e.gateway.to_string(),
+            blocks: e.blocks.map(i64::from),
+            hidden: false,
+        };
+        let taken: Vec<(String,)> = tx.all("select address from addresses where pool_id = $1 and server_id is not null", leasehold_store::args![&e.id]).await?;
+        let orphaned = taken.iter().filter(|(address,)| !addresses.contains(address)).count();
+        refuse_orphans(orphaned as i64, &format!("addresses of pool '{}'", e.id))?;
+        let offered = tx.int("select count(*) from addresses where pool_id = $1 and not hidden", leasehold_store::args![&e.id]).await?;
+        let what = format!("pool {} ({} addresses)", e.id, addresses.len());
+        let now = (row.clone(), addresses.len() as i64);
+        let old = before.iter().find(|b| b.id == row.id).map(|b| (b.clone(), offered));
+        if differs(old.as_ref(), &now, what, changes) {
+            tx.put_pool(&row, &addresses).await?;
+        }
+    }
+    for gone in before.into_iter().filter(|b| !b.hidden && !c.pool.iter().any(|e| e.id == b.id)) {
+        let taken = tx.int("select count(*) from addresses where pool_id = $1 and server_id is not null", leasehold_store::args![&gone.id]).await?;
+        refuse_orphans(taken, &format!("pool '{}'", gone.id))?;
+        changes.push(Change::Hidden(format!("pool {}", gone.id)));
+        tx.put_pool(&AddressPool { hidden: true, ..gone }, &[]).await?;
+    }
+    Ok(())
+}

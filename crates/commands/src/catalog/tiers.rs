@@ -1,0 +1,29 @@
+//! The partner programme of a catalogue.
+
+use leasehold_domain::Money;
+use leasehold_store::{Tx, partners::Tier};
+
+use super::{Catalog, Change};
+use crate::{CommandError, Result};
+
+pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
+    let mut wanted = Vec::new();
+    for e in &c.tier {
+        let invalid = |why: String| CommandError::Invalid(format!("tier '{}': {why}", e.name));
+        if e.percent > 100 {
+            return Err(invalid("percent is 0 to 100".into()));
+        }
+        for (code, amount) in &e.from {
+            let currency = code.parse().map_err(|error| invalid(format!("{error}")))?;
+            let amount = Money::parse(amount, currency).map_err(|error| invalid(error.to_string()))?.minor;
+            wanted.push(Tier { name: e.name.clone(), currency: code.clone(), amount, percent: e.percent.into() });
+        }
+    }
+    wanted.sort_by(|a, b| (&a.currency, a.amount, &a.name).cmp(&(&b.currency, b.amount, &b.name)));
+    if tx.tiers().await? != wanted {
+        changes
+            .push(Change::Changed(format!("partner tiers ({})", c.tier.iter().map(|t| format!("{} {} %", t.name, t.percent)).collect::<Vec<_>>().join(", "))));
+        tx.put_tiers(&wanted).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! New prices for leases that run, from their next period on. What was charged stays; discounts stay the amounts that were agreed.
+
+use crate::{Result, Tx, addons::AddonPrice, args, catalog::Price};
+
+impl Tx {
+    /// The plan's new price, for every lease that pays another one; how many.
+    pub async fn reprice_plan(&mut self, p: &Price) -> Result<u64> {
+        // Their accounts' locks: nobody charges them meanwhile.
+        let lock = "select account_id from wallets where account_id in (select l.account_id from leases l join servers s on s.id = l.server_id \
+                    where s.product_id = $1 and l.currency = $2 and l.cycle = $3 and l.state in ('active', 'past_due', 'suspended')) order by account_id {lock}";
+        let of = args![&p.product_id, &p.currency, p.cycle.as_str(), p.amount];
+        self.all::<(String,)>(lock, &of[..3]).await?;
+        let insert = "insert into lease_lines (lease_id, no, kind, description, amount, from_period) \
+                      select l.id, (select max(x.no) + 1 from lease_lines x where x.lease_id = l.id), 'plan', n.description, $4, l.period_no + 1 \
+                      from leases l join servers s on s.id = l.server_id join lease_lines n on n.lease_id = l.id and n.kind = 'plan' and n.until_period is null \
+                      where s.product_id = $1 and l.currency = $2 and l.cycle = $3 and l.state in ('active', 'past_due', 'suspended') and n.amount <> $4";
+        let leases = self.exec(insert, of).await?;
+        let end = "update lease_lines set until_period = (select l.period_no from leases l where l.id = lease_lines.lease_id) \
+                   where kind = 'plan' and until_period is null and amount <> $4 and lease_id in (select l.id from leases l join servers s on s.id = l.server_id \
+                   where s.product_id = $1 and l.currency = $2 and l.cycle = $3 and l.state in ('active', 'past_due', 'suspended'))";
+        self.exec(end, of).await?;
+        Ok(leases)
+    }
+
+    /// The add-on's new price, for every server that pays another one; how many.
+    pub async fn reprice_addon(&mut self, p: &AddonPrice) -> Result<u64> {
+        let lock = "select account_id from wallets where account_id in (select l.account_id from leases l join server_addons a on a.server_id = l.server_id \
+                    where a.addon_id = $1 and a.state = 'active' and l.currency = $2 and l.cycle = $3) order by account_id {lock}";
+        let of = args![&p.addon_id, &p.currency, p.cycle.as_str(), p.amount];
+        self.all::<(String,)>(lock, &of[..3]).await?;
+        let insert = "insert into lease_lines (lease_id, no, kind, description, amount, from_period, addon) \
+                      select l.id, (select max(x.no) + 1 from lease_lines x where x.lease_id = l.id), 'addon', n.description, $4, l.period_no + 1, n.addon \
+                      from leases l join server_addons a on a.server_id = l.server_id join lease_lines n on n.lease_id = l.id and n.addon = a.id \
+                      and n.kind = 'addon' and n.until_period is null \
+                      where a.addon_id = $1 and a.state = 'active' and l.currency = $2 and l.cycle = $3 and l.state in ('active', 'past_due', 'suspended') and n.amount <> $4";
+        let servers = self.exec(insert, of).await?;
+        let end = "update lease_lines set until_period = (select l.period_no from leases l where l.id = lease_lines.lease_id) \
+                   where kind = 'addon' and until_period is null and amount <> $4 and addon in (select a.id from server_addons a join leases l on l.server_id = a.server_id \
+                   where a.addon_id = $1 and a.state = 'active' and l.currency = $2 and l.cycle = $3)";
+        self.exec(end, of).await?;
+        let own = "update server_addons set price = $4 where addon_id = $1 and state = 'active' and server_id in \
+                   (select server_id from leases where currency = $2 and cycle = $3 and state in ('active', 'past_due', 'suspended'))";
+        self.exec(own, of).await?;
+        Ok(servers)
+    }
+}

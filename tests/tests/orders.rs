@@ -1,0 +1,314 @@
+//! Stories of what is ordered: coupons, partners, add-ons, cycles, new prices.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::time::Duration;
+
+use leasehold_commands::{
+    addons, catalog,
+    coupons::{self, NewCoupon},
+    cycle, order, partners, servers,
+};
+use leasehold_domain::{
+    addon::AddonState,
+    lease::{Cycle, LeaseState},
+    server::{HoldKind, Status},
+};
+use leasehold_tests::{App, on_both};
+
+const DAY: Duration = Duration::from_hours(24);
+const HOUR: Duration = Duration::from_hours(1);
+
+const SPRING: NewCoupon<'_> = NewCoupon {
+    code: "spring",
+    percent: Some(20),
+    amount: None,
+    currency: None,
+    periods: Some(1),
+    uses: None,
+    uses_per_account: Some(1),
+    from: None,
+    until: None,
+    products: &[],
+};
+
+async fn coupon(app: &App, new: NewCoupon<'_>) {
+    coupons::create(&app.store, &App::operator(), &new).await.unwrap();
+}
+
+/// Orders with a coupon; what was said when it was refused.
+async fn with_coupon(app: &App, label: &str, code: &str) -> Result<(), String> {
+    let wanted = order::Order { coupon: Some(code.into()), ..app.an_order(label) };
+    order::order(&app.store, &App::operator(), &wanted).await.map(drop).map_err(|e| e.to_string())
+}
+
+async fn coupon_uses(app: &App, code: &str) -> i64 {
+    app.store.read().await.unwrap().coupon(code).await.unwrap().used
+}
+
+on_both!(a_year_with_a_coupon_for_three_periods(app) {
+    coupon(app, NewCoupon { periods: Some(3), ..SPRING }).await;
+    app.top_up(&app.account, "400.00").await;
+    let wanted = order::Order { coupon: Some("Spring".into()), cycle: Cycle::Year, ..app.an_order("web") };
+    order::order(&app.store, &App::operator(), &wanted).await.unwrap();
+    app.until_quiet().await;
+    app.live(4 * 366 * DAY).await;
+    let paid: Vec<String> = app.charges("web").await.iter().map(|c| c.split(' ').nth(3).unwrap().to_owned()).collect();
+    assert_eq!(paid, ["7200", "7200", "7200", "9000", "9000"]);
+});
+
+on_both!(a_coupon_with_seven_uses_is_used_seven_times_by_a_hundred_orders(app) {
+    coupon(app, NewCoupon { uses: Some(7), ..SPRING }).await;
+    let mut accounts = Vec::new();
+    for n in 0..100 {
+        accounts.push(app.new_account(&format!("a{n}@example.org"), "20.00").await);
+    }
+    let orders = accounts.iter().enumerate().map(|(n, account)| {
+        let (store, wanted) = (app.store.clone(), order::Order { account: account.clone(), coupon: Some("SPRING".into()), ..app.an_order(&format!("w{n}")) });
+        tokio::spawn(async move { order::order(&store, &App::operator(), &wanted).await.map(drop).map_err(|e| e.to_string()) })
+    });
+    let answers: Vec<Result<(), String>> = futures::future::join_all(orders).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().filter(|a| a.is_ok()).count(), 7);
+    assert!(answers.iter().filter_map(|a| a.as_ref().err()).all(|e| e == "coupon 'SPRING' is used up"), "{answers:?}");
+    assert_eq!(coupon_uses(app, "SPRING").await, 7);
+    let servers = app.store.read().await.unwrap().servers(None, None, 1000).await.unwrap();
+    assert_eq!(servers.len(), 7, "a refused order changes nothing");
+    app.until_quiet().await;
+});
+
+on_both!(an_order_that_never_ran_gives_its_coupon_back_and_keeps_its_price_when_retried(app) {
+    coupon(app, NewCoupon { uses: Some(1), ..SPRING }).await;
+    app.import("faults = { refused = 1.0 }").await;
+    with_coupon(app, "web", "SPRING").await.unwrap();
+    app.until_quiet().await;
+    assert_eq!((app.status("web").await, app.balance().await.as_str(), coupon_uses(app, "SPRING").await), (Status::Failed, "100.00", 0));
+    app.import("").await;
+    with_coupon(app, "other", "SPRING").await.unwrap();
+    let web = app.lease("web").await.server;
+    servers::retry(&app.store, &App::operator(), web.as_str()).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!((app.status("web").await, coupon_uses(app, "SPRING").await), (Status::Running, 2), "as it was agreed");
+    assert_eq!(app.balance().await, "85.60");
+});
+
+on_both!(a_coupon_that_does_not_count_is_refused_in_one_line_and_changes_nothing(app) {
+    let (now, small) = (app.now(), ["small".to_owned()]);
+    coupon(app, NewCoupon { code: "PAST", until: Some(now + HOUR), ..SPRING }).await;
+    coupon(app, NewCoupon { code: "SOON", from: Some(now + 30 * DAY), ..SPRING }).await;
+    coupon(app, NewCoupon { code: "SMALL", products: &small, ..SPRING }).await;
+    coupon(app, NewCoupon { code: "DOLLARS", percent: None, amount: Some("5.00"), currency: Some("USD"), ..SPRING }).await;
+    coupon(app, NewCoupon { code: "ONCE", ..SPRING }).await;
+    coupon(app, NewCoupon { code: "GONE", ..SPRING }).await;
+    coupons::disable(&app.store, &App::operator(), "gone").await.unwrap();
+    with_coupon(app, "first", "ONCE").await.unwrap();
+    app.advance(2 * HOUR);
+    let tiny = order::Order { product: "tiny-disk".into(), coupon: Some("SMALL".into()), template: "ubuntu-24.04".into(), ..app.an_order("x") };
+    let mut said = vec![order::order(&app.store, &App::operator(), &tiny).await.unwrap_err().to_string()];
+    for code in ["PAST", "SOON", "DOLLARS", "ONCE", "GONE", "NEVER"] {
+        said.push(with_coupon(app, "web", code).await.unwrap_err());
+    }
+    insta::assert_snapshot!("coupon_refusals", said.join("\n"));
+    assert_eq!(app.store.read().await.unwrap().servers(None, None, 10).await.unwrap().len(), 1);
+    app.until_quiet().await;
+});
+
+on_both!(a_wallet_for_seven_orders_takes_seven_of_fifty(app) {
+    app.debit("37.00").await;
+    let orders = (0..50).map(|n| {
+        let (store, wanted) = (app.store.clone(), app.an_order(&format!("w{n}")));
+        tokio::spawn(async move { order::order(&store, &App::operator(), &wanted).await.map(drop).map_err(|e| e.to_string()) })
+    });
+    let answers: Vec<Result<(), String>> = futures::future::join_all(orders).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().filter(|a| a.is_ok()).count(), 7);
+    assert!(answers.iter().filter_map(|a| a.as_ref().err()).all(|e| e.starts_with("the wallet holds 0.00 EUR to spend, 9.00 EUR is needed")), "{answers:?}");
+    app.until_quiet().await;
+    assert_eq!((app.balance().await.as_str(), app.machines().len()), ("0.00", 7));
+});
+
+on_both!(what_an_add_on_is_quoted_is_what_is_charged_and_renewals_carry_the_full_price(app) {
+    app.set_tax(1900).await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.advance(10 * DAY + HOUR * 5);
+    let offers = addons::offers(&app.store, "web").await.unwrap();
+    let quoted = offers.iter().find(|o| o.name == "One more address").unwrap().price_now.clone().unwrap();
+    let before = app.cents().await;
+    let a = addons::attach(&app.store, &App::operator(), "web", "ip", Some("click-1")).await.unwrap();
+    let again = addons::attach(&app.store, &App::operator(), "web", "ip", Some("click-1")).await.unwrap();
+    assert_eq!((a.state, &a.id), (AddonState::Held, &again.id), "one click more is the same request");
+    assert_eq!(before - app.cents().await, 159, "2.00 x 499 h / 744 h = 1.34, and 19 % tax");
+    assert_eq!(quoted, "1.59");
+    app.until_quiet().await;
+    let web = app.lease("web").await.server;
+    let had = app.store.read().await.unwrap().addresses(&web).await.unwrap();
+    assert_eq!((had.len(), had.last().unwrap().addon.as_deref()), (3, Some(a.id.as_str())));
+    assert_eq!(app.guest_addresses(&web), had[1..].iter().map(|a| a.address.clone()).collect::<Vec<_>>(), "the guest has all but its first");
+    assert_eq!(app.addon_charges("web").await, ["2026-03-20 2026-04-10 159 paid"]);
+    app.live(31 * DAY).await;
+    assert_eq!(app.charges("web").await[1], "2 2026-04-10 2026-05-10 1309 paid", "9.00 + 2.00, and tax");
+    assert_eq!(app.addon_state("web", "extra-ip").await, AddonState::Active);
+});
+
+on_both!(an_add_on_ends_with_the_period_and_its_addresses_rest(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    addons::attach(&app.store, &App::operator(), "web", "block", None).await.unwrap();
+    app.until_quiet().await;
+    let web = app.lease("web").await.server;
+    let block = app.store.read().await.unwrap().addresses(&web).await.unwrap().pop().unwrap();
+    assert_eq!(block.address, "198.51.100.0/25");
+    app.live(5 * DAY).await;
+    let ending = addons::detach(&app.store, &App::operator(), "web", "ip-class").await.unwrap();
+    assert_eq!(ending.until_at.unwrap().0.day(), "2026-04-10");
+    let refused = addons::attach(&app.store, &App::operator(), "web", "block", None).await.unwrap_err().to_string();
+    assert_eq!(refused, "server web has an add-on of the kind ip-class already: A block of addresses; it ends with the period");
+    app.live(27 * DAY).await;
+    app.scheduler.run_due().await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.addon_state("web", "ip-class").await, AddonState::Ended);
+    assert_eq!(app.charges("web").await[1], "2 2026-04-10 2026-05-10 900 paid");
+    assert_eq!(app.store.read().await.unwrap().addresses(&web).await.unwrap().len(), 2);
+    // The other block first: this one rests.
+    addons::attach(&app.store, &App::operator(), "web", "block", None).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.store.read().await.unwrap().addresses(&web).await.unwrap().pop().unwrap().address, "198.51.100.128/25");
+});
+
+on_both!(an_add_on_that_cannot_be_attached_is_given_back(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    app.import("faults = { busy = 1.0 }").await;
+    addons::attach(&app.store, &App::operator(), "web", "ip", None).await.unwrap();
+    assert_eq!(app.balance().await, "89.00");
+    app.until_quiet().await;
+    assert_eq!((app.addon_state("web", "extra-ip").await, app.balance().await.as_str()), (AddonState::Failed, "91.00"));
+    assert!(app.attention().await.iter().any(|a| a.starts_with("addon_failed")), "{:?}", app.attention().await);
+    app.import("").await;
+    addons::attach(&app.store, &App::operator(), "web", "ip", None).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!((app.addon_state("web", "extra-ip").await, app.balance().await.as_str()), (AddonState::Active, "89.00"));
+});
+
+on_both!(a_server_that_ends_gives_back_what_was_not_attached_yet(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    addons::attach(&app.store, &App::operator(), "web", "ip", None).await.unwrap();
+    let web = app.lease("web").await.server;
+    app.terminate(&web).await;
+    app.until_quiet().await;
+    assert_eq!((app.addon_state("web", "extra-ip").await, app.balance().await.as_str()), (AddonState::Failed, "91.00"));
+});
+
+on_both!(a_guest_that_was_restarted_is_given_its_addresses_again(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    addons::attach(&app.store, &App::operator(), "web", "ip", None).await.unwrap();
+    app.until_quiet().await;
+    let (web, store, me) = (app.lease("web").await.server, app.store.clone(), App::operator());
+    let given = app.guest_addresses(&web);
+    servers::reboot(&store, &me, "web").await.unwrap();
+    app.until_quiet().await;
+    servers::stop(&store, &me, "web").await.unwrap();
+    app.until_quiet().await;
+    servers::start(&store, &me, "web").await.unwrap();
+    app.until_quiet().await;
+    let steps = app.store.read().await.unwrap().steps(&web).await.unwrap();
+    assert_eq!(steps.iter().filter(|s| s.step.as_str() == "set_addresses").count(), 3);
+    assert_eq!(app.guest_addresses(&web), given);
+});
+
+on_both!(add_ons_of_an_order_come_with_the_server(app) {
+    let wanted = order::Order { addons: vec!["ip".into(), "backup".into()], ..app.an_order("web") };
+    order::order(&app.store, &App::operator(), &wanted).await.unwrap();
+    assert_eq!(app.balance().await, "86.00", "9.00 + 2.00 + 3.00");
+    app.until_quiet().await;
+    let web = app.lease("web").await.server;
+    assert_eq!(app.store.read().await.unwrap().addresses(&web).await.unwrap().len(), 3);
+    assert_eq!(app.addon_state("web", "backup").await, AddonState::Active);
+    let twice = order::Order { addons: vec!["ip".into(), "ip".into()], ..app.an_order("x") };
+    let refused = order::order(&app.store, &App::operator(), &twice).await.unwrap_err().to_string();
+    assert_eq!(refused, "'One more address' and 'One more address' are both of the kind extra-ip; a server has one of each");
+    let held = servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    assert!(addons::attach(&app.store, &App::operator(), held.id.as_str(), "block", None).await.is_err());
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse, None).await.unwrap();
+    app.until_quiet().await;
+});
+
+on_both!(a_backup_is_a_snapshot_every_night_kept_three_days(app) {
+    let wanted = order::Order { addons: vec!["backup".into()], ..app.an_order("web") };
+    order::order(&app.store, &App::operator(), &wanted).await.unwrap();
+    app.until_quiet().await;
+    for _ in 0..6 {
+        app.advance(DAY);
+        app.drain().await;
+        app.until_quiet().await;
+    }
+    let names = async |app: &App| -> Vec<String> {
+        let web = app.lease("web").await.server;
+        app.store.read().await.unwrap().snapshots(&web).await.unwrap().into_iter().map(|n| n.name).collect()
+    };
+    assert_eq!(names(app).await, ["nightly-2026-03-14", "nightly-2026-03-15", "nightly-2026-03-16"]);
+    addons::detach(&app.store, &App::operator(), "web", "backup").await.unwrap();
+    app.live(30 * DAY).await;
+    app.scheduler.run_due().await.unwrap();
+    for _ in 0..4 {
+        app.advance(DAY);
+        app.drain().await;
+        app.until_quiet().await;
+    }
+    assert_eq!(names(app).await, Vec::<String>::new(), "the last one went three days after it was taken");
+});
+
+on_both!(a_price_change_leaves_old_leases_alone_unless_it_is_asked_for(app) {
+    app.order("old").await;
+    app.until_quiet().await;
+    app.import_with("9.00", "12.00", catalog::How::default()).await;
+    app.order("new").await;
+    app.until_quiet().await;
+    app.live(31 * DAY).await;
+    assert_eq!(app.charges("old").await[1], "2 2026-04-10 2026-05-10 900 paid");
+    assert_eq!(app.charges("new").await[1], "2 2026-04-10 2026-05-10 1200 paid");
+    app.import_with("9.00", "15.00", catalog::How { reprice: true, dry_run: false }).await;
+    app.live(30 * DAY).await;
+    assert_eq!(app.charges("old").await[2], "3 2026-05-10 2026-06-10 1500 paid");
+    assert_eq!(app.charges("new").await[2], "3 2026-05-10 2026-06-10 1500 paid");
+});
+
+on_both!(another_cycle_begins_with_the_next_period_and_takes_the_add_ons_along(app) {
+    coupon(app, NewCoupon { periods: None, ..SPRING }).await;
+    app.top_up(&app.account, "100.00").await;
+    let wanted = order::Order { coupon: Some("SPRING".into()), addons: vec!["ip".into()], ..app.an_order("web") };
+    order::order(&app.store, &App::operator(), &wanted).await.unwrap();
+    app.until_quiet().await;
+    let (_, price) = cycle::change(&app.store, &App::operator(), "web", Cycle::Year).await.unwrap();
+    assert_eq!(price.decimal(), "110.00");
+    let refused = cycle::change(&app.store, &App::operator(), "web", Cycle::Quarter).await.unwrap_err().to_string();
+    assert_eq!(refused, "product 'small' has no price in EUR for 3m; see: leasehold catalog show");
+    app.live(40 * DAY).await;
+    assert_eq!(app.charges("web").await, ["1 2026-03-10 2026-04-10 920 paid", "2 2026-04-10 2027-04-10 11000 paid"], "the coupon ends with its cycle");
+    cycle::change(&app.store, &App::operator(), "web", Cycle::Month).await.unwrap();
+    app.live(366 * DAY).await;
+    assert_eq!(app.charges("web").await[2], "3 2027-04-10 2027-05-10 1100 paid");
+});
+
+on_both!(a_partner_pays_what_its_tier_or_the_agreement_says(app) {
+    let tiers = "[[tier]]\nname = \"Silver\"\npercent = 10\nfrom = { EUR = \"9.00\" }\n[[tier]]\nname = \"Gold\"\npercent = 25\nfrom = { EUR = \"1000.00\" }\n";
+    app.import_more(tiers).await;
+    let (store, me, account) = (app.store.clone(), App::operator(), app.account.clone());
+    partners::set(&store, &me, &account, partners::Terms::ByTier).await.unwrap();
+    app.order("a").await;
+    app.until_quiet().await;
+    assert_eq!(app.balance().await, "91.00", "nothing was bought before");
+    let partner = partners::show(&store, &account).await.unwrap().unwrap();
+    assert_eq!((partner.percent, partner.tier.unwrap().name, partner.next.unwrap().name), (10, "Silver".into(), "Gold".into()));
+    let wanted = order::Order { addons: vec!["ip".into()], ..app.an_order("b") };
+    order::order(&store, &me, &wanted).await.unwrap();
+    assert_eq!(app.balance().await, "81.10", "10 % off 9.00 and 2.00");
+    partners::set(&store, &me, &account, partners::Terms::Agreed(50)).await.unwrap();
+    addons::attach(&store, &me, "a", "backup", None).await.unwrap();
+    assert_eq!(app.balance().await, "79.60");
+    app.until_quiet().await;
+    app.live(31 * DAY).await;
+    assert_eq!(app.charges("a").await[1], "2 2026-04-10 2026-05-10 1050 paid", "9.00 as agreed then, and half of 3.00");
+    assert_eq!(app.charges("b").await[1], "2 2026-04-10 2026-05-10 990 paid");
+    assert_eq!(app.lease("b").await.state, LeaseState::Active);
+});
