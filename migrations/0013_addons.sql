@@ -39,6 +39,7 @@ create table server_addons (
     held bigint not null default 0,
     held_margin bigint not null default 0,
     held_tax bigint not null default 0,
+    held_tax_bp bigint not null default 0,
     currency text not null,
     from_at bigint,
     until_at bigint,

@@ -120,6 +120,20 @@ impl App {
         worker(&self.store, name, self.dir.path())
     }
 
+    /// A worker whose receipts carry their invoice.
+    pub fn attaching_worker(&self) -> Worker {
+        let mut worker = self.another_worker("attaching");
+        Arc::get_mut(&mut worker.post).unwrap().attach_documents = true;
+        worker
+    }
+
+    /// The mails that were delivered whose subject begins so, as they went out.
+    pub fn mails_with(&self, subject: &str) -> Vec<String> {
+        let Ok(files) = std::fs::read_dir(self.path("mails")) else { return Vec::new() };
+        let texts = files.flatten().map(|f| std::fs::read_to_string(f.path()).unwrap());
+        texts.filter(|t| t.lines().any(|l| l.starts_with(&format!("Subject: {subject}")))).collect()
+    }
+
     /// A new account with money.
     pub async fn new_account(&self, email: &str, funds: &str) -> String {
         let new = NewAccount {
@@ -339,7 +353,7 @@ impl App {
 fn worker(store: &Store, name: &str, dir: &Path) -> Worker {
     let outbox =
         Outbox::open(&format!("file:{}", dir.join("mails").display()), None, Sender { from: "Test Host <hello@example.org>".into(), reply_to: None }).unwrap();
-    let post = Post { renderer: Renderer::new(None).unwrap(), outbox, host: "Test Host".into() };
+    let post = Post { renderer: Renderer::new(None).unwrap(), outbox, host: "Test Host".into(), attach_documents: false };
     Worker { store: store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), limits: Limits::default() }
 }
 

@@ -7,7 +7,7 @@ use leasehold_commands::{
     accounts::{self, Movement},
     addons,
     coupons::{self, NewCoupon},
-    cycle, order, servers, snapshots,
+    cycle, order, refunds, servers, snapshots,
 };
 use leasehold_domain::{
     Dice,
@@ -17,7 +17,10 @@ use leasehold_domain::{
 };
 use leasehold_store::{
     Queue, Store,
+    accounts::AccountState,
+    books::Booked,
     crash::{POINTS, Plan, Stalled},
+    invoices::Invoice,
     servers::Server,
     settle::Settled,
 };
@@ -181,19 +184,20 @@ impl Sim {
                 let (balance, _) = accounts::credit(&store, &me, &movement).await.unwrap();
                 self.note(format!("{amount} paid in, crashed={crashed}, balance {balance}"));
             }
-            78..86 => {
+            78..84 => {
                 let amount = self.app.balance().await;
                 let movement = Movement { account: &self.app.account.clone(), amount: &amount, reason: "sim", reference: None };
                 let answer = accounts::debit(&store, &me, &movement).await.map_err(|e| e.to_string());
                 self.note(format!("{amount} taken out: {answer:?}"));
             }
-            86..91 => {
+            84..86 => self.take_money_back().await,
+            86..90 => {
                 let up = self.mail_down;
                 (self.mail_down, self.mail_was_down) = (!up, true);
                 self.app.mail_server(up);
                 self.note(format!("mail server up={up}"));
             }
-            91..94 => self.ask_for_an_addon().await,
+            90..95 => self.ask_for_an_addon().await,
             _ => {
                 let Some(s) = self.any_server().await else { return };
                 let (what, until) = (self.dice.below(4), self.app.now() + Duration::from_hours(24 * self.dice.below(30) + 1));
@@ -254,7 +258,7 @@ impl Sim {
     /// Orders through the crash plan: a crashed order is sent again with the same key, as a shop would.
     async fn order(&mut self) {
         self.orders += 1;
-        let addons = ["ip", "block", "backup"].into_iter().filter(|_| self.dice.chance(0.2)).map(ToOwned::to_owned).collect();
+        let addons = ["ip", "block", "backup"].into_iter().filter(|_| self.dice.chance(0.4)).map(ToOwned::to_owned).collect();
         // The fourth order finds it used up, unless one of the first never ran.
         let coupon = (self.orders <= 4 && self.dice.chance(0.7)).then(|| "SIM".to_owned());
         let key = Some(format!("cart-{}", self.orders));
@@ -318,6 +322,27 @@ impl Sim {
         self.note(format!("ask {what} of {} ({}): {:?}", s.label, s.status, answer.map_err(|e| e.to_string())));
     }
 
+    /// A payment is taken back outside, or the newest invoice is given back; both are told twice.
+    async fn take_money_back(&mut self) {
+        let (store, me, account) = (self.app.store.clone(), App::operator(), self.app.account.clone());
+        if self.dice.chance(0.5) {
+            let (amount, reference) = (format!("{}.00", 1 + self.dice.below(60)), format!("back-{}", self.log.len()));
+            let movement = Movement { account: &account, amount: &amount, reason: "sim", reference: Some(&reference) };
+            let (_, owed) = refunds::charge_back(&store, &me, &movement).await.unwrap();
+            let (booked, again) = refunds::charge_back(&store, &me, &movement).await.unwrap();
+            assert!(booked == Booked::Before && again == owed);
+            accounts::set_state(&store, &me, &account, AccountState::Active).await.unwrap();
+            return self.note(format!("{amount} charged back, {owed} owed"));
+        }
+        let Some(newest) = store.read().await.unwrap().invoices(None, 1).await.unwrap().pop() else { return };
+        let amount = self.dice.chance(0.5).then_some("1.50");
+        let (number, payout) = (newest.name(), self.dice.chance(0.3));
+        let a = refunds::refund(&store, &me, &number, amount, false, "sim").await;
+        let b = refunds::refund(&store, &me, &number, None, payout, "sim").await;
+        let said = |r: leasehold_commands::Result<Invoice>| r.map(|n| n.total).map_err(|e| e.to_string());
+        self.note(format!("{number} given back: {:?}, {:?}", said(a), said(b)));
+    }
+
     /// A customer buys or ends an add-on, or changes the cycle; what was not answered is asked again with the same key.
     async fn ask_for_an_addon(&mut self) {
         let Some(s) = self.any_server().await else { return };
@@ -325,8 +350,8 @@ impl Sim {
         let what = self.dice.below(10);
         let (addon, cycle) = (["ip", "block", "backup"][self.dice.below(3) as usize], if self.dice.chance(0.5) { Cycle::Month } else { Cycle::Year });
         let asked = async || match what {
-            0..6 => addons::attach(&store, &me, id, addon, Some(&key)).await.map(drop),
-            6..9 => addons::detach(&store, &me, id, addon).await.map(drop),
+            0..4 => addons::attach(&store, &me, id, addon, Some(&key)).await.map(drop),
+            4..9 => addons::detach(&store, &me, id, addon).await.map(drop),
             _ => cycle::change(&store, &me, id, cycle).await.map(drop),
         };
         self.maybe_arm_command();

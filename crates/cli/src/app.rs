@@ -60,13 +60,18 @@ impl App {
         Ok(self.store.bind_clock(&self.config.clock.mode).await?)
     }
 
+    /// The templates of mails and documents.
+    pub fn renderer(&self) -> Result<Renderer, Failure> {
+        Renderer::new(self.config.mail.templates.as_deref()).map_err(|e| Failure::Usage(format!("configuration: {e}")))
+    }
+
     /// A worker with a fresh name, for a process of this role.
     pub fn worker(&self, role: &str) -> Result<Worker, Failure> {
         let c = &self.config;
         let outbox = c.mail.outbox()?;
-        let renderer = Renderer::new(c.mail.templates.as_deref()).map_err(|e| Failure::Usage(format!("configuration: {e}")))?;
+        let renderer = self.renderer()?;
         let host = c.mail.from.split('<').next().unwrap_or_default().trim().to_owned();
-        let post = Post { renderer, outbox, host };
+        let post = Post { renderer, outbox, host, attach_documents: c.mail.attach_documents };
         let p = &c.provision;
         let limits = Limits {
             claim: c.worker.claim,

@@ -70,6 +70,8 @@ pub struct Mail {
     pub reply_to: Option<String>,
     /// Where the digest goes.
     pub operator: Option<String>,
+    /// Whether receipts carry their invoice as PDF.
+    pub attach_documents: bool,
     /// A folder with templates that replace the built-in ones.
     pub templates: Option<PathBuf>,
 }

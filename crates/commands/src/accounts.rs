@@ -1,6 +1,9 @@
 //! Accounts and their money.
 
-use leasehold_domain::{AccountId, Money, names};
+use leasehold_domain::{
+    AccountId, Money, names,
+    tax::{self, TaxStatus},
+};
 use leasehold_store::{
     Store,
     accounts::{Account, AccountState, NewAccount},
@@ -72,7 +75,7 @@ async fn book(store: &Store, actor: &Actor, m: &Movement<'_>, what: &str) -> Res
 
 /// Money heals at once: what is due is paid, and what was suspended for it comes back. What goes wrong in it is the scheduler's,
 /// which finds the account due.
-async fn settle_now(store: &Store, account: &AccountId) {
+pub(crate) async fn settle_now(store: &Store, account: &AccountId) {
     let settle = async {
         let mut tx = store.begin().await?;
         let settled = tx.settle_account(account).await?;
@@ -85,6 +88,59 @@ async fn settle_now(store: &Store, account: &AccountId) {
     if let Err(error) = settle.await {
         tracing::warn!(%account, %error, "the account could not be settled at once; the scheduler will");
     }
+}
+
+/// How an account is billed; what is not given stays as it is, an empty text takes it away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Billing<'a> {
+    /// The company.
+    pub company: Option<&'a str>,
+    /// Street and place, line by line.
+    pub address: Option<&'a str>,
+    /// ISO 3166, two letters.
+    pub country: Option<&'a str>,
+    /// Its number as a business.
+    pub vat_id: Option<&'a str>,
+    /// It owes the tax itself.
+    pub reverse_charge: Option<bool>,
+    /// A rate set by hand, per cent like `7.7`.
+    pub rate: Option<&'a str>,
+    /// Why its tax is another than its country's.
+    pub evidence: Option<&'a str>,
+}
+
+/// Changes how an account is billed from now on; documents that were issued stay as they are.
+pub async fn set_billing(store: &Store, actor: &Actor, account: &str, new: Billing<'_>) -> Result<Account> {
+    let mut tx = store.begin().await?;
+    let a = tx.find_account(account).await?;
+    // What is charged meanwhile is charged before or after, never half.
+    tx.books(&a.id).await?;
+    let text = |new: Option<&str>, old: Option<&String>| new.map_or_else(|| old.cloned(), |new| (!new.trim().is_empty()).then(|| new.trim().to_owned()));
+    let upper = |new: Option<String>| new.map(|text| text.to_ascii_uppercase());
+    let (company, address) = (text(new.company, a.company.as_ref()), text(new.address, a.address.as_ref()));
+    company.as_deref().map_or(Ok(()), names::person)?;
+    address.as_deref().map_or(Ok(()), names::address)?;
+    let old = a.tax_status()?;
+    let bad_rate = || CommandError::Invalid(format!("'{}' is no rate; write per cent like 19 or 7.7", new.rate.unwrap_or_default()));
+    let status = TaxStatus {
+        country: upper(text(new.country, old.country.as_ref())),
+        vat_id: upper(text(new.vat_id, old.vat_id.as_ref())),
+        reverse_charge: new.reverse_charge.unwrap_or(old.reverse_charge),
+        fixed: match new.rate {
+            None => old.fixed,
+            Some("") => None,
+            Some(rate) => Some(tax::parse_rate(rate).ok_or_else(bad_rate)?),
+        },
+        evidence: text(new.evidence, old.evidence.as_ref()),
+    };
+    let seller = tx.seller().await?;
+    let seller = tx.party(seller.as_deref()).await?;
+    status.check(seller.country.as_deref()).map_err(|e| CommandError::Invalid(e.to_string()))?;
+    let rate = tx.set_billed(&a.id, company.as_deref(), address.as_deref(), &status).await?;
+    tx.log(actor, "account.billing", Some(&a.id), None, &format!("tax {}", tax::percent(rate))).await?;
+    let a = tx.account(&a.id).await?;
+    commit(tx).await?;
+    Ok(a)
 }
 
 /// Freezes an account or makes it active again.

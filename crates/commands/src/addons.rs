@@ -47,7 +47,7 @@ async fn quote(tx: &mut Tx, basket: &Basket<'_>, lease: &Lease, a: &mut ServerAd
     (a.held, a.held_margin) = (part(a.price)?.minor, -part(-a.margin)?.minor);
     (a.from_at, a.until_at) = (Some(When(now)), Some(When(until)));
     let price = basket.taxed(a.lines(false)?)?;
-    a.held_tax = price.tax.minor;
+    (a.held_tax, a.held_tax_bp) = (price.tax.minor, i64::from(price.tax_basis_points));
     Ok(price)
 }
 

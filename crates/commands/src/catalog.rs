@@ -7,9 +7,10 @@ mod entries;
 mod policies;
 mod pools;
 mod products;
+mod seller;
 mod tiers;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use leasehold_store::{
     Store, Tx,
@@ -58,6 +59,18 @@ impl Catalog {
     pub fn parse(text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|e| CommandError::Invalid(format!("catalogue: {}", e.to_string().trim_end())))
     }
+
+    /// Reads a file and what it names: the seller's logo, by its path from the file.
+    pub fn read(file: &Path) -> Result<Self> {
+        let read = |path: &Path| std::fs::read(path).map_err(|e| CommandError::Invalid(format!("{}: {e}", path.display())));
+        let text = String::from_utf8(read(file)?).map_err(|e| CommandError::Invalid(format!("{}: {e}", file.display())))?;
+        let mut catalog = Self::parse(&text)?;
+        if let Some(logo) = catalog.seller.as_mut().and_then(|s| s.logo.as_mut()) {
+            let image = read(&file.parent().unwrap_or_else(|| Path::new(".")).join(&*logo))?;
+            *logo = seller::logo(&image).map_err(|why| CommandError::Invalid(format!("seller: the logo {logo} {why}")))?;
+        }
+        Ok(catalog)
+    }
 }
 
 fn node_row(e: &NodeEntry) -> Result<Node> {
@@ -95,6 +108,7 @@ pub async fn import(store: &Store, actor: &Actor, catalog: &Catalog, check_node:
     products::import(&mut tx, catalog, how.reprice, &mut changes).await?;
     addons::import(&mut tx, catalog, how.reprice, &mut changes).await?;
     coupons::import(&mut tx, catalog, &mut changes).await?;
+    seller::import(&mut tx, catalog, &mut changes).await?;
     tiers::import(&mut tx, catalog, &mut changes).await?;
     policies::import(&mut tx, catalog, &mut changes).await?;
     if !changes.is_empty() && !how.dry_run {

@@ -12,6 +12,7 @@ pub mod operate;
 pub mod order;
 pub mod partners;
 pub mod preview;
+pub mod refunds;
 pub mod servers;
 pub mod snapshots;
 pub mod stats;

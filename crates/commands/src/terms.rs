@@ -73,6 +73,7 @@ impl Basket<'_> {
             held: 0,
             held_margin: 0,
             held_tax: 0,
+            held_tax_bp: 0,
             currency: self.account.currency.clone(),
             from_at: None,
             until_at: None,

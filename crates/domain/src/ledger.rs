@@ -30,6 +30,14 @@ names! {
         Addon = "addon",
         /// The tax on what was bought.
         Tax = "tax",
+        /// What was paid is given back, by a credit note.
+        Refund = "refund",
+        /// A payment from outside was taken back there.
+        Chargeback = "chargeback",
+        /// What is owed beyond a wallet: made by a chargeback, paid by the next money that comes in.
+        Receivable = "receivable",
+        /// What is owed will never be paid.
+        WriteOff = "write_off",
         /// Taken out by an operator.
         Debit = "debit",
     }

@@ -48,6 +48,57 @@ pub fn debit(wallet: &mut Wallet, reference: String, amount: Money, now: Timesta
     Ok(spend(wallet, reference, amount, (House::Clearing, Code::Debit, TransferState::Posted), now))
 }
 
+/// What was paid for an invoice comes back into the wallet.
+pub fn refund(wallet: &mut Wallet, reference: String, amount: Money, now: Timestamp) -> Result<Transfer, Refused> {
+    wallet.credit(amount)?;
+    let (debit, credit) = (House::Revenue.account(amount.currency), wallet_account(&wallet.account));
+    Ok(Transfer { reference, wallet: wallet.account.clone(), debit, credit, amount, code: Code::Refund, state: TransferState::Posted, at: now })
+}
+
+/// A payment was taken back outside: what can be spent goes, the rest is owed. Answers both movements.
+pub fn charge_back(wallet: &mut Wallet, reference: &str, amount: Money, now: Timestamp) -> Result<(Option<Transfer>, Option<Transfer>), Refused> {
+    if amount.minor <= 0 {
+        return Err(Refused::Zero);
+    }
+    let (available, currency) = (wallet.available(), amount.currency);
+    let paid = Money::new(available.minor.clamp(0, amount.minor), currency);
+    let owed = amount.minus(paid)?;
+    let moved = if paid.minor > 0 {
+        wallet.debit(paid)?;
+        Some(spend(wallet, reference.to_owned(), paid, (House::Clearing, Code::Chargeback, TransferState::Posted), now))
+    } else {
+        None
+    };
+    let (debit, credit) = (House::Receivable.account(currency), House::Clearing.account(currency));
+    let debt = |amount| Transfer {
+        reference: format!("{reference}:owed"),
+        wallet: wallet.account.clone(),
+        debit,
+        credit,
+        amount,
+        code: Code::Receivable,
+        state: TransferState::Posted,
+        at: now,
+    };
+    Ok((moved, (owed.minor > 0).then(|| debt(owed))))
+}
+
+/// Money came in: what is owed is paid first, as far as it goes.
+pub fn pay_debt(wallet: &mut Wallet, reference: String, owed: Money, now: Timestamp) -> Result<Option<Transfer>, Refused> {
+    let amount = Money::new(owed.minor.min(wallet.available().minor), owed.currency);
+    if amount.minor <= 0 {
+        return Ok(None);
+    }
+    wallet.debit(amount)?;
+    Ok(Some(spend(wallet, reference, amount, (House::Receivable, Code::Receivable, TransferState::Posted), now)))
+}
+
+/// What is owed will never be paid.
+pub fn write_off(account: &AccountId, reference: String, owed: Money, now: Timestamp) -> Transfer {
+    let (debit, credit) = (House::WriteOffs.account(owed.currency), House::Receivable.account(owed.currency));
+    Transfer { reference, wallet: account.clone(), debit, credit, amount: owed, code: Code::WriteOff, state: TransferState::Posted, at: now }
+}
+
 /// The server runs for the first time: the hold is posted, the lease begins, period 1 is paid.
 pub fn deliver(wallet: &mut Wallet, lease: &mut Lease, hold: Option<&Transfer>, price: Price, now: Timestamp) -> Result<Charge, BadDelivery> {
     if lease.state != LeaseState::Pending {
@@ -134,6 +185,19 @@ mod tests {
         let held = hold(&mut wallet, order_reference(&l.server, 1), Code::Order, eur(900), now).unwrap().unwrap();
         give_back(&mut wallet, &mut l, Some(&held)).unwrap();
         assert_eq!((wallet.available(), l.state), (eur(1000), LeaseState::Ended));
+    }
+
+    #[test]
+    fn a_chargeback_takes_what_is_there_and_the_rest_is_paid_first() {
+        let now = Timestamp::default();
+        let mut wallet = funded(1000);
+        let (moved, owed) = charge_back(&mut wallet, "c", eur(1500), now).unwrap();
+        assert_eq!((moved.unwrap().amount, owed.unwrap().amount, wallet.available()), (eur(1000), eur(500), eur(0)));
+        assert_eq!(pay_debt(&mut wallet, "d".into(), eur(500), now).unwrap(), None, "nothing came in");
+        wallet.credit(eur(700)).unwrap();
+        assert_eq!(pay_debt(&mut wallet, "d".into(), eur(500), now).unwrap().unwrap().amount, eur(500));
+        assert_eq!(wallet.available(), eur(200));
+        assert!(charge_back(&mut wallet, "c", eur(0), now).is_err());
     }
 
     #[test]

@@ -40,6 +40,24 @@ pub fn person(text: &str) -> Result<(), BadName> {
     check(ok, "name", text, "use 1 to 80 characters and no line breaks")
 }
 
+/// A country: two letters of ISO 3166, upper case.
+pub fn country(text: &str) -> Result<(), BadName> {
+    check(text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()), "country", text, "use two letters of ISO 3166, like DE")
+}
+
+/// A number as a business: the country's letters, then 2 to 13 letters and digits.
+pub fn vat_id(text: &str) -> Result<(), BadName> {
+    let (letters, rest) = text.split_at_checked(2).unwrap_or((text, ""));
+    let ok = country(letters).is_ok() && (2..=13).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    check(ok, "VAT id", text, "write it with its country and without spaces, like DE123456789")
+}
+
+/// A postal address: up to 6 lines of 80 characters, no other control characters.
+pub fn address(text: &str) -> Result<(), BadName> {
+    let line = |line: &str| line.chars().count() <= 80 && !line.chars().any(char::is_control);
+    check(text.lines().count() <= 6 && text.lines().all(line), "address", text, "use up to 6 lines of 80 characters")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

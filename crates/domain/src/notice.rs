@@ -29,6 +29,8 @@ names! {
         ServerReactivated = "server_reactivated",
         /// To the customer: what was paid.
         Receipt = "receipt",
+        /// To the customer: what was paid is given back.
+        CreditNote = "credit_note",
         /// To the operator: what needs a person.
         OperatorDigest = "operator_digest",
     }

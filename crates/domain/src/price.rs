@@ -58,6 +58,8 @@ pub struct Price {
     pub tax: Money,
     /// What is paid.
     pub total: Money,
+    /// The rate of the tax.
+    pub tax_basis_points: u16,
 }
 
 /// Prices `lines` (at least one, all of one currency) with a tax rate in basis points (1900 = 19 %).
@@ -72,7 +74,7 @@ pub fn price(lines: Vec<Line>, tax_basis_points: u16) -> Result<Price, MoneyErro
         net = Money::zero(currency);
     }
     let tax = net.part(i64::from(tax_basis_points), 10_000)?;
-    Ok(Price { total: net.plus(tax)?, lines, net, tax })
+    Ok(Price { total: net.plus(tax)?, lines, net, tax, tax_basis_points })
 }
 
 #[cfg(test)]

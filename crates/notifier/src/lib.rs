@@ -2,9 +2,11 @@
 //!
 //! A notice is a row written with its cause; what is here only turns it into a message and says what came of sending it.
 
+mod document;
 mod outbox;
 mod render;
 mod smtp;
 
-pub use outbox::{BadTransport, Outbox, Parcel, Sender, Sent};
+pub use document::{BadDocument, pdf};
+pub use outbox::{Attachment, BadTransport, Outbox, Parcel, Sender, Sent};
 pub use render::{LANGUAGES, RenderError, Rendered, Renderer};

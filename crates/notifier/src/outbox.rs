@@ -6,8 +6,8 @@ use leasehold_domain::Timestamp;
 use lettre::{
     Message,
     message::{
-        Mailbox, MultiPart,
-        header::{Header, HeaderName, HeaderValue},
+        self, Mailbox, MultiPart,
+        header::{ContentType, Header, HeaderName, HeaderValue},
     },
 };
 use secrecy::SecretString;
@@ -26,6 +26,17 @@ pub struct Parcel {
     pub date: Timestamp,
     /// What it says.
     pub rendered: Rendered,
+    /// What goes with it.
+    pub attachment: Option<Attachment>,
+}
+
+/// A PDF that goes with a message.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    /// Its file name.
+    pub name: String,
+    /// The file.
+    pub pdf: Vec<u8>,
 }
 
 /// What came of handing a parcel over.
@@ -140,7 +151,15 @@ impl Outbox {
         if let Some(reply_to) = &self.sender.reply_to {
             message = message.reply_to(address(reply_to)?);
         }
-        message.multipart(MultiPart::alternative_plain_html(parcel.rendered.text.clone(), parcel.rendered.html.clone())).map_err(|e| e.to_string())
+        let body = MultiPart::alternative_plain_html(parcel.rendered.text.clone(), parcel.rendered.html.clone());
+        let body = match &parcel.attachment {
+            Some(a) => {
+                let pdf = ContentType::parse("application/pdf").map_err(|e| e.to_string())?;
+                MultiPart::mixed().multipart(body).singlepart(message::Attachment::new(a.name.clone()).body(a.pdf.clone(), pdf))
+            }
+            None => body,
+        };
+        message.multipart(body).map_err(|e| e.to_string())
     }
 
     /// Hands a parcel over.

@@ -46,6 +46,9 @@ macro_rules! built_in {
     ($($name:literal),+ $(,)?) => { &[$(($name, include_str!(concat!("../templates/", $name)))),+] };
 }
 const BUILT_IN: &[(&str, &str)] = built_in![
+    "de/credit_note.html",
+    "de/credit_note.subject",
+    "de/credit_note.txt",
     "de/low_balance.html",
     "de/low_balance.subject",
     "de/low_balance.txt",
@@ -82,6 +85,10 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "de/termination_warning.html",
     "de/termination_warning.subject",
     "de/termination_warning.txt",
+    "document.html",
+    "en/credit_note.html",
+    "en/credit_note.subject",
+    "en/credit_note.txt",
     "en/low_balance.html",
     "en/low_balance.subject",
     "en/low_balance.txt",
@@ -161,6 +168,14 @@ impl Renderer {
     }
 }
 
+impl Renderer {
+    /// Fills one template.
+    pub(crate) fn page(&self, name: &str, data: &impl serde::Serialize) -> Result<String, RenderError> {
+        let text = self.env.get_template(name).and_then(|t| t.render(minijinja::value::Serde(data)));
+        text.map_err(|source| RenderError::Template { name: name.into(), source })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,7 +191,7 @@ mod tests {
             "owed": "9.00 EUR", "since": "2026-11-22", "at": "2026-11-25", "balance": "1.50 EUR", "missing": "7.50 EUR",
             "due": [{"label": "web", "at": "2026-11-25", "amount": "9.00 EUR"}], "number": "2026-000042",
             "lines": [{"description": "Small, web", "from": "2026-11-22", "until": "2026-12-22", "amount": "9.00 EUR"}],
-            "net": "9.00 EUR", "tax": "1.71 EUR", "total": "10.71 EUR",
+            "corrects": "2026-000041", "net": "9.00 EUR", "tax": "1.71 EUR", "total": "10.71 EUR",
             "matters": [{"kind": "build_failed", "subject": "server:1", "detail": "web: the node refuses this disk"}], "open": 1,
         })
     }

@@ -1,6 +1,6 @@
 //! Accounts, the people behind them, and their SSH keys.
 
-use leasehold_domain::{AccountId, Currency, Timestamp, UserId, names};
+use leasehold_domain::{AccountId, Currency, Timestamp, UserId, names, tax::TaxStatus};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -43,12 +43,34 @@ pub struct Account {
     pub state: AccountState,
     /// Tax on what it buys, basis points (1900 = 19 %).
     pub tax_bp: i64,
+    /// Where it lives, line by line.
+    pub address: Option<String>,
+    /// ISO 3166, two letters.
+    pub country: Option<String>,
+    /// Its number as a business.
+    pub vat_id: Option<String>,
+    /// It owes the tax itself.
+    pub reverse_charge: bool,
+    /// Why its tax is another than its country's.
+    pub tax_evidence: Option<String>,
+    /// Its rate was set by hand.
+    pub tax_fixed: bool,
+    /// How it is named on documents.
+    #[serde(skip)]
+    pub party: Option<String>,
     /// When it came.
     #[sqlx(try_from = "i64")]
     pub created_at: Timestamp,
 }
 
 impl Account {
+    /// What decides about its tax.
+    pub fn tax_status(&self) -> Result<TaxStatus> {
+        let fixed = if self.tax_fixed { Some(self.tax()?) } else { None };
+        let (country, vat_id, evidence) = (self.country.clone(), self.vat_id.clone(), self.tax_evidence.clone());
+        Ok(TaxStatus { country, vat_id, reverse_charge: self.reverse_charge, fixed, evidence })
+    }
+
     /// Tax on what it buys, basis points.
     pub fn tax(&self) -> Result<u16> {
         u16::try_from(self.tax_bp).map_err(|_| StoreError::Broken(format!("account {} has a tax of {} basis points", self.number, self.tax_bp)))
@@ -124,6 +146,7 @@ impl Tx {
         let sql = "insert into members (account_id, user_id, role) select $1, id, 'owner' from users where email = $2";
         self.exec_one(sql, args![&id, &new.email]).await?;
         self.open_wallet(&id, new.currency).await?;
+        self.name_buyer(&id).await?;
         self.account(&id).await
     }
 

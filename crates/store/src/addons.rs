@@ -78,6 +78,8 @@ pub struct ServerAddon {
     pub held_margin: i64,
     /// The tax on that.
     pub held_tax: i64,
+    /// The rate of that tax, basis points.
+    pub held_tax_bp: i64,
     /// ISO 4217.
     pub currency: String,
     /// When it was asked for; none for part of an order.
@@ -169,8 +171,8 @@ impl Tx {
 
     /// Writes an add-on of a server. Under the account's lock.
     pub async fn insert_addon(&mut self, a: &ServerAddon) -> Result<()> {
-        let sql = "insert into server_addons (id, server_id, addon_id, kind, name, count, keep_days, state, price, margin, held, held_margin, held_tax, currency, \
-                   from_at, until_at, asked_no, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+        let sql = "insert into server_addons (id, server_id, addon_id, kind, name, count, keep_days, state, price, margin, held, held_margin, held_tax, held_tax_bp, currency, \
+                   from_at, until_at, asked_no, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
         let at = |when: Option<When>| when.map(|at| at.0);
         let args = args![
             &a.id,
@@ -186,6 +188,7 @@ impl Tx {
             a.held,
             a.held_margin,
             a.held_tax,
+            a.held_tax_bp,
             &a.currency,
             at(a.from_at),
             at(a.until_at),

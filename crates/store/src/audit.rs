@@ -36,9 +36,23 @@ const RULES: &[Rule] = &[
         name: "wallet posted = sum of posted transfers, held = sum of pending ones",
         sql: "select w.account_id as subject, 'wallet ' || w.posted || '/' || w.held || ', transfers ' || coalesce(t.posted, 0) || '/' || coalesce(t.held, 0) as detail \
               from wallets w left join (select wallet, \
-                cast(sum(case when state <> 'posted' then 0 when credit = 'wallet:' || wallet then amount else -amount end) as bigint) as posted, \
+                cast(sum(case when state <> 'posted' then 0 when credit = 'wallet:' || wallet then amount when debit = 'wallet:' || wallet then -amount else 0 end) as bigint) as posted, \
                 cast(sum(case when state = 'pending' then amount else 0 end) as bigint) as held from transfers where wallet is not null group by wallet) t \
               on t.wallet = w.account_id where w.posted <> coalesce(t.posted, 0) or w.held <> coalesce(t.held, 0)",
+    },
+    Rule {
+        name: "what is owed beyond a wallet is what chargebacks left open",
+        sql: "select w.account_id as subject, 'owes ' || w.owed || ', transfers ' || coalesce(t.owed, 0) as detail from wallets w left join (select wallet, \
+                cast(sum(case when debit = 'receivable:' || currency then amount else -amount end) as bigint) as owed from transfers \
+                where wallet is not null and state = 'posted' and (debit = 'receivable:' || currency or credit = 'receivable:' || currency) group by wallet) t \
+              on t.wallet = w.account_id where w.owed <> coalesce(t.owed, 0)",
+    },
+    Rule {
+        name: "a credit note gives back what it says, of an invoice of its account, and no more than that came to",
+        sql: "select n.id as subject, n.total || ' ' || n.currency as detail from invoices n left join invoices i on i.id = n.corrects and i.kind = 'invoice' \
+              left join transfers t on t.reference = 'refund:' || n.id where n.kind = 'credit_note' and (i.id is null or i.account_id <> n.account_id \
+              or t.reference is null or t.state <> 'posted' or t.amount <> n.total \
+              or (select sum(x.total) from invoices x where x.corrects = i.id) > i.total or (select sum(x.tax) from invoices x where x.corrects = i.id) > i.tax)",
     },
     Rule {
         name: "every transfer names two ledger accounts of its currency",
@@ -97,6 +111,10 @@ const RULES: &[Rule] = &[
                 and l.from_period <= p.no and (l.until_period is null or l.until_period >= p.no) where p.kind = 'period' group by p.lease_id, p.no) n \
               on n.lease_id = c.lease_id and n.no = c.no \
               where c.kind = 'period' and c.full_until is null and c.amount - c.tax <> case when coalesce(n.net, 0) < 0 then 0 else coalesce(n.net, 0) end",
+    },
+    Rule {
+        name: "the tax of a charge is its rate of the net, rounded half up",
+        sql: "select lease_id as subject, kind || ' ' || no || ': ' || tax as detail from charges where tax <> ((amount - tax) * tax_bp * 2 + 10000) / 20000",
     },
     Rule {
         name: "a charge of an add-on is what was quoted",

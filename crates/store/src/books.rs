@@ -1,6 +1,7 @@
 //! The books of one account under its lock. Only what is here writes wallets, transfers, charges and leases.
 
 mod addons;
+mod refunds;
 
 use leasehold_domain::{
     AccountId, Currency, LeaseId, Money, ServerId, Timestamp,
@@ -14,7 +15,10 @@ use leasehold_domain::{
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Result, StoreError, Tx, args, leases::charge_key};
+use crate::{
+    Result, StoreError, Tx, args,
+    leases::{charge_key, rate},
+};
 
 /// The books of one account, locked until the transaction ends.
 pub struct Books<'a> {
@@ -118,9 +122,10 @@ impl Books<'_> {
         }
         let now = self.tx.now;
         let transfer = movements::top_up(&mut self.wallet, reference.into(), amount, now)?;
-        self.tx.exec("update wallets set settle_at = $1 where account_id = $2 and settle_at > $1", args![now, &self.wallet.account]).await?;
         self.tx.supersede_low_balance(&self.wallet.account).await?;
-        self.write_transfer(&transfer, Some(reason)).await
+        self.write_transfer(&transfer, Some(reason)).await?;
+        self.money_came(reference).await?;
+        Ok(Booked::New)
     }
 
     /// Takes money out.
@@ -136,10 +141,15 @@ impl Books<'_> {
     pub async fn open_lease(&mut self, server: &ServerId, cycle: Cycle, terms: &Terms, zone: &str) -> Result<LeaseId> {
         let (id, now, price) = (LeaseId(self.tx.new_id()), self.tx.now, &terms.price);
         let currency = price.total.currency.code();
-        let sql = "insert into leases (id, account_id, server_id, state, cycle, price, tax, currency, zone, anchor_no, period_no, auto_renew, created_at) \
-                   values ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, 1, 0, true, $9)";
+        let sql = "insert into leases (id, account_id, server_id, state, cycle, price, tax, tax_bp, currency, zone, anchor_no, period_no, auto_renew, created_at) \
+                   values ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, 1, 0, true, $10)";
         let account = &self.wallet.account;
-        self.tx.exec_one(sql, args![&id, account, server, cycle.as_str(), price.total.minor, price.tax.minor, currency, zone, now]).await?;
+        self.tx
+            .exec_one(
+                sql,
+                args![&id, account, server, cycle.as_str(), price.total.minor, price.tax.minor, i64::from(price.tax_basis_points), currency, zone, now],
+            )
+            .await?;
         self.tx.insert_lease_lines(&id, 1, &terms.lines).await?;
         self.hold(order_reference(server, 1), Code::Order, price.total).await?;
         Ok(id)
@@ -167,10 +177,11 @@ impl Books<'_> {
         let sql = "update leases set state = 'active', anchor_at = $1, anchor_no = $2, period_no = $3, paid_until = $4 where id = $5 and state = 'pending'";
         self.tx.exec_one(sql, args![lease.anchor_at, lease.anchor_no, lease.period_no, lease.paid_until, &lease.id]).await?;
         self.tx.look_at_lease(&lease, now).await?;
-        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, currency, state, transfer, created_at, paid_at) \
-                   values ($1, 'period', $2, $3, $4, $5, $6, $7, 'paid', $8, $9, $9)";
+        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, tax_bp, currency, state, transfer, created_at, paid_at) \
+                   values ($1, 'period', $2, $3, $4, $5, $6, $7, $8, 'paid', $9, $10, $10)";
         let (total, tax, transfer) = (charge.price.total, charge.price.tax, hold.map(|h| h.reference));
-        let args = args![&lease.id, charge.no, charge.from, charge.until, total.minor, tax.minor, total.currency.code(), transfer.clone(), now];
+        let basis_points = i64::from(charge.price.tax_basis_points);
+        let args = args![&lease.id, charge.no, charge.from, charge.until, total.minor, tax.minor, basis_points, total.currency.code(), transfer.clone(), now];
         self.tx.exec_one(sql, args).await?;
         self.tx.write_tax(transfer.map(|reference| (reference, tax)).as_slice()).await?;
         self.sell(vec![(lease.id, charge.clone())]).await?;
@@ -180,9 +191,10 @@ impl Books<'_> {
     /// What was agreed for the first period, tax included, whatever the tax is now.
     async fn price_as_ordered(&mut self, lease: &Lease) -> Result<Price> {
         let lines = self.tx.lease_lines(std::iter::once(lease)).await?.remove(&lease.id).unwrap_or_default();
-        let tax = Money::new(self.tx.int("select tax from leases where id = $1", args![&lease.id]).await?, lease.price.currency);
+        let (tax, basis_points): (i64, i64) = self.tx.one("select tax, tax_bp from leases where id = $1", args![&lease.id]).await?;
+        let tax = Money::new(tax, lease.price.currency);
         let lines = lines.into_iter().filter(|l| l.covers(1)).map(|l| l.line).collect();
-        Ok(Price { lines, net: lease.price.minus(tax)?, tax, total: lease.price })
+        Ok(Price { lines, net: lease.price.minus(tax)?, tax, total: lease.price, tax_basis_points: rate(basis_points)? })
     }
 
     /// The lease ends: before the first run the money comes back, later nothing more is charged and what is owed is let go. Ending twice is ending once.

@@ -1,22 +1,48 @@
 //! Invoices: what was paid, numbered without a gap. Written once and never changed.
 
-use leasehold_domain::{AccountId, LeaseId, Money, Timestamp, standing::Charge};
+use leasehold_domain::{
+    AccountId, LeaseId, Money, Timestamp,
+    document::{Document, DocumentKind, DocumentLine, Taxed},
+    standing::Charge,
+};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::FromRow;
 
-use crate::{Result, Rows, StoreError, Tx, args};
+use crate::{Result, Rows, StoreError, Tx, accounts::Account, args};
+
+/// How a buyer is named and taxed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bill {
+    /// The party, as it stands on documents.
+    pub buyer: Option<String>,
+    /// The buyer owes the tax.
+    pub reverse_charge: bool,
+}
+
+impl From<&Account> for Bill {
+    fn from(a: &Account) -> Self {
+        Self { buyer: a.party.clone(), reverse_charge: a.reverse_charge }
+    }
+}
 
 /// What one account paid for in one transaction, all of one currency.
 #[derive(Clone, Debug)]
 pub struct Sale {
     /// Who paid.
     pub account: AccountId,
+    /// How that is billed.
+    pub bill: Bill,
     /// For which spans of which leases.
     pub charges: Vec<(LeaseId, Charge)>,
 }
 
 impl Sale {
+    fn taxes(&self) -> serde_json::Value {
+        let of = |c: &Charge| Taxed { rate: c.price.tax_basis_points, net: c.price.net.minor, tax: c.price.tax.minor };
+        json!(Taxed::sum(self.charges.iter().map(|(_, c)| of(c))))
+    }
+
     fn sum(&self, of: impl Fn(&Charge) -> Money) -> i64 {
         self.charges.iter().map(|(_, c)| of(c).minor).sum()
     }
@@ -39,10 +65,9 @@ impl Tx {
         if sales.is_empty() {
             return Ok(Vec::new());
         }
-        let (series, now, count) = (self.now.jiff().strftime("%Y").to_string(), self.now, sales.len() as i64);
-        let sql = "insert into invoice_series (id, next_no) values ($1, $2 + 1) on conflict (id) do update set next_no = invoice_series.next_no + $2 returning next_no";
-        let first = self.int(sql, args![&series, count]).await? - count;
-        let mut heads = Rows::new("id:t series:t number:i account:t currency:t net:i tax:i total:i at:i");
+        let (series, now, seller) = (self.now.jiff().strftime("%Y").to_string(), self.now, self.seller().await?);
+        let first = self.next_document_numbers(&series, sales.len() as i64).await?;
+        let mut heads = Rows::new("id:t series:t number:i account:t currency:t net:i tax:i total:i at:i seller:t buyer:t taxes:t reverse:i");
         let mut lines = Rows::new("id:t no:i lease:t charge:i description:t from:i until:i amount:i");
         let mut issued = Vec::with_capacity(sales.len());
         for (number, sale) in (first..).zip(sales) {
@@ -59,6 +84,10 @@ impl Tx {
                 json!(tax),
                 json!(total),
                 json!(now.as_millis()),
+                json!(seller),
+                json!(sale.bill.buyer),
+                json!(sale.taxes().to_string()),
+                json!(i64::from(sale.bill.reverse_charge && tax == 0)),
             ]);
             let each = sale.charges.iter().flat_map(|(lease, c)| c.price.lines.iter().map(move |line| (lease, c, line)));
             for (no, (lease, c, line)) in each.enumerate() {
@@ -76,15 +105,85 @@ impl Tx {
             }
             issued.push(Issued { number: format!("{series}-{number:06}"), id, sale });
         }
-        let sql = "with v(v_id, v_series, v_number, v_account, v_currency, v_net, v_tax, v_total, v_at) as ({rows}) \
-                   insert into invoices (id, series, number, account_id, currency, net, tax, total, created_at) \
-                   select v_id, v_series, v_number, v_account, v_currency, v_net, v_tax, v_total, v_at from v";
+        let sql = "with v(v_id, v_series, v_number, v_account, v_currency, v_net, v_tax, v_total, v_at, v_seller, v_buyer, v_taxes, v_reverse) as ({rows}) \
+                   insert into invoices (id, series, number, account_id, currency, net, tax, total, created_at, seller, buyer, taxes, reverse_charge) \
+                   select v_id, v_series, v_number, v_account, v_currency, v_net, v_tax, v_total, v_at, v_seller, v_buyer, v_taxes, v_reverse <> 0 from v";
         self.exec_all(sql, heads, &[]).await?;
         let sql = "with v(v_id, v_no, v_lease, v_charge, v_description, v_from, v_until, v_amount) as ({rows}) \
                    insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount) \
                    select v_id, v_no, v_lease, v_charge, v_description, v_from, v_until, v_amount from v";
         self.exec_all(sql, lines, &[]).await?;
         Ok(issued)
+    }
+
+    /// What of an invoice was not given back yet, minor units.
+    pub async fn left_of_invoice(&mut self, id: &str) -> Result<i64> {
+        let sql = "select i.total - (select cast(coalesce(sum(n.total), 0) as bigint) from invoices n where n.corrects = i.id) from invoices i where i.id = $1";
+        self.int(sql, args![id]).await
+    }
+
+    /// The first of so many numbers; the series is locked until the transaction ends.
+    async fn next_document_numbers(&mut self, series: &str, count: i64) -> Result<i64> {
+        let sql = "insert into invoice_series (id, next_no) values ($1, $2 + 1) on conflict (id) do update set next_no = invoice_series.next_no + $2 returning next_no";
+        Ok(self.int(sql, args![series, count]).await? - count)
+    }
+
+    /// Corrects an invoice by so much of it, tax included; never by more than is left of it. Under the account's lock.
+    pub(crate) async fn issue_credit_note(&mut self, of: &Invoice, amount: Money, reason: &str) -> Result<Invoice> {
+        let sql = "select cast(coalesce(sum(total), 0) as bigint), cast(coalesce(sum(tax), 0) as bigint) from invoices where corrects = $1";
+        let (total, tax): (i64, i64) = self.one(sql, args![&of.id]).await?;
+        let left = Money::new(of.total - total, of.currency.parse()?);
+        if of.kind != DocumentKind::Invoice || amount.minor < 1 || amount.minus(left)?.minor > 0 {
+            return Err(StoreError::Broken(format!("{} can be given back of {} {}, not {amount}", left, of.kind, of.name())));
+        }
+        let (now, id, series) = (self.now, self.new_id(), format!("CN{}", self.now.jiff().strftime("%Y")));
+        let tax = if amount == left { of.tax - tax } else { amount.part(of.tax, of.total)?.minor };
+        let net = amount.minor - tax;
+        // Each rate gives back its part.
+        let rates = of.taxed()?;
+        let split = |minor, weight: &dyn Fn(&Taxed) -> i64| {
+            let weights: Vec<u64> = rates.iter().map(|t| weight(t).max(0).cast_unsigned()).collect();
+            Money::new(minor, amount.currency).split(&weights)
+        };
+        let parts = split(net, &|t| t.net).into_iter().zip(split(tax, &|t| t.tax));
+        let taxes: Vec<Taxed> = rates.iter().zip(parts).map(|(t, (net, tax))| Taxed { rate: t.rate, net: net.minor, tax: tax.minor }).collect();
+        let number = self.next_document_numbers(&series, 1).await?;
+        let sql = "insert into invoices (id, series, number, account_id, currency, net, tax, total, created_at, kind, corrects, reason, seller, buyer, taxes, reverse_charge) \
+                   select $1, $2, $3, account_id, currency, $4, $5, $6, $7, 'credit_note', id, $8, seller, buyer, $9, reverse_charge from invoices where id = $10";
+        self.exec_one(sql, args![&id, &series, number, net, tax, amount.minor, now, reason, json!(taxes).to_string(), &of.id]).await?;
+        let sql = "insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount) \
+                   select $1, 1, lease_id, charge_no, description, from_at, until_at, $2 from invoice_lines where invoice_id = $3 order by no limit 1";
+        self.exec_one(sql, args![&id, net, &of.id]).await?;
+        self.invoice(&format!("{series}-{number:06}")).await
+    }
+
+    /// Everything that stands on an invoice or a credit note.
+    pub async fn document(&mut self, i: &Invoice) -> Result<Document> {
+        let (account, currency) = (self.account(&i.account_id.as_str().into()).await?, i.currency.parse()?);
+        let money = |minor| Money::new(minor, currency);
+        let (seller, buyer) = (self.party(i.seller.as_deref()).await?, self.party(i.buyer.as_deref()).await?);
+        let line = |l: InvoiceLine| DocumentLine { description: l.description, from: l.from_at, until: l.until_at, amount: money(l.amount) };
+        let lines = self.invoice_lines(&i.id).await?.into_iter().map(line).collect();
+        let corrects = match &i.corrects {
+            Some(id) => Some(self.invoice_by_id(id).await?.name()),
+            None => None,
+        };
+        Ok(Document {
+            kind: i.kind,
+            number: i.name(),
+            issued_at: i.created_at,
+            locale: account.locale,
+            seller,
+            buyer,
+            lines,
+            net: money(i.net),
+            tax: money(i.tax),
+            total: money(i.total),
+            taxes: i.taxed()?,
+            reverse_charge: i.reverse_charge,
+            corrects,
+            reason: i.reason.clone(),
+        })
     }
 }
 
@@ -110,9 +209,29 @@ pub struct Invoice {
     /// When it was issued.
     #[sqlx(try_from = "i64")]
     pub created_at: Timestamp,
+    /// What it is.
+    #[sqlx(try_from = "String")]
+    pub kind: DocumentKind,
+    /// Of a credit note: the invoice that it corrects, by id.
+    pub corrects: Option<String>,
+    /// Of a credit note: why.
+    pub reason: Option<String>,
+    /// The party that sells.
+    pub seller: Option<String>,
+    /// The party that buys.
+    pub buyer: Option<String>,
+    /// What was taxed at which rate, JSON.
+    pub taxes: String,
+    /// The buyer owes the tax.
+    pub reverse_charge: bool,
 }
 
 impl Invoice {
+    /// What was taxed at which rate.
+    pub fn taxed(&self) -> Result<Vec<Taxed>> {
+        serde_json::from_str(&self.taxes).map_err(|e| StoreError::Broken(format!("taxes of {}: {e}", self.name())))
+    }
+
     /// Its number as people write it: `2026-000042`.
     pub fn name(&self) -> String {
         format!("{}-{:06}", self.series, self.number)
@@ -146,6 +265,11 @@ impl Tx {
         let (series, number) = name.rsplit_once('-').and_then(|(s, n)| Some((s, n.parse::<i64>().ok()?))).unwrap_or((name, 0));
         let found = self.optional("select * from invoices where series = $1 and number = $2", args![series, number]).await?;
         found.ok_or_else(|| StoreError::not_found("invoice", name))
+    }
+
+    /// One invoice by its id.
+    pub async fn invoice_by_id(&mut self, id: &str) -> Result<Invoice> {
+        self.optional("select * from invoices where id = $1", args![id]).await?.ok_or_else(|| StoreError::not_found("invoice", id))
     }
 
     /// The lines of an invoice.

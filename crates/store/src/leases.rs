@@ -75,6 +75,11 @@ struct LineRow {
     addon: Option<String>,
 }
 
+/// A rate as it is stored.
+pub(crate) fn rate(basis_points: i64) -> Result<u16> {
+    u16::try_from(basis_points).map_err(|_| StoreError::Broken(format!("a tax of {basis_points} basis points")))
+}
+
 /// Where the notices of a charge are kept together.
 pub(crate) fn charge_key(lease: &LeaseId, no: i64) -> String {
     format!("{lease}:{no}")

@@ -35,6 +35,7 @@ pub mod mails;
 mod migrate;
 pub mod nodes;
 pub mod notices;
+pub mod parties;
 pub mod partners;
 pub mod placing;
 pub mod policies;

@@ -18,7 +18,7 @@ use leasehold_domain::{
     server::Status,
 };
 
-use crate::{Result, StoreError, Tx, args};
+use crate::{Result, StoreError, Tx, args, invoices::Bill};
 
 /// What notices and servers need to know of a lease.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub struct Page {
     pub name: String,
     /// Language of its mails.
     pub locale: String,
+    /// How it is billed.
+    pub bill: Bill,
     /// Wallet and leases.
     pub books: Books,
     /// What belongs to each lease of the books, in their order.

@@ -78,6 +78,8 @@ pub struct Post {
     pub outbox: Outbox,
     /// The host's name, for the head of every mail.
     pub host: String,
+    /// Whether receipts carry their invoice.
+    pub attach_documents: bool,
 }
 
 /// A worker: everything that a run needs. Cloning shares it.

@@ -6,8 +6,8 @@ use leasehold_domain::{
     notice::{MailState, NoticeKind},
     server::Status,
 };
-use leasehold_notifier::{Parcel, Sent};
-use leasehold_store::{Result, Tx, crash, mails::Mail, work::Claim};
+use leasehold_notifier::{Attachment, Parcel, Sent};
+use leasehold_store::{Result, StoreError, Tx, crash, mails::Mail, work::Claim};
 
 use crate::{Worker, run::Rest};
 
@@ -76,10 +76,29 @@ async fn hand_over(w: &Worker, mail: &Mail) -> Sent {
         Err(error) => return Sent::Refused(format!("its data cannot be read: {error}")),
     };
     data["host"] = w.post.host.as_str().into();
-    match w.post.renderer.render(mail.kind, &mail.locale, &data) {
-        Ok(rendered) => w.post.outbox.send(&Parcel { to: mail.recipient.clone(), message_id: mail.message_id.clone(), date: mail.created_at, rendered }).await,
-        Err(error) => Sent::Refused(error.to_string()),
-    }
+    let rendered = match w.post.renderer.render(mail.kind, &mail.locale, &data) {
+        Ok(rendered) => rendered,
+        Err(error) => return Sent::Refused(error.to_string()),
+    };
+    let attachment = match attachment(w, mail, &data).await {
+        Ok(attachment) => attachment,
+        Err(error) if error.is_outage() => return Sent::Retry(error.to_string()),
+        Err(error) => return Sent::Refused(error.to_string()),
+    };
+    w.post.outbox.send(&Parcel { to: mail.recipient.clone(), message_id: mail.message_id.clone(), date: mail.created_at, rendered, attachment }).await
+}
+
+/// The document that a receipt or a credit note is about.
+async fn attachment(w: &Worker, mail: &Mail, data: &serde_json::Value) -> Result<Option<Attachment>> {
+    let number = data["number"].as_str().filter(|_| w.post.attach_documents && matches!(mail.kind, NoticeKind::Receipt | NoticeKind::CreditNote));
+    let Some(number) = number else { return Ok(None) };
+    let mut tx = w.store.read().await?;
+    let invoice = tx.invoice(number).await?;
+    let document = tx.document(&invoice).await?;
+    drop(tx);
+    let pdf = tokio::task::spawn_blocking(move || leasehold_notifier::pdf(&document)).await;
+    let pdf = pdf.map_err(|e| StoreError::Broken(e.to_string()))?.map_err(|e| StoreError::Broken(e.to_string()))?;
+    Ok(Some(Attachment { name: format!("{number}.pdf"), pdf }))
 }
 
 const fn outcome(sent: &Sent) -> &'static str {

@@ -5,6 +5,7 @@ use leasehold_commands::{
     accounts,
     billing::{self, Scope},
     partners::{self, Terms},
+    refunds,
 };
 use leasehold_domain::{Money, policy::Key};
 use leasehold_notifier::LANGUAGES;
@@ -24,6 +25,10 @@ use crate::{
 /// `leasehold account …`
 #[derive(Debug, Subcommand)]
 pub enum Account {
+    /// How it is billed: company, address, tax; what is not given stays as it is, an empty text takes it away.
+    Billing(BillingArgs),
+    /// A payment was taken back outside: what can be spent goes, the rest is owed, and the account is frozen.
+    Chargeback(Movement),
     /// An account and its owner.
     Create {
         /// Where mail goes.
@@ -106,6 +111,14 @@ pub enum Account {
         #[arg(long)]
         name: Option<String>,
     },
+    /// What it owes beyond its wallet will never be paid.
+    WriteOff {
+        /// Account id or number.
+        account: String,
+        /// Why; it is what the books say later.
+        #[arg(long)]
+        reason: String,
+    },
     /// Every movement of its wallet.
     Statement {
         /// Account id or number.
@@ -114,6 +127,34 @@ pub enum Account {
         #[arg(long, default_value_t = 100)]
         limit: i64,
     },
+}
+
+/// How an account is billed.
+#[derive(Debug, Args)]
+pub struct BillingArgs {
+    /// Account id or number.
+    account: String,
+    /// The company.
+    #[arg(long)]
+    company: Option<String>,
+    /// Street and place; a semicolon begins a new line.
+    #[arg(long)]
+    address: Option<String>,
+    /// Two letters of ISO 3166, like DE.
+    #[arg(long)]
+    country: Option<String>,
+    /// Its number as a business, like DE123456789.
+    #[arg(long)]
+    vat_id: Option<String>,
+    /// Whether it owes the tax itself.
+    #[arg(long)]
+    reverse_charge: Option<bool>,
+    /// A rate set by hand, per cent.
+    #[arg(long)]
+    rate: Option<String>,
+    /// Why its tax is another than its country's: a register's answer, a document.
+    #[arg(long)]
+    evidence: Option<String>,
 }
 
 /// Money in or out.
@@ -134,6 +175,14 @@ pub struct Movement {
 
 pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
     match command {
+        Account::Billing(b) => billed(c, &b).await,
+        Account::Chargeback(m) => charge_back(c, &m).await,
+        Account::WriteOff { account, reason } => {
+            let app = c.app().await?;
+            let owed = refunds::write_off(&app.store, &app.actor, &account, &reason).await?;
+            show(c.json(), &json!({ "writtenOff": owed.decimal(), "currency": owed.currency }), || say!("{owed} are written off"));
+            Ok(())
+        }
         Account::Create { email, first_name, last_name, company, currency, locale } => {
             let currency = currency.parse().map_err(|e| Failure::Usage(format!("{e}")))?;
             create(c, NewAccount { email, first_name, last_name, company, currency, locale }).await
@@ -159,6 +208,44 @@ async fn create(c: &Context, new: NewAccount) -> Result<(), Failure> {
     let app = c.app().await?;
     let account = accounts::create(&app.store, &app.actor, &new).await?;
     show(c.json(), &json!(account), || say!("account {} created; pay money in with: leasehold account credit {0} AMOUNT --reason …", account.number));
+    Ok(())
+}
+
+async fn billed(c: &Context, b: &BillingArgs) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let address = b.address.as_deref().map(|text| text.split(';').map(str::trim).collect::<Vec<_>>().join("\n"));
+    let new = accounts::Billing {
+        company: b.company.as_deref(),
+        address: address.as_deref(),
+        country: b.country.as_deref(),
+        vat_id: b.vat_id.as_deref(),
+        reverse_charge: b.reverse_charge,
+        rate: b.rate.as_deref(),
+        evidence: b.evidence.as_deref(),
+    };
+    let a = accounts::set_billing(&app.store, &app.actor, &b.account, new).await?;
+    let rate = leasehold_domain::tax::percent(a.tax()?);
+    show(c.json(), &json!(a), || {
+        let reverse = if a.reverse_charge { ", it owes the tax itself" } else { "" };
+        say!(
+            "account {} is billed with {rate} tax{reverse}; country {}, VAT id {}",
+            a.number,
+            a.country.as_deref().unwrap_or("-"),
+            a.vat_id.as_deref().unwrap_or("-")
+        );
+    });
+    Ok(())
+}
+
+async fn charge_back(c: &Context, m: &Movement) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let movement = accounts::Movement { account: &m.account, amount: &m.amount, reason: &m.reason, reference: m.reference.as_deref() };
+    let (booked, owed) = refunds::charge_back(&app.store, &app.actor, &movement).await?;
+    let value = json!({ "owed": owed.decimal(), "currency": owed.currency, "bookedBefore": booked == Booked::Before });
+    show(c.json(), &value, || match booked {
+        Booked::New => say!("booked; the account is frozen and owes {owed} beyond its wallet"),
+        Booked::Before => say!("this reference was booked before, nothing was moved; it owes {owed} beyond its wallet"),
+    });
     Ok(())
 }
 

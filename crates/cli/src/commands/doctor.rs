@@ -42,7 +42,7 @@ async fn send(configured: &config::Config, to: String) -> Result<(), Failure> {
     let rendered = Rendered { subject: "Leasehold test mail".into(), text: text.into(), html: format!("<p>{}</p>", text.replace('\n', "<br>")) };
     let date = Clock::system().now();
     let message_id = format!("<{}@leasehold.test>", Dice::from_os().uuid(date));
-    match outbox.send(&Parcel { to: to.clone(), message_id, date, rendered }).await {
+    match outbox.send(&Parcel { to: to.clone(), message_id, date, rendered, attachment: None }).await {
         Sent::Accepted => {
             say!("the mail server took a test mail to {to}");
             Ok(())

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use leasehold_domain::Timestamp;
+use leasehold_domain::{Timestamp, document::Party};
 use serde::Deserialize;
 
 /// A catalogue file.
@@ -26,6 +26,11 @@ pub struct Catalog {
     /// What partners get off, by what they bought within 30 days.
     #[serde(default)]
     pub(super) tier: Vec<TierEntry>,
+    /// Who sells, as documents name it.
+    pub(super) seller: Option<Party>,
+    /// Tax by country, per cent.
+    #[serde(default)]
+    pub(super) tax: BTreeMap<String, String>,
     /// The rules of dunning, where they differ from the built-in ones.
     #[serde(default)]
     pub(super) policy: toml::Table,

@@ -1,7 +1,7 @@
 //! Add-ons in the books: held at the request, paid when attached, given back when that fails.
 
 use leasehold_domain::{
-    LeaseId, Money, ServerId, Timestamp,
+    LeaseId, ServerId, Timestamp,
     addon::AddonState,
     lease::{Cycle, Lease, LeaseLine},
     ledger::{Code, TransferState},
@@ -11,7 +11,7 @@ use leasehold_domain::{
 };
 
 use super::Books;
-use crate::{Result, StoreError, addons::ServerAddon, args, invoices::Sale};
+use crate::{Result, StoreError, addons::ServerAddon, args, leases::rate};
 
 impl Books<'_> {
     /// Sets the price of an add-on aside until it is attached.
@@ -32,9 +32,9 @@ impl Books<'_> {
         let no = self.add_lines(&lease.id, a, lease.period_no + 1).await?;
         let (from, until) = (a.from_at.map_or(now, |at| at.0), a.until_at.map_or(now, |at| at.0));
         let (total, tax, transfer) = (price.total, price.tax, hold.map(|h| h.reference));
-        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, currency, state, transfer, created_at, paid_at) \
-                   values ($1, 'addon', $2, $3, $4, $5, $6, $7, 'paid', $8, $9, $9)";
-        let args = args![&lease.id, no, from, until, total.minor, tax.minor, total.currency.code(), transfer.clone(), now];
+        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, tax_bp, currency, state, transfer, created_at, paid_at) \
+                   values ($1, 'addon', $2, $3, $4, $5, $6, $7, $8, 'paid', $9, $10, $10)";
+        let args = args![&lease.id, no, from, until, total.minor, tax.minor, a.held_tax_bp, total.currency.code(), transfer.clone(), now];
         self.tx.exec_one(sql, args).await?;
         self.tx.write_tax(transfer.map(|reference| (reference, tax)).as_slice()).await?;
         let charge = Charge { no, from, until, full_until: None, price, at: now };
@@ -144,8 +144,7 @@ impl Books<'_> {
     /// Invoices what was paid, where it cost anything.
     pub(super) async fn sell(&mut self, charges: Vec<(LeaseId, Charge)>) -> Result<()> {
         if charges.iter().any(|(_, c)| c.price.total.minor > 0) {
-            let sale = Sale { account: self.wallet.account.clone(), charges };
-            self.tx.issue_with_receipt(sale, self.wallet.available()).await?;
+            self.tx.issue_with_receipt(&self.wallet.account, charges, self.wallet.available()).await?;
         }
         Ok(())
     }
@@ -154,5 +153,5 @@ impl Books<'_> {
 /// What was set aside: the quote.
 fn held_price(a: &ServerAddon) -> Result<Price> {
     let (net, tax) = (a.money(a.held)?.plus(a.money(a.held_margin)?)?, a.money(a.held_tax)?);
-    Ok(Price { lines: a.lines(false)?, net, tax, total: Money::plus(net, tax)? })
+    Ok(Price { lines: a.lines(false)?, net, tax, total: net.plus(tax)?, tax_basis_points: rate(a.held_tax_bp)? })
 }

@@ -19,7 +19,8 @@ use super::{Page, Tenant, broken};
 use crate::{
     Result, Rows, Tx,
     accounts::Account,
-    leases::{LeaseRow, charge_key},
+    invoices::Bill,
+    leases::{LeaseRow, charge_key, rate},
 };
 
 #[derive(Clone, Debug, FromRow)]
@@ -49,6 +50,7 @@ struct OpenRow {
     until_at: i64,
     amount: i64,
     tax: i64,
+    tax_bp: i64,
     currency: String,
     created_at: i64,
 }
@@ -92,8 +94,8 @@ impl Tx {
             let (account, currency) = (AccountId(w.account_id), w.currency.parse()?);
             let head = heads.remove(&account).ok_or_else(|| broken("the account of wallet", &account))?;
             let wallet = Wallet { account: account.clone(), posted: Money::new(w.posted, currency), held: Money::new(w.held, currency) };
-            let tax = head.tax()?;
-            pages.push(Page { account, email: head.email, name: head.first_name, locale: head.locale, books: Books { wallet, tax, leases }, tenants });
+            let (tax, bill) = (head.tax()?, Bill::from(&head));
+            pages.push(Page { account, email: head.email, name: head.first_name, locale: head.locale, bill, books: Books { wallet, tax, leases }, tenants });
         }
         Ok(pages)
     }
@@ -118,14 +120,14 @@ impl Tx {
         if owing.is_empty() {
             return Ok(HashMap::new());
         }
-        let sql = "with v(v_id) as ({rows}) select c.lease_id, c.no, c.from_at, c.until_at, c.amount, c.tax, c.currency, c.created_at \
+        let sql = "with v(v_id) as ({rows}) select c.lease_id, c.no, c.from_at, c.until_at, c.amount, c.tax, c.tax_bp, c.currency, c.created_at \
                    from v join charges c on c.lease_id = v.v_id where c.state = 'open'";
         let rows: Vec<OpenRow> = self.all_rows_on("", sql, Rows::ids(owing.iter().map(|l| l.id.as_str())), &[]).await?;
         let charge = |r: OpenRow| -> Result<(LeaseId, Charge)> {
             let (lease, currency) = (LeaseId(r.lease_id), r.currency.parse()?);
             let (total, tax) = (Money::new(r.amount, currency), Money::new(r.tax, currency));
             let lines = lines.get(&lease).into_iter().flatten().filter(|l| l.covers(r.no)).map(|l| l.line.clone()).collect();
-            let price = Price { lines, net: total.minus(tax)?, tax, total };
+            let price = Price { lines, net: total.minus(tax)?, tax, total, tax_basis_points: rate(r.tax_bp)? };
             let at = Timestamp::from_millis;
             Ok((lease, Charge { no: r.no, from: at(r.from_at), until: at(r.until_at), full_until: None, price, at: at(r.created_at) }))
         };

@@ -1,12 +1,12 @@
 //! What is written to customers about their leases.
 
-use leasehold_domain::{Money, Timestamp, books::Books, decision::Decision, notice::NoticeKind};
+use leasehold_domain::{AccountId, LeaseId, Money, Timestamp, books::Books, decision::Decision, notice::NoticeKind, standing::Charge};
 use serde_json::{Value, json};
 
 use super::{Page, write::Payer};
 use crate::{
     Result, Tx,
-    invoices::{Issued, Sale},
+    invoices::{Bill, Invoice, Issued, Sale},
     leases::charge_key,
     mails::Letter,
 };
@@ -56,12 +56,27 @@ fn to(page: &Page, kind: NoticeKind, subject: String, data: Value) -> Letter {
 
 impl Tx {
     /// Invoices one account's purchase, and writes the receipt. Under the account's lock, as the last thing that it is needed for.
-    pub(crate) async fn issue_with_receipt(&mut self, sale: Sale, balance: Money) -> Result<()> {
-        let account = self.account(&sale.account).await?;
+    pub(crate) async fn issue_with_receipt(&mut self, account: &AccountId, charges: Vec<(LeaseId, Charge)>, balance: Money) -> Result<()> {
+        let account = self.account(account).await?;
+        let sale = Sale { account: account.id.clone(), bill: Bill::from(&account), charges };
         let payer = Payer { email: account.email, name: account.first_name, locale: account.locale, balance };
         let issued = self.issue_invoices(vec![sale]).await?;
         let receipts = issued.iter().map(|invoice| receipt(invoice, payer.clone())).collect();
         self.write_letters(receipts).await
+    }
+
+    /// Tells an account that money came back.
+    pub(crate) async fn tell_credit(&mut self, note: &Invoice, reason: &str, balance: Money) -> Result<()> {
+        let account = self.account(&note.account_id.as_str().into()).await?;
+        let (currency, of) = (account.currency()?, self.invoice_by_id(note.corrects.as_deref().unwrap_or_default()).await?);
+        let total = Money::new(note.total, currency).to_string();
+        let data = json!({
+            "name": account.first_name, "number": note.name(), "corrects": of.name(), "total": total, "reason": reason, "balance": balance.to_string(),
+        });
+        let (kind, subject, account_id) = (NoticeKind::CreditNote, note.id.clone(), Some(account.id));
+        let letter =
+            Letter { kind, subject, account: account_id, server: None, recipient: account.email, locale: account.locale, data, charge: None, before_ms: None };
+        self.write_letters(vec![letter]).await
     }
 }
 

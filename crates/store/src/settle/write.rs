@@ -75,8 +75,8 @@ impl Default for Sheet {
             ),
             transfers: Rows::new("v_reference:t v_id:t v_wallet:t v_debit:t v_credit:t v_amount:i v_currency:t v_code:t v_at:i"),
             taxes: Vec::new(),
-            charges: Rows::new("v_lease:t v_no:i v_from:i v_until:i v_full:i v_amount:i v_tax:i v_currency:t v_state:t v_transfer:t v_at:i v_paid:i"),
-            closed: Rows::new("v_lease:t v_no:i v_until:i v_full:i v_amount:i v_tax:i v_state:t v_transfer:t v_paid:i"),
+            charges: Rows::new("v_lease:t v_no:i v_from:i v_until:i v_full:i v_amount:i v_tax:i v_rate:i v_currency:t v_state:t v_transfer:t v_at:i v_paid:i"),
+            closed: Rows::new("v_lease:t v_no:i v_until:i v_full:i v_amount:i v_tax:i v_rate:i v_state:t v_transfer:t v_paid:i"),
             letters: Vec::new(),
             told_enough: Vec::new(),
             proposed: Rows::new("v_lease:t v_no:i v_step:t v_at:i"),
@@ -119,7 +119,7 @@ impl Sheet {
         self.wallets.push(&[json!(page.account), json!(spent), json!(ms(books.settle_at()))]);
         if sold.iter().any(|(_, charge): &(LeaseId, Charge)| charge.price.total.minor > 0) {
             let payer = Payer { email: page.email, name: page.name, locale: page.locale, balance: books.wallet.available() };
-            self.sales.push((Sale { account: page.account, charges: sold }, payer));
+            self.sales.push((Sale { account: page.account, bill: page.bill, charges: sold }, payer));
         }
         Ok(())
     }
@@ -260,6 +260,7 @@ impl Sheet {
             json!(ms(charge.full_until)),
             json!(total.minor),
             json!(charge.price.tax.minor),
+            json!(charge.price.tax_basis_points),
             json!(total.currency),
             json!(if paid { "paid" } else { "open" }),
             json!(transfer),
@@ -278,6 +279,7 @@ impl Sheet {
             json!(ms(charge.full_until)),
             json!(charge.price.total.minor),
             json!(charge.price.tax.minor),
+            json!(charge.price.tax_basis_points),
             json!(if paid { "paid" } else { "void" }),
             json!(transfer),
             json!(paid.then_some(tx.now.as_millis())),
@@ -301,12 +303,12 @@ impl Tx {
                    select v_reference, v_id, v_wallet, v_debit, v_credit, v_amount, v_currency, v_code, 'posted', v_at from v";
         self.exec_all(sql, sheet.transfers, &[]).await?;
         self.write_tax(&sheet.taxes).await?;
-        let sql = "with v(v_lease, v_no, v_from, v_until, v_full, v_amount, v_tax, v_currency, v_state, v_transfer, v_at, v_paid) as ({rows}) \
-                   insert into charges (lease_id, kind, no, from_at, until_at, full_until, amount, tax, currency, state, transfer, created_at, paid_at) \
-                   select v_lease, 'period', v_no, v_from, v_until, v_full, v_amount, v_tax, v_currency, v_state, v_transfer, v_at, v_paid from v";
+        let sql = "with v(v_lease, v_no, v_from, v_until, v_full, v_amount, v_tax, v_rate, v_currency, v_state, v_transfer, v_at, v_paid) as ({rows}) \
+                   insert into charges (lease_id, kind, no, from_at, until_at, full_until, amount, tax, tax_bp, currency, state, transfer, created_at, paid_at) \
+                   select v_lease, 'period', v_no, v_from, v_until, v_full, v_amount, v_tax, v_rate, v_currency, v_state, v_transfer, v_at, v_paid from v";
         // What was open is closed first: a lease has one open charge at most.
-        let close = "with v(v_lease, v_no, v_until, v_full, v_amount, v_tax, v_state, v_transfer, v_paid) as ({rows}) update charges as c set \
-                     until_at = v.v_until, full_until = v.v_full, amount = v.v_amount, tax = v.v_tax, state = v.v_state, transfer = v.v_transfer, paid_at = v.v_paid \
+        let close = "with v(v_lease, v_no, v_until, v_full, v_amount, v_tax, v_rate, v_state, v_transfer, v_paid) as ({rows}) update charges as c set \
+                     until_at = v.v_until, full_until = v.v_full, amount = v.v_amount, tax = v.v_tax, tax_bp = v.v_rate, state = v.v_state, transfer = v.v_transfer, paid_at = v.v_paid \
                      from v where c.lease_id = v.v_lease and c.kind = 'period' and c.no = v.v_no and c.state = 'open'";
         self.exec_all(close, sheet.closed, &[]).await?;
         self.exec_all(sql, sheet.charges, &[]).await?;
@@ -337,6 +339,18 @@ impl Tx {
                    insert into transfers (reference, id, wallet, debit, credit, amount, currency, code, state, created_at) \
                    select v_reference, v_id, null, v_debit, v_credit, v_amount, v_currency, 'tax', 'posted', v_at from v";
         self.exec_all(sql, rows, &[]).await
+    }
+
+    /// The tax in a refund comes back from its account to revenue.
+    pub(crate) async fn write_tax_back(&mut self, reference: &str, tax: Money) -> Result<()> {
+        if tax.minor == 0 {
+            return Ok(());
+        }
+        let (debit, credit) = (House::Tax.account(tax.currency), House::Revenue.account(tax.currency));
+        let (reference, id, now) = (format!("{reference}:tax"), self.new_id(), self.now);
+        let sql = "insert into transfers (reference, id, wallet, debit, credit, amount, currency, code, state, created_at) \
+                   values ($1, $2, null, $3, $4, $5, $6, 'tax', 'posted', $7)";
+        self.exec_one(sql, args![reference, id, debit, credit, tax.minor, tax.currency.code(), now]).await
     }
 
     async fn write_enforcements(&mut self, proposed: Rows, done: Rows, withdrawn: Rows) -> Result<()> {

@@ -1,0 +1,49 @@
+//! Who sells, and with which tax.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use leasehold_domain::{names, tax};
+use leasehold_store::Tx;
+
+use super::{Catalog, Change};
+use crate::{CommandError, Result};
+
+/// The largest logo, bytes: it goes with every document.
+const LOGO_MAX: usize = 100_000;
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// A PNG as text; else what is wrong with it.
+pub(super) fn logo(image: &[u8]) -> std::result::Result<String, String> {
+    if !image.starts_with(PNG) {
+        return Err("is no PNG".into());
+    }
+    if image.len() > LOGO_MAX {
+        return Err(format!("has {} bytes, more than {LOGO_MAX}", image.len()));
+    }
+    Ok(STANDARD.encode(image))
+}
+
+pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
+    let invalid = |why: String| CommandError::Invalid(format!("seller: {why}"));
+    if let Some(seller) = &c.seller {
+        names::person(&seller.name).map_err(|e| invalid(e.to_string()))?;
+        seller.country.as_deref().map_or(Ok(()), names::country).map_err(|e| invalid(e.to_string()))?;
+        seller.vat_id.as_deref().map_or(Ok(()), names::vat_id).map_err(|e| invalid(e.to_string()))?;
+        names::address(&seller.address.join("\n")).map_err(|e| invalid(e.to_string()))?;
+        let before = tx.seller().await?;
+        if tx.party(before.as_deref()).await? != *seller {
+            changes.push(Change::Changed(format!("seller {}", seller.name)));
+            tx.set_seller(seller).await?;
+        }
+    }
+    let mut rates = Vec::new();
+    for (country, rate) in &c.tax {
+        names::country(country).map_err(|e| CommandError::Invalid(format!("tax: {e}")))?;
+        let bp = tax::parse_rate(rate).ok_or_else(|| CommandError::Invalid(format!("tax {country}: '{rate}' is no rate; write per cent like \"19\"")))?;
+        rates.push((country.clone(), i64::from(bp)));
+    }
+    if tx.tax_rates().await? != rates {
+        changes.push(Change::Changed(format!("tax of {} countries", rates.len())));
+        tx.put_tax_rates(&rates).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Invoices and credit notes as they are printed: everything that stands on one, and nothing that changes later.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Money, Timestamp, names};
+
+names! {
+    /// What a document is.
+    DocumentKind {
+        /// What was paid.
+        Invoice = "invoice",
+        /// What of an invoice was given back.
+        CreditNote = "credit_note",
+    }
+}
+
+/// Whoever buys or sells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Party {
+    /// A person's name; of a seller, the firm's.
+    pub name: String,
+    /// The company.
+    pub company: Option<String>,
+    /// Street and place, line by line.
+    pub address: Vec<String>,
+    /// ISO 3166, two letters.
+    pub country: Option<String>,
+    /// Its number as a business.
+    pub vat_id: Option<String>,
+    /// Of a seller: where questions go.
+    pub email: Option<String>,
+    /// Of a seller: what stands at the foot: bank, register, court.
+    pub footer: Vec<String>,
+    /// Of a seller: a PNG in base64.
+    pub logo: Option<String>,
+}
+
+impl Party {
+    /// Name, company, address and country, line by line.
+    pub fn lines(&self) -> Vec<&str> {
+        let head = self.company.iter().chain((!self.name.is_empty()).then_some(&self.name));
+        head.chain(&self.address).chain(&self.country).map(String::as_str).collect()
+    }
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentLine {
+    /// For what.
+    pub description: String,
+    /// From when.
+    pub from: Timestamp,
+    /// Until when (exclusive).
+    pub until: Timestamp,
+    /// How much, before tax.
+    pub amount: Money,
+}
+
+/// What was taxed at one rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taxed {
+    /// Basis points.
+    pub rate: u16,
+    /// Minor units.
+    pub net: i64,
+    /// Minor units.
+    pub tax: i64,
+}
+
+impl Taxed {
+    /// What each rate comes to over several prices.
+    pub fn sum(prices: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut rates: Vec<Self> = Vec::new();
+        for p in prices {
+            match rates.iter_mut().find(|r| r.rate == p.rate) {
+                Some(r) => (r.net, r.tax) = (r.net + p.net, r.tax + p.tax),
+                None => rates.push(p),
+            }
+        }
+        rates
+    }
+}
+
+/// An invoice or a credit note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Which.
+    pub kind: DocumentKind,
+    /// Its number, `2026-000042`.
+    pub number: String,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// The language of its buyer.
+    pub locale: String,
+    /// Who sells.
+    pub seller: Party,
+    /// Who buys.
+    pub buyer: Party,
+    /// What for.
+    pub lines: Vec<DocumentLine>,
+    /// Sum of the lines.
+    pub net: Money,
+    /// Tax on it.
+    pub tax: Money,
+    /// Both.
+    pub total: Money,
+    /// What was taxed at which rate.
+    pub taxes: Vec<Taxed>,
+    /// The buyer owes the tax.
+    pub reverse_charge: bool,
+    /// Of a credit note: the invoice that it corrects.
+    pub corrects: Option<String>,
+    /// Of a credit note: why.
+    pub reason: Option<String>,
+}

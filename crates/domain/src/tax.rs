@@ -1,0 +1,106 @@
+//! Which tax an account pays: by its country, unless it is a business elsewhere that owes the tax itself, or a rate was set by hand.
+
+use crate::names::{self, BadName};
+
+/// What decides about an account's tax.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaxStatus {
+    /// ISO 3166, two letters.
+    pub country: Option<String>,
+    /// Its number as a business, with the country's letters.
+    pub vat_id: Option<String>,
+    /// The buyer owes the tax (EU: article 196 of directive 2006/112/EC).
+    pub reverse_charge: bool,
+    /// A rate set by hand, basis points.
+    pub fixed: Option<u16>,
+    /// Why that is so: the answer of a register, a document.
+    pub evidence: Option<String>,
+}
+
+/// Why a tax status is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadTax {
+    /// A country or number that is none.
+    #[error(transparent)]
+    Name(#[from] BadName),
+    /// The buyer cannot owe the tax.
+    #[error("reverse charge needs a VAT id and a country other than the seller's")]
+    NoBusinessAbroad,
+    /// Something other than the usual, and nobody says why.
+    #[error("reverse charge and a rate set by hand need evidence: say why with --evidence")]
+    NoEvidence,
+    /// Two rules at once.
+    #[error("reverse charge is a rate of 0; do not set another by hand")]
+    Both,
+}
+
+/// Most basis points: all of it.
+pub const WHOLE: u16 = 10_000;
+
+impl TaxStatus {
+    /// Whether this makes sense for customers of a seller in this country.
+    pub fn check(&self, seller: Option<&str>) -> Result<(), BadTax> {
+        self.country.as_deref().map_or(Ok(()), names::country)?;
+        self.vat_id.as_deref().map_or(Ok(()), names::vat_id)?;
+        if self.reverse_charge && (self.vat_id.is_none() || self.country.is_none() || self.country.as_deref() == seller) {
+            return Err(BadTax::NoBusinessAbroad);
+        }
+        if self.reverse_charge && self.fixed.is_some() {
+            return Err(BadTax::Both);
+        }
+        let said = self.evidence.as_deref().is_some_and(|e| !e.trim().is_empty());
+        if (self.reverse_charge || self.fixed.is_some()) && !said { Err(BadTax::NoEvidence) } else { Ok(()) }
+    }
+
+    /// The rate, basis points; `by_country` is what the table says for its country.
+    pub fn rate(&self, by_country: Option<u16>) -> u16 {
+        match (self.reverse_charge, self.fixed) {
+            (true, _) => 0,
+            (false, Some(fixed)) => fixed,
+            (false, None) => by_country.unwrap_or(0),
+        }
+    }
+}
+
+/// `19`, `7.7`: per cent with at most two decimals, as basis points.
+pub fn parse_rate(text: &str) -> Option<u16> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 2 || text.ends_with('.') {
+        return None;
+    }
+    format!("{whole}{part:0<2}").parse().ok().filter(|bp| *bp <= WHOLE)
+}
+
+/// Basis points as people write them: `19 %`, `7.7 %`.
+pub fn percent(basis_points: u16) -> String {
+    let (whole, part) = (basis_points / 100, basis_points % 100);
+    let text = format!("{whole}.{part:02}");
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_and_written() {
+        assert_eq!(["19", "7.7", "8.10", "0", "100"].map(parse_rate), [Some(1900), Some(770), Some(810), Some(0), Some(WHOLE)]);
+        assert_eq!(["", "-1", "19.", "1.234", "101", "x", ".5"].map(parse_rate), [None; 7]);
+        assert_eq!([1900, 770, 5, 0].map(percent), ["19 %", "7.7 %", "0.05 %", "0 %"]);
+    }
+
+    #[test]
+    fn who_owes_the_tax_himself_says_why_and_lives_elsewhere() {
+        let usual = TaxStatus { country: Some("FR".into()), ..TaxStatus::default() };
+        assert_eq!((usual.check(Some("DE")), usual.rate(Some(2000))), (Ok(()), 2000));
+        let abroad = TaxStatus { vat_id: Some("FR12345678901".into()), reverse_charge: true, evidence: Some("VIES 2026-11-22".into()), ..usual.clone() };
+        assert_eq!((abroad.check(Some("DE")), abroad.rate(Some(2000))), (Ok(()), 0));
+        assert_eq!(abroad.check(Some("FR")), Err(BadTax::NoBusinessAbroad));
+        assert_eq!(TaxStatus { vat_id: None, ..abroad.clone() }.check(Some("DE")), Err(BadTax::NoBusinessAbroad));
+        assert_eq!(TaxStatus { evidence: None, ..abroad.clone() }.check(Some("DE")), Err(BadTax::NoEvidence));
+        assert_eq!(TaxStatus { fixed: Some(700), ..abroad }.check(Some("DE")), Err(BadTax::Both));
+        assert_eq!(TaxStatus { fixed: Some(700), evidence: Some("embassy".into()), ..usual }.rate(Some(2000)), 700);
+        assert!(TaxStatus { country: Some("France".into()), ..TaxStatus::default() }.check(None).is_err());
+    }
+}

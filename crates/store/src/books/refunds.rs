@@ -1,0 +1,75 @@
+//! Money that goes back: refunds by credit note, payments that were taken back outside, and what is owed beyond the wallet.
+
+use leasehold_domain::{Money, ledger::Transfer, movements};
+
+use super::{Booked, Books};
+use crate::{Result, StoreError, args, invoices::Invoice};
+
+impl Books<'_> {
+    /// What the account owes beyond its wallet.
+    pub async fn owed(&mut self) -> Result<Money> {
+        let minor = self.tx.int("select owed from wallets where account_id = $1", args![&self.wallet.account]).await?;
+        Ok(Money::new(minor, self.wallet.posted.currency))
+    }
+
+    /// Gives back (a part of) what an invoice came to: a credit note, and the money in the wallet; what is owed is paid of it first.
+    pub async fn refund(&mut self, invoice: &Invoice, amount: Money, reason: &str) -> Result<Invoice> {
+        let currency = self.wallet.posted.currency;
+        let note = self.tx.issue_credit_note(invoice, amount, reason).await?;
+        let (now, tax) = (self.tx.now, Money::new(note.tax, currency));
+        let transfer = movements::refund(&mut self.wallet, format!("refund:{}", note.id), amount, now)?;
+        self.write_transfer(&transfer, Some(reason)).await?;
+        self.tx.write_tax_back(&transfer.reference, tax).await?;
+        self.money_came(&transfer.reference).await?;
+        self.tx.tell_credit(&note, reason, self.wallet.available()).await?;
+        Ok(note)
+    }
+
+    /// A payment was taken back outside: what can be spent goes, the rest is owed. The same reference twice is once.
+    pub async fn charge_back(&mut self, reference: &str, amount: Money, reason: &str) -> Result<(Booked, Money)> {
+        let mut before = 0;
+        for reference in [reference.to_owned(), format!("{reference}:owed")] {
+            before += self.tx.transfer(&reference).await?.map_or(0, |t| t.amount);
+        }
+        if before == amount.minor {
+            return Ok((Booked::Before, self.owed().await?));
+        }
+        if before > 0 {
+            let was = Money::new(before, amount.currency);
+            return Err(StoreError::Broken(format!("the reference '{reference}' was used for another chargeback ({was}); nothing was booked")));
+        }
+        let (moved, debt) = movements::charge_back(&mut self.wallet, reference, amount, self.tx.now)?;
+        for transfer in moved.iter().chain(&debt) {
+            self.write_transfer(transfer, Some(reason)).await?;
+        }
+        self.change_debt(debt.map_or(0, |d| d.amount.minor)).await?;
+        Ok((Booked::New, self.owed().await?))
+    }
+
+    /// What is owed will never be paid. Answers how much that was.
+    pub async fn write_off(&mut self, reason: &str) -> Result<Money> {
+        let (owed, now) = (self.owed().await?, self.tx.now);
+        if owed.minor > 0 {
+            let reference = format!("write_off:{}", self.tx.new_id());
+            let transfer = movements::write_off(&self.wallet.account, reference, owed, now);
+            self.write_transfer(&transfer, Some(reason)).await?;
+            self.change_debt(-owed.minor).await?;
+        }
+        Ok(owed)
+    }
+
+    /// Money came in by this movement: what is owed is paid of it first, and what is due is looked at at once.
+    pub(super) async fn money_came(&mut self, reference: &str) -> Result<()> {
+        let (owed, now) = (self.owed().await?, self.tx.now);
+        let paid: Option<Transfer> = movements::pay_debt(&mut self.wallet, format!("{reference}:debt"), owed, now)?;
+        if let Some(paid) = paid {
+            self.write_transfer(&paid, None).await?;
+            self.change_debt(-paid.amount.minor).await?;
+        }
+        self.tx.exec("update wallets set settle_at = $1 where account_id = $2 and settle_at > $1", args![now, &self.wallet.account]).await.map(drop)
+    }
+
+    async fn change_debt(&mut self, by: i64) -> Result<()> {
+        self.tx.exec_one("update wallets set owed = owed + $1 where account_id = $2", args![by, &self.wallet.account]).await
+    }
+}
