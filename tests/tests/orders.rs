@@ -286,8 +286,11 @@ on_both!(another_cycle_begins_with_the_next_period_and_takes_the_add_ons_along(a
     app.live(40 * DAY).await;
     assert_eq!(app.charges("web").await, ["1 2026-03-10 2026-04-10 920 paid", "2 2026-04-10 2027-04-10 11000 paid"], "the coupon ends with its cycle");
     cycle::change(&app.store, &App::operator(), "web", Cycle::Month).await.unwrap();
+    // An add-on that ends now leaves what was agreed for the months before alone.
+    addons::detach(&app.store, &App::operator(), "web", "ip").await.unwrap();
+    cycle::change(&app.store, &App::operator(), "web", Cycle::Month).await.unwrap();
     app.live(366 * DAY).await;
-    assert_eq!(app.charges("web").await[2], "3 2027-04-10 2027-05-10 1100 paid");
+    assert_eq!(app.charges("web").await[2], "3 2027-04-10 2027-05-10 900 paid");
 });
 
 on_both!(a_partner_pays_what_its_tier_or_the_agreement_says(app) {

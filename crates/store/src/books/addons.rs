@@ -55,7 +55,12 @@ impl Books<'_> {
         let lease = self.lease(&a.server_id).await?;
         let charged = self.tx.charged_span(&lease).await?.1;
         let until = lease.paid_until.map_or(charged, |at| at.max(charged));
-        self.tx.exec("update lease_lines set until_period = $1 where lease_id = $2 and addon = $3", args![lease.period_no, &lease.id, &a.id]).await?;
+        self.tx
+            .exec(
+                "update lease_lines set until_period = $1 where lease_id = $2 and addon = $3 and (until_period is null or until_period > $1)",
+                args![lease.period_no, &lease.id, &a.id],
+            )
+            .await?;
         let sql = "update server_addons set state = 'ending', until_at = $1 where id = $2 and state = 'active'";
         self.tx.exec_one(sql, args![until, &a.id]).await?;
         let now = self.tx.now;
