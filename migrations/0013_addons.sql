@@ -48,6 +48,7 @@ create table server_addons (
     created_at bigint not null,
     ended_at bigint
 );
+create index server_addons_server on server_addons (server_id);
 create unique index server_addons_live on server_addons (server_id, kind) where state in ('ordered', 'held', 'active', 'ending');
 create index server_addons_ending on server_addons (until_at) where state = 'ending';
 

@@ -13,7 +13,7 @@ const ORDERS: usize = 100;
 const APART: Duration = Duration::from_millis(300);
 
 /// The `p`-th part of sorted values.
-fn part(sorted: &[i64], p: f64) -> i64 {
+pub(crate) fn part(sorted: &[i64], p: f64) -> i64 {
     sorted[((sorted.len() - 1) as f64 * p) as usize]
 }
 

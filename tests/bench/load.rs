@@ -21,7 +21,7 @@ fn follow(host: &Host, daemon: &Daemon) -> usize {
         if count("running") == BUILDS {
             return most;
         }
-        assert!(began.elapsed() < LONGEST, "{} MiB and still building", mebibytes(daemon, "VmRSS"));
+        assert!(began.elapsed() < LONGEST, "{} MiB and still building", mebibytes(daemon, "VmRSS").unwrap_or_default());
         std::thread::sleep(Duration::from_millis(500));
     }
 }
@@ -35,7 +35,7 @@ pub(crate) async fn measure(kind: Kind) -> Figure {
         std::thread::scope(|scope| (0..4).for_each(|client| drop(scope.spawn(move || order(client)))));
         let daemon = host.daemon();
         let most = follow(&host, &daemon);
-        let peak = mebibytes(&daemon, "VmHWM");
+        let peak = mebibytes(&daemon, "VmHWM").unwrap();
         daemon.stop();
         format!("{peak:.0} MiB ({most} at once)")
     });

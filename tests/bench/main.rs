@@ -1,9 +1,10 @@
 //! What Leasehold costs, each figure beside what it is made of: `just bench`.
 //!
-//! `bench [PART …]` prints Markdown tables; parts are `queue`, `latency`, `load`, `resume`, `settle`, `machine`, all of them when none is named.
+//! `bench [PART …]` prints Markdown tables; parts are `queue`, `latency`, `load`, `resume`, `settle`, `million`, `heal`, `machine`, all of them when none is named.
 //! Needs `LEASEHOLD_TEST_POSTGRES`, a cluster that it may make databases in, and `LEASEHOLD_GUEST` for `machine`.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a run that cannot go on panics")]
 
+mod heal;
 mod latency;
 mod load;
 mod machine;
@@ -50,6 +51,13 @@ async fn measure(kind: Kind, wanted: &dyn Fn(&str) -> bool) -> Vec<Figure> {
     }
     if wanted("settle") {
         column.extend(settle::measure(kind, &[10_000, 100_000]).await);
+        column.push(settle::memory(kind, 100_000).await);
+    }
+    if wanted("million") {
+        column.extend(settle::million(kind).await);
+    }
+    if wanted("heal") {
+        column.extend(heal::measure(kind).await);
     }
     if wanted("machine") {
         column.extend(machine::measure(kind).await);
@@ -67,6 +75,8 @@ async fn main() {
     }
     println!("| what | target | SQLite | PostgreSQL |\n|---|---|---|---|");
     for (sqlite, postgres) in columns[0].iter().zip(&columns[1]) {
-        println!("| {} | {} | {} | {} |", sqlite.what, sqlite.target, sqlite.seen, postgres.seen);
+        // What only one of them was measured for is named there.
+        let named = if sqlite.what.is_empty() { postgres } else { sqlite };
+        println!("| {} | {} | {} | {} |", named.what, named.target, sqlite.seen, postgres.seen);
     }
 }

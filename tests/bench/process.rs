@@ -71,9 +71,9 @@ pub(crate) fn cpu(daemon: &Daemon) -> u64 {
     fields[10] + fields[11]
 }
 
-/// A line of `/proc/PID/status` in MiB: `VmRSS`, `VmHWM`.
-pub(crate) fn mebibytes(daemon: &Daemon, line: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-    let kib: f64 = status.lines().find_map(|l| l.strip_prefix(line)).unwrap().trim_matches([':', ' ', '\t', 'k', 'B']).parse().unwrap();
-    kib / 1024.0
+/// A line of `/proc/PID/status` in MiB: `VmRSS`, `VmHWM`; none once the process has ended.
+pub(crate) fn mebibytes(daemon: &Daemon, line: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).ok()?;
+    let kib: f64 = status.lines().find_map(|l| l.strip_prefix(line))?.trim_matches([':', ' ', '\t', 'k', 'B']).parse().ok()?;
+    Some(kib / 1024.0)
 }

@@ -47,7 +47,7 @@ pub(crate) async fn measure(kind: Kind) -> Vec<Figure> {
         let before = cpu(&daemon);
         std::thread::sleep(IDLE);
         let busy = (cpu(&daemon) - before) as f64 / IDLE.as_secs_f64();
-        let memory = mebibytes(&daemon, "VmRSS");
+        let memory = mebibytes(&daemon, "VmRSS").unwrap();
         daemon.stop();
         vec![
             Figure::new("idle daemon (`serve`; on PostgreSQL a `worker`): memory, processor", "≤ 30 MiB, ≤ 0.3 %", format!("{memory:.0} MiB, {busy:.2} %")),

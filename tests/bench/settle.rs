@@ -7,13 +7,16 @@ use leasehold_domain::{
     Timestamp,
     decision::{Permits, Verb},
 };
-use leasehold_store::Store;
+use leasehold_store::{Options, Store};
 use leasehold_tests::{
     App, Kind,
     fleet::{self, Fleet},
 };
 
-use crate::{Figure, median};
+use crate::{
+    Figure, median,
+    process::{Host, mebibytes},
+};
 
 /// Leases an account.
 const LEASES: i64 = 2;
@@ -73,13 +76,44 @@ async fn idle_tick(store: &Store) -> (f64, f64) {
     (median(took.clone()), took[took.len() * 99 / 100])
 }
 
+/// The most memory that a settler takes, as a process of its own.
+pub(crate) async fn memory(kind: Kind, leases: i64) -> Figure {
+    eprintln!("{kind:?}: a settler's memory");
+    let host = Host::new(kind, "memory", "").await;
+    let store = Store::open(Options::new(host.url.clone())).await.unwrap();
+    fleet::found(&store, Fleet { accounts: leases / LEASES, leases: LEASES, poor_every: POOR, due: store.clock().now() }).await;
+    let settler = host.program.daemon(&["billing", "run"]);
+    let mut peak = 0.0_f64;
+    while let Some(now) = mebibytes(&settler, "VmHWM") {
+        peak = peak.max(now);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let left = store.read().await.unwrap().oldest_due_account().await.unwrap();
+    assert_eq!((settler.wait(), left), (Some(0), None), "all is settled");
+    Figure::new(format!("`leasehold billing run` over {leases} due leases: peak memory"), "≤ 32 MiB (PostgreSQL)", format!("{peak:.0} MiB"))
+}
+
+/// A million leases, on PostgreSQL: on the embedded database nobody has as many.
+pub(crate) async fn million(kind: Kind) -> Vec<Figure> {
+    match kind {
+        Kind::Postgres => sizes(kind, &[1_000_000], None).await,
+        Kind::Sqlite => vec![Figure::new("", "", "–"), Figure::new("", "", "–")],
+    }
+}
+
 /// Settles `sizes` leases and more; a line of the plot each.
 pub(crate) async fn measure(kind: Kind, sizes: &[i64]) -> Vec<Figure> {
-    let settlers = if kind == Kind::Postgres { 2 } else { 1 };
     // On as many leases as the others have at most.
     let app = due(kind, sizes.iter().copied().max().unwrap_or(ONE_BY_ONE), 1).await;
     let alone = rate(ONE_BY_ONE, one_by_one(&app.store, ONE_BY_ONE).await);
     let mut figures = vec![Figure::new("settle, row by row: one transaction a lease, one session", "", format!("{alone:.0} leases/s"))];
+    figures.extend(self::sizes(kind, sizes, Some(alone)).await);
+    figures
+}
+
+async fn sizes(kind: Kind, sizes: &[i64], alone: Option<f64>) -> Vec<Figure> {
+    let settlers = if kind == Kind::Postgres { 2 } else { 1 };
+    let mut figures = Vec::new();
     for leases in sizes {
         eprintln!("{kind:?}: {leases} leases fall due");
         let app = due(kind, leases / LEASES, LEASES).await;
@@ -89,7 +123,7 @@ pub(crate) async fn measure(kind: Kind, sizes: &[i64]) -> Vec<Figure> {
         figures.push(Figure::new(
             format!("settle {leases} due leases (charge, transfer, invoice, receipt), {settlers} at once (ratio to row by row)"),
             target(kind, *leases),
-            format!("{:.1} s, {all:.0}/s ({:.0} ×)", took.as_secs_f64(), all / alone),
+            format!("{:.1} s, {all:.0}/s{}", took.as_secs_f64(), alone.map_or_else(String::new, |alone| format!(" ({:.0} ×)", all / alone))),
         ));
         let (p50, p99) = idle_tick(&app.store).await;
         figures.push(Figure::new(format!("tick with nothing due, {leases} leases, p50 / p99"), "≤ 1 / 5 ms", format!("{p50:.2} / {p99:.2} ms")));

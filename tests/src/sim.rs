@@ -7,7 +7,9 @@ use leasehold_commands::{
     accounts::{self, Movement},
     addons,
     coupons::{self, NewCoupon},
-    cycle, order, refunds, servers, snapshots,
+    cycle, order,
+    refunds::{self, Refund},
+    servers, snapshots,
 };
 use leasehold_domain::{
     Dice,
@@ -337,8 +339,12 @@ impl Sim {
         let Some(newest) = store.read().await.unwrap().invoices(None, 1).await.unwrap().pop() else { return };
         let amount = self.dice.chance(0.5).then_some("1.50");
         let (number, payout) = (newest.name(), self.dice.chance(0.3));
-        let a = refunds::refund(&store, &me, &number, amount, false, "sim").await;
-        let b = refunds::refund(&store, &me, &number, None, payout, "sim").await;
+        let reference = format!("case-{}", self.log.len());
+        let part = Refund { invoice: &number, amount, payout: false, reason: "sim", reference: Some(&reference) };
+        let a = refunds::refund(&store, &me, &part).await;
+        let again = refunds::refund(&store, &me, &part).await;
+        assert_eq!(a.as_ref().map(|n| &n.id).ok(), again.as_ref().map(|n| &n.id).ok(), "one case, one credit note");
+        let b = refunds::refund(&store, &me, &Refund { amount: None, payout, reference: None, ..part }).await;
         let said = |r: leasehold_commands::Result<Invoice>| r.map(|n| n.total).map_err(|e| e.to_string());
         self.note(format!("{number} given back: {:?}, {:?}", said(a), said(b)));
     }

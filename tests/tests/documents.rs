@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use leasehold_commands::{
     accounts::{self, Billing, Movement},
-    order, refunds,
+    order,
+    refunds::{self, Refund},
 };
 use leasehold_domain::{document::Document, lease::LeaseState, server::Status};
 use leasehold_store::{accounts::AccountState, books::Booked};
@@ -23,7 +24,9 @@ async fn charge_back(app: &App, amount: &str, reference: &str) -> (Booked, Strin
 }
 
 async fn refund(app: &App, invoice: &str, amount: Option<&str>) -> Result<String, String> {
-    let note = refunds::refund(&app.store, &App::operator(), invoice, amount, false, "two days away").await;
+    let reference = amount.map(|a| format!("case-{a}"));
+    let refund = Refund { invoice, amount, payout: false, reason: "two days away", reference: reference.as_deref() };
+    let note = refunds::refund(&app.store, &App::operator(), &refund).await;
     note.map(|n| format!("{} {} {}", n.name(), n.total, n.tax)).map_err(|e| e.to_string())
 }
 
@@ -64,7 +67,9 @@ on_both!(a_refund_is_a_credit_note_and_never_more_than_the_invoice(app) {
     app.order("web").await;
     app.until_quiet().await;
     assert_eq!((app.balance().await.as_str(), app.ledger("tax:EUR").await), ("89.29", 171));
-    assert_eq!(refund(app, "2026-000001", Some("3.00")).await.unwrap(), "CN2026-000001 300 48");
+    for _ in 0..2 {
+        assert_eq!(refund(app, "2026-000001", Some("3.00")).await.unwrap(), "CN2026-000001 300 48", "one case, one credit note");
+    }
     assert_eq!((app.balance().await.as_str(), app.ledger("tax:EUR").await, app.ledger("revenue:EUR").await), ("92.29", 123, 648));
     let (a, b) = futures::join!(refund(app, "2026-000001", None), refund(app, "2026-000001", None));
     let (done, refused) = if a.is_ok() { (a, b) } else { (b, a) };
@@ -89,7 +94,8 @@ on_both!(a_refund_pays_what_is_owed_first_and_may_go_out_again(app) {
     accounts::set_state(&app.store, &App::operator(), &app.account, AccountState::Active).await.unwrap();
     app.order("other").await;
     app.until_quiet().await;
-    refunds::refund(&app.store, &App::operator(), "2026-000002", None, true, "not as described").await.unwrap();
+    let refund = Refund { invoice: "2026-000002", amount: None, payout: true, reason: "not as described", reference: None };
+    refunds::refund(&app.store, &App::operator(), &refund).await.unwrap();
     assert_eq!(app.balance().await, "96.00", "105.00 and 9.00 spent; the 9.00 went out");
 });
 
@@ -133,6 +139,26 @@ on_both!(tax_follows_the_country_unless_the_buyer_owes_it(app) {
     assert_eq!(app.store.read().await.unwrap().find_account(&account).await.unwrap().tax_bp, 2150);
     app.live(31 * DAY).await;
     assert_eq!(app.charges("private").await[1], "2 2026-04-10 2026-05-10 1094 paid", "what is bought from now on");
+});
+
+on_both!(many_small_refunds_give_back_the_tax_of_their_sum(app) {
+    app.set_tax(1900).await;
+    app.order("web").await;
+    app.until_quiet().await;
+    for n in 1..=30 {
+        refund(app, "2026-000001", Some(&format!("0.{n:02}"))).await.unwrap();
+    }
+    refund(app, "2026-000001", None).await.unwrap();
+    assert_eq!((app.balance().await.as_str(), app.ledger("tax:EUR").await, app.ledger("revenue:EUR").await), ("100.00", 0, 0));
+    app.until_quiet().await;
+});
+
+on_both!(money_that_a_failed_order_gives_back_pays_what_is_owed_first(app) {
+    app.import("faults = { refused = 1.0 }").await;
+    app.order("web").await;
+    assert_eq!(charge_back(app, "100.00", "cb-1").await.1, "9.00");
+    app.until_quiet().await;
+    assert_eq!((app.balance().await.as_str(), app.ledger("receivable:EUR").await), ("0.00", 0));
 });
 
 on_both!(a_receipt_carries_its_invoice(app) {

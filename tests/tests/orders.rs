@@ -198,6 +198,59 @@ on_both!(a_server_that_ends_gives_back_what_was_not_attached_yet(app) {
     assert_eq!((app.addon_state("web", "extra-ip").await, app.balance().await.as_str()), (AddonState::Failed, "91.00"));
 });
 
+on_both!(an_add_on_that_was_never_attached_is_given_back_when_its_lease_ends_by_itself(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    servers::set_auto_renew(&app.store, &App::operator(), "web", false).await.unwrap();
+    app.advance(30 * DAY);
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    app.until_quiet().await;
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse, None).await.unwrap();
+    app.until_quiet().await;
+    addons::attach(&app.store, &App::operator(), "web", "ip", None).await.unwrap();
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    app.live(2 * DAY).await;
+    assert_eq!((app.addon_state("web", "extra-ip").await, app.balance().await.as_str()), (AddonState::Failed, "91.00"));
+    app.until_quiet().await;
+});
+
+on_both!(an_add_on_whose_period_is_over_before_it_is_attached_is_given_back(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    app.advance(30 * DAY);
+    addons::attach(&app.store, &App::operator(), "web", "ip", None).await.unwrap();
+    app.advance(2 * DAY);
+    app.settle().await;
+    app.until_quiet().await;
+    assert_eq!((app.addon_state("web", "extra-ip").await, app.balance().await.as_str()), (AddonState::Failed, "82.00"), "nothing is free for a month");
+    let web = app.lease("web").await.server;
+    assert_eq!(app.guest_addresses(&web).len(), 1, "and the guest has it no more");
+});
+
+on_both!(an_add_on_after_a_change_of_cycle_is_priced_by_what_is_left_of_both(app) {
+    app.top_up(&app.account, "2000.00").await;
+    let yearly = order::Order { cycle: Cycle::Year, ..app.an_order("year") };
+    order::order(&app.store, &App::operator(), &yearly).await.unwrap();
+    app.order("month").await;
+    app.until_quiet().await;
+    cycle::change(&app.store, &App::operator(), "year", Cycle::Month).await.unwrap();
+    cycle::change(&app.store, &App::operator(), "month", Cycle::Year).await.unwrap();
+    let price = async |label: &str| addons::offers(&app.store, label).await.unwrap().into_iter().find(|o| o.name == "One more address").unwrap().price_now;
+    assert_eq!(price("year").await.as_deref(), Some("23.55"), "365 days at 2.00 for the 31 that a month then has");
+    assert_eq!(price("month").await.as_deref(), Some("1.70"), "31 days at 20.00 a year");
+    for (label, kind) in [("year", "ip"), ("year", "backup"), ("month", "ip")] {
+        addons::attach(&app.store, &App::operator(), label, kind, None).await.unwrap();
+        app.until_quiet().await;
+    }
+    addons::detach(&app.store, &App::operator(), "year", "ip").await.unwrap();
+    cycle::change(&app.store, &App::operator(), "year", Cycle::Year).await.unwrap();
+    app.live(366 * DAY).await;
+    leasehold_cron::addons::run(&app.store, DAY).await.unwrap();
+    addons::attach(&app.store, &App::operator(), "year", "ip", None).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.addon_state("year", "extra-ip").await, AddonState::Active, "its charge has a number of its own");
+});
+
 on_both!(a_guest_that_was_restarted_is_given_its_addresses_again(app) {
     app.order("web").await;
     app.until_quiet().await;
@@ -222,7 +275,8 @@ on_both!(add_ons_of_an_order_come_with_the_server(app) {
     assert_eq!(app.balance().await, "86.00", "9.00 + 2.00 + 3.00");
     app.until_quiet().await;
     let web = app.lease("web").await.server;
-    assert_eq!(app.store.read().await.unwrap().addresses(&web).await.unwrap().len(), 3);
+    let had = app.store.read().await.unwrap().addresses(&web).await.unwrap();
+    assert_eq!((had.len(), app.guest_addresses(&web).len()), (3, 2));
     assert_eq!(app.addon_state("web", "backup").await, AddonState::Active);
     let twice = order::Order { addons: vec!["ip".into(), "ip".into()], ..app.an_order("x") };
     let refused = order::order(&app.store, &App::operator(), &twice).await.unwrap_err().to_string();

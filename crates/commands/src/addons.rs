@@ -37,13 +37,13 @@ pub struct Offer {
 }
 
 /// What an add-on costs from now to the end of what is paid, written into it.
-async fn quote(tx: &mut Tx, basket: &Basket<'_>, lease: &Lease, a: &mut ServerAddon) -> Result<leasehold_domain::price::Price> {
+fn quote(tx: &Tx, basket: &Basket<'_>, lease: &Lease, a: &mut ServerAddon) -> Result<leasehold_domain::price::Price> {
     let (now, until) = (tx.now, lease.paid_until.filter(|at| *at > tx.now));
     let (LeaseState::Active, Some(until)) = (lease.state, until) else {
         return Err(CommandError::Refused("nothing is added while the server is not paid; top up first: leasehold account credit".into()));
     };
-    let span = tx.charged_span(lease).await?;
-    let part = |minor| prorated(a.money(minor)?, span, now).map_err(leasehold_store::StoreError::from);
+    let period = lease.period().map_err(|e| CommandError::Invalid(e.to_string()))?.unwrap_or_default();
+    let part = |minor| prorated(a.money(minor)?, period, until.since(now)).map_err(leasehold_store::StoreError::from);
     (a.held, a.held_margin) = (part(a.price)?.minor, -part(-a.margin)?.minor);
     (a.from_at, a.until_at) = (Some(When(now)), Some(When(until)));
     let price = basket.taxed(a.lines(false)?)?;
@@ -67,7 +67,7 @@ pub async fn offers(store: &Store, server: &str) -> Result<Vec<Offer>> {
         let has = live.iter().find(|l| l.kind == addon.kind);
         let Ok(mut a) = basket.priced(&mut tx, &addon).await else { continue };
         let price = basket.taxed(a.lines(true)?)?.total;
-        let now = if has.is_none() { quote(&mut tx, &basket, &lease, &mut a).await.ok() } else { None };
+        let now = if has.is_none() { quote(&tx, &basket, &lease, &mut a).ok() } else { None };
         let mine = has.filter(|l| l.addon_id == addon.id);
         offers.push(Offer {
             id: addon.id,
@@ -109,7 +109,7 @@ pub async fn attach(store: &Store, actor: &Actor, server: &str, addon: &str, key
         let ends = if other.state == AddonState::Ending { "; it ends with the period" } else { "" };
         return Err(CommandError::Refused(format!("server {} has an add-on of the kind {} already: {}{ends}", s.label, a.kind, other.name)));
     }
-    let price = quote(&mut tx, &basket, &lease, &mut a).await?;
+    let price = quote(&tx, &basket, &lease, &mut a)?;
     if a.kind.has_addresses() {
         a.asked_no = tx.ask_addresses(&s.id).await?;
     }
@@ -117,11 +117,12 @@ pub async fn attach(store: &Store, actor: &Actor, server: &str, addon: &str, key
     if !tx.take_addon_addresses(&s, &a).await? {
         return Err(CommandError::Refused(format!("region '{}' has no room for the add-on '{}' just now", s.region_id, a.name)));
     }
+    let now = tx.now;
     let mut books = tx.books(&s.account_id).await?;
     books.hold_addon(&a).await?;
     if !a.kind.has_addresses() {
         // No machine has to be asked.
-        books.attach_addon(&a).await?;
+        books.attach_addon(&a, now).await?;
     }
     if let Some(key) = key {
         tx.remember_answer(&s.account_id, key, &request, &a.id).await?;

@@ -61,13 +61,15 @@ impl Catalog {
     }
 
     /// Reads a file and what it names: the seller's logo, by its path from the file.
-    pub fn read(file: &Path) -> Result<Self> {
+    /// `check_logo` says whether that can be drawn.
+    pub fn read(file: &Path, check_logo: impl Fn(&str) -> std::result::Result<(), String>) -> Result<Self> {
         let read = |path: &Path| std::fs::read(path).map_err(|e| CommandError::Invalid(format!("{}: {e}", path.display())));
         let text = String::from_utf8(read(file)?).map_err(|e| CommandError::Invalid(format!("{}: {e}", file.display())))?;
         let mut catalog = Self::parse(&text)?;
         if let Some(logo) = catalog.seller.as_mut().and_then(|s| s.logo.as_mut()) {
             let image = read(&file.parent().unwrap_or_else(|| Path::new(".")).join(&*logo))?;
-            *logo = seller::logo(&image).map_err(|why| CommandError::Invalid(format!("seller: the logo {logo} {why}")))?;
+            let text = seller::logo(&image).and_then(|text| check_logo(&text).map(|()| text));
+            *logo = text.map_err(|why| CommandError::Invalid(format!("seller: the logo {logo} cannot be used: {why}")))?;
         }
         Ok(catalog)
     }

@@ -51,6 +51,7 @@ pub async fn order(store: &Store, actor: &Actor, order: &Order) -> Result<Server
     let account = tx.find_account(&order.account).await?;
     // The account's lock comes first: two orders with one key, or for the last coin, come one after the other.
     tx.books(&account.id).await?;
+    let account = tx.account(&account.id).await?;
     if let Some(key) = &order.key
         && let Some((before, answer)) = tx.answered(&account.id, key).await?
     {
@@ -148,6 +149,10 @@ async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Templ
     tx.insert_server(new).await?;
     for addon in &addons {
         tx.insert_addon(addon).await?;
+    }
+    if addons.iter().any(|a| a.kind.has_addresses()) {
+        // Given to the guest once it runs, and taken from it when the add-on ends.
+        tx.ask_addresses(&id).await?;
     }
     let server = tx.server(&id).await?;
     tx.tell(&server, NoticeKind::OrderConfirmation, id.as_str(), None).await?;

@@ -16,31 +16,58 @@ fn said(reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// Gives back an invoice or a part of it, by a credit note. The money goes into the wallet, or with `payout` on to where it came from.
-pub async fn refund(store: &Store, actor: &Actor, invoice: &str, amount: Option<&str>, payout: bool, reason: &str) -> Result<Invoice> {
-    said(reason)?;
+/// What is to be given back.
+#[derive(Clone, Copy, Debug)]
+pub struct Refund<'a> {
+    /// Of which invoice, by its number.
+    pub invoice: &'a str,
+    /// How much, tax included; none: all that is left of it.
+    pub amount: Option<&'a str>,
+    /// The money goes on to where it came from: out of the wallet again.
+    pub payout: bool,
+    /// Why; it stands on the credit note.
+    pub reason: &'a str,
+    /// Makes the refund happen once, however often it is asked for; a part needs one.
+    pub reference: Option<&'a str>,
+}
+
+/// The namespace of credit notes that have a reference: the same one is the same note.
+const NOTES: uuid::Uuid = uuid::Uuid::from_u128(0x6c65_6173_6568_6f6c_6420_7265_6675_6e64);
+
+/// Gives back an invoice or a part of it, by a credit note.
+pub async fn refund(store: &Store, actor: &Actor, r: &Refund<'_>) -> Result<Invoice> {
+    said(r.reason)?;
+    if r.amount.is_some() && r.reference.is_none() {
+        return Err(CommandError::Invalid("a part of an invoice needs --reference: it must not be given back twice".into()));
+    }
     let mut tx = store.begin().await?;
-    let found = tx.invoice(invoice).await?;
+    let found = tx.invoice(r.invoice).await?;
     if found.kind != DocumentKind::Invoice {
-        return Err(CommandError::Refused(format!("{invoice} is a credit note; refund the invoice that it corrects")));
+        return Err(CommandError::Refused(format!("{} is a credit note; refund the invoice that it corrects", r.invoice)));
     }
     let account = tx.account(&found.account_id.as_str().into()).await?;
     // The lock first: two refunds of one invoice come one after the other.
     tx.books(&account.id).await?;
-    let left = Money::new(tx.left_of_invoice(&found.id).await?, account.currency()?);
-    let amount = match amount {
-        Some(text) => Money::parse(text, account.currency()?).map_err(|e| CommandError::Invalid(e.to_string()))?,
-        None => left,
+    let id = r.reference.map_or_else(|| tx.new_id(), |text| uuid::Uuid::new_v5(&NOTES, format!("{} {text}", account.id).as_bytes()).to_string());
+    let amount = match r.amount {
+        Some(text) => Some(Money::parse(text, account.currency()?).map_err(|e| CommandError::Invalid(e.to_string()))?),
+        None => None,
     };
+    if let Some(before) = tx.find_invoice(&id).await? {
+        let same = before.corrects.as_ref() == Some(&found.id) && amount.is_none_or(|a| a.minor == before.total);
+        return if same { Ok(before) } else { Err(CommandError::Refused(format!("this reference was used for the credit note {}", before.name()))) };
+    }
+    let left = Money::new(tx.left_of_invoice(&found.id).await?, account.currency()?);
+    let amount = amount.unwrap_or(left);
     if amount.minor < 1 || amount.minor > left.minor {
-        return Err(CommandError::Refused(format!("{left} of invoice {invoice} can be given back, not {amount}")));
+        return Err(CommandError::Refused(format!("{left} of invoice {} can be given back, not {amount}", r.invoice)));
     }
     let mut books = tx.books(&account.id).await?;
-    let note = books.refund(&found, amount, reason).await?;
-    if payout {
-        books.debit(&format!("payout:{}", note.id), amount, reason).await?;
+    let note = books.refund(id, &found, amount, r.reason).await?;
+    if r.payout {
+        books.debit(&format!("payout:{}", note.id), amount, r.reason).await?;
     }
-    tx.log(actor, "invoice.refund", Some(&account.id), None, &format!("{amount} of {invoice} by {}, {reason}", note.name())).await?;
+    tx.log(actor, "invoice.refund", Some(&account.id), None, &format!("{amount} of {} by {}, {}", r.invoice, note.name(), r.reason)).await?;
     commit(tx).await?;
     settle_now(store, &account.id).await;
     Ok(note)

@@ -8,7 +8,7 @@ use crate::{
     servers::{done, locked, must_be_delivered},
 };
 
-/// Snapshots that a server may have.
+/// Snapshots that a server may have beside its nightly ones.
 const MOST: usize = 10;
 
 /// Asks for a snapshot under this name.
@@ -21,7 +21,7 @@ pub async fn take(store: &Store, actor: &Actor, server: &str, name: &str) -> Res
     if there.iter().any(|n| n.name == name) {
         return Err(CommandError::Refused(format!("server {} has a snapshot '{name}' already", s.label)));
     }
-    if there.len() >= MOST {
+    if there.iter().filter(|n| n.keep_until.is_none()).count() >= MOST {
         return Err(CommandError::Refused(format!("server {} has {MOST} snapshots, the most that it may have; delete one first", s.label)));
     }
     tx.ask_snapshot(&s.id, name).await?;

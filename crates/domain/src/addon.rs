@@ -1,6 +1,8 @@
 //! Add-ons: what is bought beside a server. Held at the request, paid when attached, in full with every renewal, ended with a period.
 
-use crate::{Money, Timestamp, money::MoneyError, names};
+use std::time::Duration;
+
+use crate::{Money, money::MoneyError, names};
 
 names! {
     /// What an add-on is; a server has one of a kind at most.
@@ -46,11 +48,10 @@ impl AddonState {
     }
 }
 
-/// What is left of a paid span costs so much of the full price: exact milliseconds, rounded half up.
-pub fn prorated(full: Money, (from, until): (Timestamp, Timestamp), now: Timestamp) -> Result<Money, MoneyError> {
-    let length = until.since(from).as_millis().max(1) as i64;
-    let left = (until.since(now).as_millis() as i64).min(length);
-    full.part(left, length)
+/// What is left of what is paid costs so much of the price of a period: exact milliseconds, rounded half up. More than a period may be
+/// left, where the cycle is about to become shorter.
+pub fn prorated(price: Money, period: Duration, left: Duration) -> Result<Money, MoneyError> {
+    price.part(left.as_millis() as i64, period.as_millis().max(1) as i64)
 }
 
 #[cfg(test)]
@@ -60,16 +61,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_part_of_a_span_costs_no_more_than_the_whole_and_less_the_later(full in 0i64..10_000_000, length in 1i64..40_000_000_000, a in 0i64..40_000_000_000, b in 0i64..40_000_000_000) {
-            let at = Timestamp::from_millis;
+        fn a_part_of_a_period_costs_no_more_than_the_whole_and_less_the_later(full in 0i64..10_000_000, length in 1u64..40_000_000_000, a in 0u64..=100, b in 0u64..=100) {
             let full = Money::new(full, "EUR".parse().unwrap());
-            let price = |now: i64| prorated(full, (at(0), at(length)), at(now)).unwrap().minor;
-            let (early, late) = (a.min(b), a.max(b));
-            prop_assert_eq!(price(0), full.minor);
-            prop_assert!(price(late) <= price(early) && price(late) >= 0);
-            prop_assert_eq!(price(length), 0);
-            // What was attached early and what was attached late together pay for no more than the span.
-            prop_assert!(price(early) - price(late) <= full.minor);
+            let price = |left: u64| prorated(full, Duration::from_millis(length), Duration::from_millis(left)).unwrap().minor;
+            let (more, less) = (length * a.max(b) / 100, length * a.min(b) / 100);
+            prop_assert_eq!(price(length), full.minor);
+            prop_assert!(price(less) <= price(more) && price(less) >= 0);
+            prop_assert_eq!(price(0), 0);
+            prop_assert_eq!(price(length * 12), full.minor * 12, "a year by the price of a month");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The lease: the contract behind a server.
 
+use std::time::Duration;
+
 use crate::{
     AccountId, LeaseId, Money, ServerId, Timestamp, names,
     period::{Anchor, BadPeriod},
@@ -113,6 +115,13 @@ impl Lease {
     /// From where its periods are counted; none before activation.
     pub fn anchor(&self) -> Option<Anchor> {
         self.anchor_at.map(|at| Anchor { at, no: self.anchor_no, cycle: self.cycle, zone: self.zone.clone() })
+    }
+
+    /// How long a period of its cycle is: the one that runs or, where periods are counted anew from its end, the next.
+    pub fn period(&self) -> Result<Option<Duration>, BadPeriod> {
+        let Some(anchor) = self.anchor() else { return Ok(None) };
+        let no = self.period_no.max(self.anchor_no);
+        Ok(Some(anchor.end_of(no)?.since(anchor.end_of(no - 1)?)))
     }
 
     /// The first run: the anchor is set, period 1 is charged and paid.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use words::Words;
 
-pub use pdf::{BadDocument, pdf};
+pub use pdf::{BadDocument, check_logo, pdf};
 
 /// A document as it is read: texts only, in the buyer's language.
 #[derive(Debug, Serialize)]

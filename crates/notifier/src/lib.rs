@@ -7,6 +7,6 @@ mod outbox;
 mod render;
 mod smtp;
 
-pub use document::{BadDocument, pdf};
+pub use document::{BadDocument, check_logo, pdf};
 pub use outbox::{Attachment, BadTransport, Outbox, Parcel, Sender, Sent};
 pub use render::{LANGUAGES, RenderError, Rendered, Renderer};

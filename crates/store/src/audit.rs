@@ -144,6 +144,11 @@ const RULES: &[Rule] = &[
               and (a.state = 'active') <> exists (select 1 from lease_lines n where n.lease_id = l.id and n.addon = a.id and n.until_period is null)",
     },
     Rule {
+        name: "no add-on stands on a lease that is over",
+        sql: "select a.id as subject, a.state as detail from server_addons a join leases l on l.server_id = a.server_id \
+              where l.state = 'ended' and a.state in ('ordered', 'held', 'active', 'ending')",
+    },
+    Rule {
         name: "a coupon was used as often as orders stand that use it",
         sql: "select c.code as subject, c.used || ' times, ' || coalesce(r.n, 0) || ' orders' as detail from coupons c \
               left join (select coupon, count(*) as n from redemptions where returned_at is null group by coupon) r on r.coupon = c.code \

@@ -208,6 +208,7 @@ impl Books<'_> {
             let hold = self.pending(&order_reference(server, generation)).await?;
             movements::give_back(&mut self.wallet, &mut lease, hold.as_ref())?;
             self.resolve(hold.as_ref(), TransferState::Voided).await?;
+            self.money_came(&order_reference(server, generation)).await?;
             self.tx.return_coupon(server).await?;
         }
         self.end_addons(server).await?;

@@ -78,10 +78,10 @@ impl Tx {
             .await
     }
 
-    /// No further order may use a coupon.
+    /// No further order may use a coupon, whatever a catalogue says.
     pub async fn disable_coupon(&mut self, code: &str) -> Result<()> {
         let now = self.now;
-        self.exec_one("update coupons set disabled_at = $1 where code = $2", args![now, code]).await
+        self.exec_one("update coupons set disabled_at = $1, imported = false where code = $2", args![now, code]).await
     }
 
     /// How often an account uses a coupon.

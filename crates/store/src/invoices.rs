@@ -129,15 +129,16 @@ impl Tx {
     }
 
     /// Corrects an invoice by so much of it, tax included; never by more than is left of it. Under the account's lock.
-    pub(crate) async fn issue_credit_note(&mut self, of: &Invoice, amount: Money, reason: &str) -> Result<Invoice> {
+    pub(crate) async fn issue_credit_note(&mut self, id: String, of: &Invoice, amount: Money, reason: &str) -> Result<Invoice> {
         let sql = "select cast(coalesce(sum(total), 0) as bigint), cast(coalesce(sum(tax), 0) as bigint) from invoices where corrects = $1";
         let (total, tax): (i64, i64) = self.one(sql, args![&of.id]).await?;
         let left = Money::new(of.total - total, of.currency.parse()?);
         if of.kind != DocumentKind::Invoice || amount.minor < 1 || amount.minus(left)?.minor > 0 {
             return Err(StoreError::Broken(format!("{} can be given back of {} {}, not {amount}", left, of.kind, of.name())));
         }
-        let (now, id, series) = (self.now, self.new_id(), format!("CN{}", self.now.jiff().strftime("%Y")));
-        let tax = if amount == left { of.tax - tax } else { amount.part(of.tax, of.total)?.minor };
+        let (now, series) = (self.now, format!("CN{}", self.now.jiff().strftime("%Y")));
+        // All notes together have the tax of their sum: rounding never adds up.
+        let tax = Money::new(total + amount.minor, amount.currency).part(of.tax, of.total)?.minor - tax;
         let net = amount.minor - tax;
         // Each rate gives back its part.
         let rates = of.taxed()?;
@@ -161,7 +162,12 @@ impl Tx {
     pub async fn document(&mut self, i: &Invoice) -> Result<Document> {
         let (account, currency) = (self.account(&i.account_id.as_str().into()).await?, i.currency.parse()?);
         let money = |minor| Money::new(minor, currency);
-        let (seller, buyer) = (self.party(i.seller.as_deref()).await?, self.party(i.buyer.as_deref()).await?);
+        let seller = self.party(i.seller.as_deref()).await?;
+        let buyer = match &i.buyer {
+            Some(id) => self.party(Some(id)).await?,
+            // Issued before buyers were written down.
+            None => crate::parties::buyer(&account),
+        };
         let line = |l: InvoiceLine| DocumentLine { description: l.description, from: l.from_at, until: l.until_at, amount: money(l.amount) };
         let lines = self.invoice_lines(&i.id).await?.into_iter().map(line).collect();
         let corrects = match &i.corrects {
@@ -269,7 +275,12 @@ impl Tx {
 
     /// One invoice by its id.
     pub async fn invoice_by_id(&mut self, id: &str) -> Result<Invoice> {
-        self.optional("select * from invoices where id = $1", args![id]).await?.ok_or_else(|| StoreError::not_found("invoice", id))
+        self.find_invoice(id).await?.ok_or_else(|| StoreError::not_found("invoice", id))
+    }
+
+    /// One invoice by its id, if there is one.
+    pub async fn find_invoice(&mut self, id: &str) -> Result<Option<Invoice>> {
+        self.optional("select * from invoices where id = $1", args![id]).await
     }
 
     /// The lines of an invoice.

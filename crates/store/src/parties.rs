@@ -10,7 +10,7 @@ const PARTIES: Uuid = Uuid::from_u128(0x6c65_6173_6568_6f6c_6420_7061_7274_6965)
 const SELLER: &str = "seller";
 
 /// The buyer that an account is.
-fn buyer(a: &Account) -> Party {
+pub(crate) fn buyer(a: &Account) -> Party {
     Party {
         name: format!("{} {}", a.first_name, a.last_name),
         company: a.company.clone(),

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub taken_at: Option<When>,
     /// Why the last request failed.
     pub error: Option<String>,
+    /// Until when a nightly one is kept; none: until its owner removes it.
+    pub keep_until: Option<When>,
     /// When it was asked for.
     #[sqlx(try_from = "i64")]
     pub created_at: Timestamp,

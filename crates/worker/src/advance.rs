@@ -155,8 +155,10 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         Step::Reboot => (s.reboot_done, s.addresses_done) = (task.server.reboot_asked, 0),
         Step::SetAddresses => {
             s.addresses_done = task.server.addresses_asked;
+            tx.attended("addresses_failed", &format!("server:{}", s.id), "worker").await?;
+            let free_at = tx.now + w.limits.ip_quarantine;
             for addon in held_addons(tx, s, s.addresses_done).await? {
-                tx.books(&s.account_id).await?.attach_addon(&addon).await?;
+                tx.books(&s.account_id).await?.attach_addon(&addon, free_at).await?;
             }
         }
         Step::AwaitAgent => s.agent = acted.agent.map(Text),
@@ -171,6 +173,9 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         Step::TakeSnapshot | Step::RevertSnapshot | Step::DropSnapshot => {
             if let (Some(n), Some(did)) = (&task.snapshot, task.server.snapshot_asked) {
                 tx.snapshot_done(n, did.0).await?;
+                if n.keep_until.is_some() && did.0 == SnapshotWork::Take {
+                    tx.attended("backup_failed", &format!("server:{}", s.id), "worker").await?;
+                }
                 if did.0 == SnapshotWork::Revert {
                     s.addresses_done = 0;
                 }
@@ -253,20 +258,29 @@ pub(crate) async fn give_up(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task
         tx.drop_secrets("servers", s.id.as_str(), Some("password_next")).await?;
         return Ok(false);
     }
-    let held = if step == Step::SetAddresses { held_addons(tx, s, task.server.addresses_asked).await? } else { vec![] };
-    if !held.is_empty() {
+    if step == Step::SetAddresses {
+        let held = held_addons(tx, s, task.server.addresses_asked).await?;
         let free_at = tx.now + w.limits.ip_quarantine;
         for addon in &held {
             tx.books(&s.account_id).await?.give_addon_back(addon, why, free_at).await?;
             let detail = format!("{}: the add-on '{}' could not be attached, its price is back in the wallet: {why}", s.label, addon.name);
             tx.attend("addon_failed", &format!("server:{}:{}", s.id, addon.id), &detail).await?;
         }
-        // Whatever the guest has of them is taken away with the next request or start.
-        (s.addresses_done, s.attempt) = (task.server.addresses_asked, 0);
+        s.attempt = 0;
+        // First once more without them: whatever the guest has of them is to be taken away.
+        if held.is_empty() {
+            s.addresses_done = task.server.addresses_asked;
+            let detail = format!("{}: its guest could not be given the addresses of its add-ons, its next start tries again: {why}", s.label);
+            tx.attend("addresses_failed", &format!("server:{}", s.id), &detail).await?;
+        }
         return Ok(false);
     }
     if let (Some(n), Some(did)) = (&task.snapshot, task.server.snapshot_asked) {
         tx.snapshot_failed(&n.id, did.0, why).await?;
+        if n.keep_until.is_some() && did.0 == SnapshotWork::Take {
+            let detail = format!("{}: the backup {} could not be taken: {why}; the next one is taken tomorrow", s.label, n.name);
+            tx.attend("backup_failed", &format!("server:{}", s.id), &detail).await?;
+        }
         s.snapshot_asked = tx.snapshot_due(&s.id).await?.and_then(|next| next.asked);
         s.attempt = 0;
         return Ok(false);

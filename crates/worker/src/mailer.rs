@@ -97,8 +97,12 @@ async fn attachment(w: &Worker, mail: &Mail, data: &serde_json::Value) -> Result
     let document = tx.document(&invoice).await?;
     drop(tx);
     let pdf = tokio::task::spawn_blocking(move || leasehold_notifier::pdf(&document)).await;
-    let pdf = pdf.map_err(|e| StoreError::Broken(e.to_string()))?.map_err(|e| StoreError::Broken(e.to_string()))?;
-    Ok(Some(Attachment { name: format!("{number}.pdf"), pdf }))
+    let pdf = pdf.map_err(|e| StoreError::Broken(e.to_string()))?;
+    // The mail says what matters, also without its document.
+    Ok(pdf
+        .inspect_err(|error| tracing::error!(number, %error, "the receipt goes out without its document"))
+        .ok()
+        .map(|pdf| Attachment { name: format!("{number}.pdf"), pdf }))
 }
 
 const fn outcome(sent: &Sent) -> &'static str {

@@ -42,7 +42,8 @@ pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
     let app = c.app().await?;
     match command {
         Catalog::Import { file, dry_run, reprice } => {
-            let changes = catalog::import(&app.store, &app.actor, &File::read(&file)?, check_node, How { dry_run, reprice }).await?;
+            let changes =
+                catalog::import(&app.store, &app.actor, &File::read(&file, leasehold_notifier::check_logo)?, check_node, How { dry_run, reprice }).await?;
             show(c.json(), &json!({ "changes": changes.iter().map(Change::to_string).collect::<Vec<_>>(), "dryRun": dry_run }), || {
                 changes.iter().for_each(|change| say!("{change}"));
                 say!(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use leasehold_commands::refunds;
+use leasehold_commands::refunds::{self, Refund};
 use leasehold_domain::Money;
 use leasehold_store::invoices::Invoice as Row;
 use serde_json::{Value, json};
@@ -39,6 +39,9 @@ pub enum Invoice {
         /// Why; it stands on the credit note.
         #[arg(long)]
         reason: String,
+        /// The case's own reference: the same one twice is given back once. A part needs one.
+        #[arg(long)]
+        reference: Option<String>,
     },
     /// One invoice or credit note with its lines, or as a document.
     Show {
@@ -69,9 +72,10 @@ pub(super) async fn run(c: &Context, command: Invoice) -> Result<(), Failure> {
     let app = c.app().await?;
     let mut tx = app.store.read().await?;
     match command {
-        Invoice::Refund { number, amount, payout, reason } => {
+        Invoice::Refund { number, amount, payout, reason, reference } => {
             drop(tx);
-            let note = refunds::refund(&app.store, &app.actor, &number, amount.as_deref(), payout, &reason).await?;
+            let refund = Refund { invoice: &number, amount: amount.as_deref(), payout, reason: &reason, reference: reference.as_deref() };
+            let note = refunds::refund(&app.store, &app.actor, &refund).await?;
             let value = value(&note)?;
             let total = format!("{} {}", value["total"].as_str().unwrap_or_default(), note.currency);
             show(c.json(), &value, || say!("{total} of invoice {number} were given back by credit note {}", note.name()));

@@ -23,17 +23,18 @@ fn row(e: &CouponEntry) -> Result<Coupon> {
 }
 
 pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
-    let before = tx.coupons(false).await?;
+    let (before, imported) = (tx.coupons(false).await?, tx.coupons(true).await?);
     for e in &c.coupon {
         let row = row(e)?;
         let old = before.iter().find(|b| b.code == row.code);
-        // How often it was used is not the file's.
-        let row = Coupon { used: old.map_or(0, |b| b.used), ..row };
+        // How often it was used is not the file's, and what an operator disabled stays so.
+        let by_hand = old.is_some_and(|b| b.disabled) && !imported.iter().any(|i| i.code == row.code);
+        let row = Coupon { used: old.map_or(0, |b| b.used), disabled: by_hand, ..row };
         if differs(old, &row, format!("coupon {}", row.code), changes) {
-            tx.put_coupon(&row, true).await?;
+            tx.put_coupon(&row, !by_hand).await?;
         }
     }
-    for gone in tx.coupons(true).await?.into_iter().filter(|b| !b.disabled && !c.coupon.iter().any(|e| e.code.eq_ignore_ascii_case(&b.code))) {
+    for gone in imported.into_iter().filter(|b| !b.disabled && !c.coupon.iter().any(|e| e.code.eq_ignore_ascii_case(&b.code))) {
         changes.push(Change::Hidden(format!("coupon {}", gone.code)));
         tx.put_coupon(&Coupon { disabled: true, ..gone }, true).await?;
     }

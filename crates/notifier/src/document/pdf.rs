@@ -254,9 +254,18 @@ impl Layout<'_> {
     }
 }
 
-fn draw_logo(surface: &mut Surface<'_>, base64: &str) -> Result<(), BadDocument> {
-    let png = STANDARD.decode(base64).map_err(|e| BadDocument(format!("the logo: {e}")))?;
-    let image = Image::from_png(png.into(), true).map_err(|e| BadDocument(format!("the logo: {e}")))?;
+/// The image of a logo; else what is wrong with it.
+fn logo(base64: &str) -> Result<Image, String> {
+    let png = STANDARD.decode(base64).map_err(|e| e.to_string())?;
+    Image::from_png(png.into(), true)
+}
+
+/// Whether a logo (a PNG in base64) can be drawn; else why not.
+pub fn check_logo(base64: &str) -> Result<(), String> {
+    logo(base64).map(drop)
+}
+
+fn draw_logo(surface: &mut Surface<'_>, image: Image) {
     let (width, height) = (image.size().0 as f32, image.size().1 as f32);
     let scale = (LOGO.0 / width).min(LOGO.1 / height).min(1.0);
     if let Some(size) = Size::from_wh(width * scale, height * scale) {
@@ -264,13 +273,15 @@ fn draw_logo(surface: &mut Surface<'_>, base64: &str) -> Result<(), BadDocument>
         surface.draw_image(image, size);
         surface.pop();
     }
-    Ok(())
 }
 
 /// An invoice or a credit note as PDF.
 pub fn pdf(d: &Document) -> Result<Vec<u8>, BadDocument> {
     let (plain, bold) = FACES.as_ref().ok_or_else(|| BadDocument("its fonts cannot be read".into()))?;
-    let view = View::of(d);
+    let mut view = View::of(d);
+    // One that cannot be drawn holds up no document: the name stands in its place.
+    let image = view.logo.and_then(|text| logo(text).ok());
+    view.logo = view.logo.filter(|_| image.is_some());
     let mut layout = Layout { plain, bold, pages: vec![Vec::new()], y: MARGIN };
     layout.write(&view);
     let mut pdf = Pdf::new();
@@ -279,8 +290,8 @@ pub fn pdf(d: &Document) -> Result<Vec<u8>, BadDocument> {
         let settings = PageSettings::from_wh(PAGE.0, PAGE.1).ok_or_else(|| BadDocument("no such page".into()))?;
         let mut page = pdf.start_page_with(settings);
         let mut surface = page.surface();
-        if let Some(logo) = view.logo.filter(|_| n == 0) {
-            draw_logo(&mut surface, logo)?;
+        if let Some(image) = image.clone().filter(|_| n == 0) {
+            draw_logo(&mut surface, image);
         }
         marks.iter().for_each(|mark| layout.draw(&mut surface, mark));
         surface.finish();

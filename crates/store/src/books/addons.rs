@@ -3,7 +3,7 @@
 use leasehold_domain::{
     LeaseId, ServerId, Timestamp,
     addon::AddonState,
-    lease::{Cycle, Lease, LeaseLine},
+    lease::{Cycle, Lease, LeaseLine, LeaseState},
     ledger::{Code, TransferState},
     movements::addon_reference,
     price::Price,
@@ -21,8 +21,13 @@ impl Books<'_> {
     }
 
     /// An add-on is attached: its hold is posted, what is left of the period is charged and invoiced, renewals carry its full price.
-    pub async fn attach_addon(&mut self, a: &ServerAddon) -> Result<()> {
+    /// Where the period that it was quoted for is over by then it is given back instead, and its addresses rest until `addresses_free_at`.
+    pub async fn attach_addon(&mut self, a: &ServerAddon, addresses_free_at: Timestamp) -> Result<()> {
         let lease = self.lease(&a.server_id).await?;
+        if lease.state != LeaseState::Active || lease.paid_until != a.until_at.map(|at| at.0) {
+            self.give_addon_back(a, "the period that it was quoted for was over before it was attached; order it again", addresses_free_at).await?;
+            return self.tx.ask_addresses(&a.server_id).await.map(drop);
+        }
         let (hold, price, now) = (self.pending(&addon_reference(&a.id)).await?, held_price(a)?, self.tx.now);
         if hold.as_ref().map_or(0, |h| h.amount.minor) != price.total.minor {
             return Err(StoreError::Broken(format!("the add-on {} is to cost {}, which is not what was set aside", a.id, price.total)));
@@ -46,6 +51,7 @@ impl Books<'_> {
     pub async fn give_addon_back(&mut self, a: &ServerAddon, why: &str, addresses_free_at: Timestamp) -> Result<()> {
         let hold = self.pending(&addon_reference(&a.id)).await?;
         self.void(hold.as_ref()).await?;
+        self.money_came(&addon_reference(&a.id)).await?;
         self.tx.release_addon_addresses(a, addresses_free_at).await?;
         self.tx.move_addon(&a.id, AddonState::Held, AddonState::Failed, Some(why)).await
     }
@@ -85,8 +91,7 @@ impl Books<'_> {
     /// `prices` are what its add-ons cost then: id, price, margin.
     pub async fn change_cycle(&mut self, lease: &Lease, cycle: Cycle, lines: &[LeaseLine], prices: &[(String, i64, i64)]) -> Result<()> {
         let (last, now) = (lease.period_no, self.tx.now);
-        // What an earlier change had written for then.
-        self.tx.exec("delete from lease_lines where lease_id = $1 and from_period > $2", args![&lease.id, last]).await?;
+        // Also what an earlier change had written for then: it counts for no period any more, and keeps its number.
         let sql = "update lease_lines set until_period = $1 where lease_id = $2 and (until_period is null or until_period > $1)";
         self.tx.exec(sql, args![last, &lease.id]).await?;
         let first = self.tx.int("select coalesce(max(no), 0) + 1 from lease_lines where lease_id = $1", args![&lease.id]).await?;
@@ -111,7 +116,7 @@ impl Books<'_> {
     }
 
     /// The lease is over: what is not attached yet is given back, what is attached ends. The addresses go with the machine.
-    pub(super) async fn end_addons(&mut self, server: &ServerId) -> Result<()> {
+    pub(crate) async fn end_addons(&mut self, server: &ServerId) -> Result<()> {
         let now = self.tx.now;
         for a in self.tx.live_addons(server).await? {
             if a.state == AddonState::Held {

@@ -12,10 +12,10 @@ impl Books<'_> {
         Ok(Money::new(minor, self.wallet.posted.currency))
     }
 
-    /// Gives back (a part of) what an invoice came to: a credit note, and the money in the wallet; what is owed is paid of it first.
-    pub async fn refund(&mut self, invoice: &Invoice, amount: Money, reason: &str) -> Result<Invoice> {
+    /// Gives back (a part of) what an invoice came to: a credit note with this id, and the money in the wallet; what is owed is paid of it first.
+    pub async fn refund(&mut self, note: String, invoice: &Invoice, amount: Money, reason: &str) -> Result<Invoice> {
         let currency = self.wallet.posted.currency;
-        let note = self.tx.issue_credit_note(invoice, amount, reason).await?;
+        let note = self.tx.issue_credit_note(note, invoice, amount, reason).await?;
         let (now, tax) = (self.tx.now, Money::new(note.tax, currency));
         let transfer = movements::refund(&mut self.wallet, format!("refund:{}", note.id), amount, now)?;
         self.write_transfer(&transfer, Some(reason)).await?;

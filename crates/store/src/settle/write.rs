@@ -385,6 +385,7 @@ impl Tx {
             }
             Effect::End(action) => {
                 self.set_goal(&a.server, Goal::Terminated).await?;
+                self.books(&a.account).await?.end_addons(&a.server).await?;
                 action
             }
         };
