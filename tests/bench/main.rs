@@ -1,6 +1,7 @@
 //! What Leasehold costs, each figure beside what it is made of: `just bench`.
 //!
 //! `bench [PART …]` prints Markdown tables; parts are `queue`, `latency`, `load`, `resume`, `settle`, `million`, `heal`, `machine`, all of them when none is named.
+//! `LEASEHOLD_PLOT` names a file for the picture of `settle` and `million`.
 //! Needs `LEASEHOLD_TEST_POSTGRES`, a cluster that it may make databases in, and `LEASEHOLD_GUEST` for `machine`.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a run that cannot go on panics")]
 
@@ -8,6 +9,7 @@ mod heal;
 mod latency;
 mod load;
 mod machine;
+mod plot;
 mod process;
 mod queue;
 mod resume;
@@ -21,11 +23,13 @@ struct Figure {
     /// What it should be, as the design has it.
     target: &'static str,
     seen: String,
+    /// Where it stands in the picture, if it does.
+    points: Vec<plot::Point>,
 }
 
 impl Figure {
     fn new(what: impl Into<String>, target: &'static str, seen: impl Into<String>) -> Self {
-        Self { what: what.into(), target, seen: seen.into() }
+        Self { what: what.into(), target, seen: seen.into(), points: vec![] }
     }
 }
 
@@ -72,6 +76,10 @@ async fn main() {
     let mut columns = Vec::new();
     for kind in [Kind::Sqlite, Kind::Postgres] {
         columns.push(measure(kind, &wanted).await);
+    }
+    let points: Vec<plot::Point> = columns.iter().flatten().flat_map(|f| f.points.clone()).collect();
+    if let Some(file) = std::env::var_os("LEASEHOLD_PLOT").filter(|_| !points.is_empty()) {
+        std::fs::write(file, plot::svg(&points)).unwrap();
     }
     println!("| what | target | SQLite | PostgreSQL |\n|---|---|---|---|");
     for (sqlite, postgres) in columns[0].iter().zip(&columns[1]) {

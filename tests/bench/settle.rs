@@ -120,11 +120,16 @@ async fn sizes(kind: Kind, sizes: &[i64], alone: Option<f64>) -> Vec<Figure> {
         let (renewed, took) = settle_all(&app.store, settlers).await;
         assert_eq!(renewed as i64, leases - leases / POOR, "who can pay is renewed, who cannot is not");
         let all = rate(*leases, took);
-        figures.push(Figure::new(
+        let mut figure = Figure::new(
             format!("settle {leases} due leases (charge, transfer, invoice, receipt), {settlers} at once (ratio to row by row)"),
             target(kind, *leases),
             format!("{:.1} s, {all:.0}/s{}", took.as_secs_f64(), alone.map_or_else(String::new, |alone| format!(" ({:.0} ×)", all / alone))),
-        ));
+        );
+        figure.points.push((format!("{kind:?}, {settlers} settling at once"), *leases, took.as_secs_f64()));
+        if let Some(alone) = alone {
+            figure.points.push((format!("{kind:?}, row by row (by the rate of {ONE_BY_ONE})"), *leases, *leases as f64 / alone));
+        }
+        figures.push(figure);
         let (p50, p99) = idle_tick(&app.store).await;
         figures.push(Figure::new(format!("tick with nothing due, {leases} leases, p50 / p99"), "≤ 1 / 5 ms", format!("{p50:.2} / {p99:.2} ms")));
         let findings = app.store.audit().await.unwrap();

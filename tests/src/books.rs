@@ -75,6 +75,14 @@ impl App {
         self.store.read().await.unwrap().wallet(&account).await.unwrap().available().minor
     }
 
+    /// The spans that a server's lease was charged for.
+    pub async fn charge_spans(&self, label: &str) -> Vec<(Timestamp, Timestamp)> {
+        let lease = self.lease(label).await;
+        let sql = "select from_at, until_at from charges where lease_id = $1 and state = 'paid' order by no";
+        let rows: Vec<(i64, i64)> = self.store.read().await.unwrap().all(sql, args![&lease.id]).await.unwrap();
+        rows.into_iter().map(|(from, until)| (Timestamp::from_millis(from), Timestamp::from_millis(until))).collect()
+    }
+
     /// The ends of the spans that a server's lease was charged for.
     pub async fn charge_ends(&self, label: &str) -> Vec<Timestamp> {
         let lease = self.lease(label).await;

@@ -86,6 +86,35 @@ on_both!(a_top_up_brings_a_suspended_server_back_from_that_day_on(app) {
     app.machines_match().await;
 });
 
+on_both!(a_lease_is_never_charged_while_suspended_before_it_ran_or_after_its_end(app) {
+    app.debit("82.00").await;
+    app.import("faults = { agent_never = 1.0 }\nboot_time = \"20h\"").await;
+    app.order("web").await;
+    app.drain().await;
+    app.advance(5 * HOUR);
+    app.settle().await;
+    assert!(app.charges("web").await.is_empty(), "it has not run");
+    app.import("").await;
+    app.until_quiet().await;
+    let began = app.lease("web").await.anchor_at.unwrap();
+    assert_eq!(app.charges("web").await.len(), 1);
+    // One more month is paid; then the wallet is empty.
+    app.live(31 * DAY + 30 * DAY + 12 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended);
+    let (suspended, account) = (app.lease("web").await.suspended_at.unwrap(), app.account.clone());
+    app.top_up(&account, "30.00").await;
+    let back = app.now();
+    app.until_quiet().await;
+    let spans = app.charge_spans("web").await;
+    assert!(spans.iter().all(|(from, until)| *from >= began && (*until <= suspended || *from >= back)), "{spans:?} and away from {suspended} to {back}");
+    let web = app.lease("web").await.server;
+    app.terminate(&web).await;
+    let (ended, charges) = (app.now(), app.charges("web").await);
+    app.live(100 * DAY).await;
+    assert_eq!(app.charges("web").await, charges, "over since {ended}");
+    assert!(app.charge_spans("web").await.iter().all(|(from, _)| *from <= ended));
+});
+
 on_both!(a_stopped_server_stays_stopped_after_its_suspension(app) {
     app.debit("91.00").await;
     app.order("web").await;

@@ -203,6 +203,8 @@ fn every_list_prints_json_and_the_helpers_speak() {
         &["billing", "run", "--dry-run"],
         &["breaker", "show"],
         &["invoice", "list"],
+        &["coupon", "list"],
+        &["account", "partner", "1001"],
         &["account", "policy", "1001"],
         &["mail", "preview", "server_ready"],
     ] {
@@ -216,6 +218,66 @@ fn every_list_prints_json_and_the_helpers_speak() {
     assert!(key["key"].as_str().unwrap().starts_with("lsh_"));
     assert!(!p.ok(&["key", "list", "--account", "1001"]).contains(key["key"].as_str().unwrap()));
     p.refuses(4, &["only a simulated clock is moved by hand"], &["clock", "advance", "1d"]);
+}
+
+#[test]
+fn bad_input_about_money_is_one_clear_line_and_changes_nothing() {
+    let p = Program::new(None);
+    p.set_up("20.00");
+    let everything =
+        |p: &Program| [&["account", "statement", "1001"][..], &["account", "show", "1001"], &["coupon", "list"], &["server", "list"]].map(|args| p.json(args));
+    let before = everything(&p);
+    for (code, says, args) in [
+        (2, "'1.234' has 3 decimals, EUR has 2", &["account", "credit", "1001", "1.234", "--reason", "x"][..]),
+        (2, "'-5' is negative", &["account", "credit", "1001", "-5", "--reason", "x"]),
+        (2, "too large", &["account", "credit", "1001", "99999999999999999999", "--reason", "x"]),
+        (4, "the wallet holds 20.00 EUR", &["account", "debit", "1001", "20.01", "--reason", "x"]),
+        (2, "needs --reference", &["account", "chargeback", "1001", "5.00", "--reason", "x"]),
+        (2, "no such rule", &["account", "policy", "1001", "suspend_afterr", "3d"]),
+        (2, "'3 days' is no duration", &["account", "policy", "1001", "suspend_after", "3 days"]),
+        (2, "country 'GERMANY'", &["account", "billing", "1001", "--country", "Germany"]),
+        (2, "'19.999' is no rate", &["account", "billing", "1001", "--rate", "19.999", "--evidence", "x"]),
+        (3, "no coupon 'NEVER'", &["server", "order", "--account", "1001", "--product", "small", "--template", "debian-12", "--coupon", "never"]),
+        (3, "has no add-on 'gold'", &["server", "order", "--account", "1001", "--product", "small", "--template", "debian-12", "--addon", "gold"]),
+        (2, "a code is 3 to 32", &["coupon", "create", "a b", "--percent", "5"]),
+        (2, "percent is 1 to 100", &["coupon", "create", "HALF", "--percent", "101"]),
+        (2, "'5.001' has 3 decimals", &["coupon", "create", "HALF", "--amount", "5.001", "--currency", "EUR"]),
+        (2, "would have expired", &["coupon", "create", "HALF", "--percent", "50", "--until", "2020-01-01"]),
+        (3, "product 'huge'", &["coupon", "create", "HALF", "--percent", "50", "--product", "huge"]),
+        (3, "2020-000001", &["invoice", "refund", "2020-000001", "--reason", "x"]),
+        (2, "needs --reference", &["invoice", "refund", "2020-000001", "--amount", "1.00", "--reason", "x"]),
+        (4, "only a simulated clock", &["clock", "advance", "1d"]),
+    ] {
+        p.refuses(code, &[says], args);
+    }
+    assert_eq!(everything(&p), before);
+}
+
+#[test]
+fn what_is_bought_is_invoiced_and_can_be_given_back() {
+    let p = Program::new(None);
+    let account = p.set_up("30.00");
+    p.ok(&["account", "billing", &account, "--country", "DE", "--address", "1 Example Street; Berlin"]);
+    p.ok(&["coupon", "create", "half", "--percent", "50", "--uses", "1"]);
+    let daemon = p.daemon(&["serve"]);
+    let order = ["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "web"];
+    p.ok(&[&order[..], &["--coupon", "HALF", "--addon", "backup", "--wait"]].concat());
+    p.refuses(4, &["coupon 'HALF' is used up"], &[&order[..8], &["--coupon", "HALF"]].concat());
+    p.ok(&["server", "addon", "web", "add", "extra-ip"]);
+    eventually("the address is attached", || p.ok(&["server", "addon", "web", "list"]).matches("active").count() == 2);
+    assert!(p.ok(&["server", "cycle", "web", "12m"]).contains("from its next period on"));
+    let invoices = p.json(&["invoice", "list"]);
+    let number = invoices.as_array().unwrap().last().unwrap()["number"].as_str().unwrap().to_owned();
+    p.ok(&["invoice", "show", &number, "--pdf", "invoice.pdf", "--html", "invoice.html"]);
+    assert!(std::fs::read(p.path("invoice.pdf")).unwrap().starts_with(b"%PDF-"));
+    let page = std::fs::read_to_string(p.path("invoice.html")).unwrap();
+    assert!(page.contains("Berlin") && page.contains("VAT 19 %") && page.contains("5.36 EUR"), "{page}");
+    p.ok(&["invoice", "refund", &number, "--reason", "two days away"]);
+    p.refuses(4, &["0.00 EUR of invoice"], &["invoice", "refund", &number, "--reason", "again"]);
+    p.ok(&["account", "chargeback", &account, "100.00", "--reference", "cb", "--reason", "bank"]);
+    assert_eq!(p.json(&["account", "show", &account])["account"]["state"], "frozen");
+    assert_eq!(daemon.stop(), Some(0));
+    p.ok(&["billing", "audit"]);
 }
 
 #[test]
