@@ -77,9 +77,9 @@ fn metrics_follow_the_rules_and_count_what_happened() {
     let checked = check.wait_with_output().unwrap();
     assert!(checked.status.success() && checked.stderr.is_empty(), "{}", String::from_utf8_lossy(&checked.stderr));
     let used = p.ok(&["server", "stats", "web"]);
-    // A fifth by the node's counters; their time and ours differ by some milliseconds.
+    // A fifth by the node's counters over the node's time, however busy this machine is.
     let processor = used.lines().find_map(|l| l.trim().strip_prefix("processor")).and_then(|l| l.trim().trim_end_matches(" %").parse::<f64>().ok());
-    assert!(processor.is_some_and(|p| (18.0..22.0).contains(&p)) && used.contains("RECEIVED MiB"), "{used}");
+    assert!(processor.is_some_and(|p| (19.9..=20.1).contains(&p)) && used.contains("RECEIVED MiB"), "{used}");
     assert_eq!(daemon.stop(), Some(0));
 }
 

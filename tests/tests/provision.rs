@@ -507,7 +507,7 @@ on_both!(what_servers_use_is_sampled_while_somebody_watches_and_counted_by_month
     }
     assert!((5..=7).contains(&samples), "every five seconds: {samples}");
     let live = seen().await.live.unwrap();
-    assert_eq!((live.cpu_percent, live.disk_read_kbps, live.net_rx_kbps), (20.0, 8388, Some(32)));
+    assert_eq!((live.cpu_percent, live.disk_read_kbps, live.net_rx_kbps), (20.0, 8192, Some(32)));
 
     // Nobody asks any more: a minute later the node is left alone until its next look.
     app.advance(Duration::from_mins(2));
@@ -527,7 +527,7 @@ on_both!(what_servers_use_is_sampled_while_somebody_watches_and_counted_by_month
     app.advance(Duration::from_mins(10));
     app.drain().await;
     let after = seen().await.traffic[0].received_bytes;
-    assert!((after - before - (600 << 12)).abs() <= 6 << 12, "{before} {after}");
+    assert!((after - before - (600_000 << 2)).abs() <= 6_000 << 2, "{before} {after}");
     app.terminate(&server.id).await;
     assert_eq!(stats::stats(&app.store, server.id.as_str()).await.unwrap().traffic[0].received_bytes, after, "what was sent stays on record");
 });
@@ -540,7 +540,7 @@ on_both!(a_late_sample_of_another_worker_counts_nothing(app) {
     let counters = Counters { run: 9, cpu_ms: 1, memory_bytes: 1, disk_read_bytes: 1, disk_written_bytes: 1, net_received_bytes: Some(1), net_sent_bytes: Some(1) };
     let late = Node { epoch: node.epoch - 1, ..node };
     let mut tx = app.store.begin().await.unwrap();
-    let refused = tx.record_samples(&late, &[NewSample { before: &machines[0], counters }]).await;
+    let refused = tx.record_samples(&late, app.now(), &[NewSample { before: &machines[0], counters }]).await;
     assert!(matches!(refused, Err(StoreError::Lost { .. })), "{refused:?}");
 });
 

@@ -227,8 +227,7 @@ impl Hypervisor for Simulated {
         let mut counted = Vec::new();
         for vmid in vmids {
             let Some(m) = self.read(*vmid)?.machine.filter(|m| m.power == Power::On) else { continue };
-            let seconds = m.on_since.map_or(0, |since| now.since(since).as_secs() as i64);
-            counted.push((*vmid, m.counters(seconds)));
+            counted.push((*vmid, m.counters(now)));
         }
         Ok(counted)
     }

@@ -66,9 +66,9 @@ impl Tx {
     }
 
     /// Writes samples of a node's machines and what they add to their traffic, under the epoch of the node's claim: a late sample of
-    /// another worker would look like a restart.
-    pub async fn record_samples(&mut self, node: &Node, samples: &[NewSample<'_>]) -> Result<()> {
-        let now = self.now;
+    /// another worker would look like a restart. They are of the time `at` which the node was asked: rates are over the time between two
+    /// questions, however long it took to write the answers down.
+    pub async fn record_samples(&mut self, node: &Node, at: Timestamp, samples: &[NewSample<'_>]) -> Result<()> {
         if self.int("select epoch from nodes where id = $1 {lock}", args![&node.id]).await? != node.epoch {
             return Err(StoreError::Lost { id: node.id.to_string(), epoch: node.epoch });
         }
@@ -76,7 +76,7 @@ impl Tx {
         for s in samples {
             let before = s.before.counters.as_deref().map(parsed).transpose()?;
             let used = s.counters.since(before.as_ref());
-            let over = s.before.sampled_at.map(|at| now.since(at.0).as_millis() as i64);
+            let over = s.before.sampled_at.map(|before| at.since(before.0).as_millis() as i64);
             rows.push(&[json!(s.before.server_id), json!(json!(s.counters).to_string()), json!(over), json!(json!(used).to_string())]);
             if let (Some(received), Some(sent)) = (used.net_received_bytes, used.net_sent_bytes) {
                 traffic.push(&[json!(s.before.server_id), json!(received), json!(sent)]);
@@ -85,12 +85,12 @@ impl Tx {
         let sql = "with v(v_id, v_counters, v_over, v_used) as ({rows}) \
                    insert into server_samples (server_id, sampled_at, counters, over_ms, used) select v_id, $2, v_counters, v_over, v_used from v where true \
                    on conflict (server_id) do update set sampled_at = excluded.sampled_at, counters = excluded.counters, over_ms = excluded.over_ms, used = excluded.used";
-        self.exec_rows(sql, rows, args![now]).await?;
+        self.exec_rows(sql, rows, args![at]).await?;
         let sql = "with v(v_id, v_received, v_sent) as ({rows}) \
                    insert into traffic (server_id, month, received_bytes, sent_bytes) select v_id, $2, v_received, v_sent from v where true \
                    on conflict (server_id, month) do update set received_bytes = traffic.received_bytes + excluded.received_bytes, \
                    sent_bytes = traffic.sent_bytes + excluded.sent_bytes";
-        self.exec_rows(sql, traffic, args![now.month()]).await?;
+        self.exec_rows(sql, traffic, args![at.month()]).await?;
         Ok(())
     }
 

@@ -36,7 +36,7 @@ pub(crate) async fn run(w: &Worker, node: &Node, all: bool) -> Result<Option<Tim
     let counters = |vmid| counted.iter().find(|(counted, _)| *counted == vmid).map(|(_, counters)| *counters);
     let samples: Vec<NewSample> = machines.iter().filter_map(|before| Some(NewSample { before, counters: counters(before.vmid)? })).collect();
     let mut tx = w.store.begin().await?;
-    tx.record_samples(node, &samples).await?;
+    tx.record_samples(node, now, &samples).await?;
     tx.commit().await?;
     Ok(again)
 }

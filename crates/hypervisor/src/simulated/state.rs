@@ -48,16 +48,17 @@ pub(super) struct SimMachine {
 }
 
 impl SimMachine {
-    /// What it used after so many seconds: it is a fifth busy, and chats.
-    pub(super) fn counters(&self, seconds: i64) -> Counters {
+    /// What it used until now: it is a fifth busy, and chats.
+    pub(super) fn counters(&self, now: Timestamp) -> Counters {
+        let ms = self.on_since.map_or(0, |since| now.since(since).as_millis() as i64);
         Counters {
             run: self.boots,
-            cpu_ms: seconds * 200,
+            cpu_ms: ms / 5,
             memory_bytes: self.spec.ram_mb << 19,
-            disk_read_bytes: seconds << 20,
-            disk_written_bytes: seconds << 19,
-            net_received_bytes: Some(seconds << 12),
-            net_sent_bytes: Some(seconds << 14),
+            disk_read_bytes: ms << 10,
+            disk_written_bytes: ms << 9,
+            net_received_bytes: Some(ms << 2),
+            net_sent_bytes: Some(ms << 4),
         }
     }
 }
