@@ -6,7 +6,7 @@ use leasehold_commands::{
     accounts::{self, Movement},
     order,
 };
-use leasehold_domain::{Timestamp, lease::Cycle};
+use leasehold_domain::Timestamp;
 use leasehold_store::{Options, Store, accounts::NewAccount, activity::Actor, args};
 use leasehold_tests::Kind;
 
@@ -22,18 +22,7 @@ async fn tenant(store: &Store, me: &Actor, n: usize) -> (String, String) {
     let new = NewAccount { email, first_name: "Ada".into(), last_name: "L".into(), company: None, currency, locale: "en".into() };
     let account = accounts::create(store, me, &new).await.unwrap().number.to_string();
     accounts::credit(store, me, &Movement { account: &account, amount: "5.00", reason: "bench", reference: None }).await.unwrap();
-    let wanted = order::Order {
-        account: account.clone(),
-        product: "small".into(),
-        template: "debian-12".into(),
-        region: None,
-        label: Some(format!("h{n}")),
-        hostname: None,
-        cycle: Cycle::Month,
-        addons: vec![],
-        coupon: None,
-        key: None,
-    };
+    let wanted = order::Order { label: Some(format!("h{n}")), ..order::Order::new(&account, "small", "debian-12") };
     (account, order::order(store, me, &wanted).await.unwrap().id.to_string())
 }
 
@@ -47,7 +36,7 @@ async fn suspend(store: &Store, server: &str) {
     let sql = "update leases set state = 'suspended', period_no = 2, paid_until = $1, suspended_at = $1, off_at = $1, decide_at = $2 where id = $3";
     tx.exec_one(sql, args![now, now + MONTH, &lease.id]).await.unwrap();
     tx.exec_one("update wallets set settle_at = $1 where account_id = $2", args![now + MONTH, &lease.account]).await.unwrap();
-    tx.place_hold(&server, leasehold_domain::server::HoldKind::Billing, "bench").await.unwrap();
+    tx.place_hold(&server, leasehold_domain::server::HoldKind::Billing, leasehold_domain::server::Means::PowerOff, "bench").await.unwrap();
     tx.commit().await.unwrap();
 }
 

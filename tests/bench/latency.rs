@@ -3,7 +3,6 @@
 use std::{collections::HashMap, time::Duration};
 
 use leasehold_commands::order;
-use leasehold_domain::lease::Cycle;
 use leasehold_store::{Options, Store, activity::Actor, args};
 use leasehold_tests::Kind;
 
@@ -24,18 +23,7 @@ pub(crate) async fn measure(kind: Kind) -> Vec<Figure> {
     let store = Store::open(Options::new(host.url.clone())).await.unwrap();
     let mut accepted = HashMap::new();
     for n in 0..ORDERS {
-        let wanted = order::Order {
-            account: host.account.clone(),
-            product: "small".into(),
-            template: "debian-12".into(),
-            region: None,
-            label: Some(format!("b{n}")),
-            hostname: None,
-            cycle: Cycle::Month,
-            addons: vec![],
-            coupon: None,
-            key: None,
-        };
+        let wanted = order::Order { label: Some(format!("b{n}")), ..order::Order::new(&host.account, "small", "debian-12") };
         let server = order::order(&store, &Actor::operator("bench"), &wanted).await.unwrap();
         accepted.insert(server.id.to_string(), store.clock().now());
         tokio::time::sleep(APART).await;

@@ -1,10 +1,11 @@
 //! What Leasehold costs, each figure beside what it is made of: `just bench`.
 //!
-//! `bench [PART …]` prints Markdown tables; parts are `queue`, `latency`, `load`, `resume`, `settle`, `million`, `heal`, `machine`, all of them when none is named.
+//! `bench [PART …]` prints Markdown tables; parts are `queue`, `latency`, `load`, `resume`, `settle`, `million`, `heal`, `advance`, `machine`, all of them when none is named.
 //! `LEASEHOLD_PLOT` names a file for the picture of `settle` and `million`.
 //! Needs `LEASEHOLD_TEST_POSTGRES`, a cluster that it may make databases in, and `LEASEHOLD_GUEST` for `machine`.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a run that cannot go on panics")]
 
+mod advance;
 mod heal;
 mod latency;
 mod load;
@@ -62,6 +63,9 @@ async fn measure(kind: Kind, wanted: &dyn Fn(&str) -> bool) -> Vec<Figure> {
     }
     if wanted("heal") {
         column.extend(heal::measure(kind).await);
+    }
+    if wanted("advance") {
+        column.push(advance::measure(kind).await);
     }
     if wanted("machine") {
         column.extend(machine::measure(kind).await);

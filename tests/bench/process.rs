@@ -20,6 +20,11 @@ pub(crate) struct Host {
 impl Host {
     /// On a fresh database, with one large node; `node` is what its settings say beside its place.
     pub(crate) async fn new(kind: Kind, name: &str, node: &str) -> Self {
+        Self::with(kind, name, node, &[]).await
+    }
+
+    /// As [`Host::new`], with more settings.
+    pub(crate) async fn with(kind: Kind, name: &str, node: &str, settings: &[(&str, &str)]) -> Self {
         let (mut program, url, role) = match kind {
             Kind::Sqlite => {
                 let p = Program::new(None);
@@ -31,7 +36,7 @@ impl Host {
                 (Program::new(Some(&url)), url, "worker")
             }
         };
-        for (key, value) in [("WORKER__CLAIM", "30s"), ("PROVISION__BUILDS_PER_ACCOUNT", "2000"), ("LOG__LEVEL", "warn")] {
+        for (key, value) in [("WORKER__CLAIM", "30s"), ("PROVISION__BUILDS_PER_ACCOUNT", "2000"), ("LOG__LEVEL", "warn")].iter().chain(settings) {
             program.set(key, value);
         }
         let account = program.set_up("100000.00");

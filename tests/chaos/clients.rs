@@ -9,7 +9,7 @@ use std::{
 };
 
 use leasehold_commands::{CommandError, accounts, order, servers};
-use leasehold_domain::{Dice, ServerId, lease::Cycle};
+use leasehold_domain::{Dice, ServerId};
 use leasehold_store::{Store, accounts::NewAccount, activity::Actor};
 use tokio_util::sync::CancellationToken;
 
@@ -91,18 +91,8 @@ impl Client {
     /// Sends an order, and again under the same key, until there is an answer.
     async fn order(&self, n: u64) {
         let label = format!("c{}-{n}", self.account);
-        let wanted = order::Order {
-            account: self.account.clone(),
-            product: "small".into(),
-            template: "debian-12".into(),
-            region: None,
-            label: Some(label.clone()),
-            hostname: Some(label.clone()),
-            cycle: Cycle::Month,
-            addons: vec![],
-            coupon: None,
-            key: Some(label),
-        };
+        let name = || Some(label.clone());
+        let wanted = order::Order { label: name(), hostname: name(), key: name(), ..order::Order::new(&self.account, "small", "debian-12") };
         loop {
             match order::order(&self.store, &Actor::operator("shop"), &wanted).await {
                 Ok(server) => {

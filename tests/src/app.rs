@@ -13,10 +13,9 @@ use leasehold_commands::{accounts, catalog, order, servers};
 use leasehold_cron::{Scheduler, settle::Settler};
 use leasehold_domain::{
     Dice, ServerId, Timestamp,
-    lease::Cycle,
-    server::{Power, Status},
+    server::{Means, Power, Status},
 };
-use leasehold_hypervisor::connect;
+use leasehold_hypervisor::{Observed, connect};
 use leasehold_notifier::{Outbox, Renderer, Sender};
 use leasehold_store::{Clock, KeyRing, Options, Queue, Store, accounts::NewAccount, activity::Actor, args, servers::Server, settle::Settled};
 use leasehold_worker::{Fleet, Limits, Post, Worker};
@@ -157,18 +156,7 @@ impl App {
 
     /// What an order of this label looks like.
     pub fn an_order(&self, label: &str) -> order::Order {
-        order::Order {
-            account: self.account.clone(),
-            product: "small".into(),
-            template: "debian-12".into(),
-            region: None,
-            label: Some(label.into()),
-            hostname: Some(label.into()),
-            cycle: Cycle::Month,
-            addons: vec![],
-            coupon: None,
-            key: None,
-        }
+        order::Order { label: Some(label.into()), hostname: Some(label.into()), ..order::Order::new(&self.account, "small", "debian-12") }
     }
 
     /// Orders a small server.
@@ -332,16 +320,28 @@ impl App {
         assert_eq!(self.machines(), expected, "machines by mark are the servers that should have one");
         for node in ["node-a", "node-b"].map(|n| self.path(n)) {
             let settings = format!("{{\"endpoint\": {:?}}}", node.display().to_string());
-            for machine in connect("simulated", &settings).unwrap().list_owned().await.unwrap() {
+            let node = connect("simulated", &settings).unwrap();
+            for machine in node.list_owned().await.unwrap() {
                 let s = servers.iter().find(|s| s.id == machine.mark.server).unwrap();
+                let Observed::Present(found) = node.observe(machine.vmid).await.unwrap() else { panic!("{} is gone", s.label) };
                 let fits = match s.status {
-                    Status::Running => machine.power == Power::On,
-                    Status::Stopped | Status::Suspended => machine.power == Power::Off,
+                    Status::Running => found.link && found.power == Power::On,
+                    Status::Stopped => found.link && found.power == Power::Off,
+                    Status::Suspended if s.held.map(|h| h.0) == Some(Means::CutNetwork) => !found.link,
+                    Status::Suspended => found.power == Power::Off,
                     _ => true,
                 };
-                assert!(fits, "{} is {}, its machine is {}", s.label, s.status, machine.power);
+                assert!(fits, "{} is {}, its machine is {found:?}", s.label, s.status);
             }
         }
+    }
+
+    /// The power of a server's machine as its node has it, and whether its network is plugged in.
+    pub async fn found(&self, label: &str) -> (Power, bool) {
+        let (node, vmid) = self.server(&self.lease(label).await.server).await.place().unwrap();
+        let settings = format!("{{\"endpoint\": {:?}}}", self.path(&node.0).display().to_string());
+        let Observed::Present(found) = connect("simulated", &settings).unwrap().observe(vmid).await.unwrap() else { panic!("{label} is gone") };
+        (found.power, found.link)
     }
 
     /// Terminates a server.

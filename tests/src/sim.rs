@@ -15,7 +15,8 @@ use leasehold_domain::{
     Dice,
     lease::Cycle,
     notice::MailState,
-    server::{HoldKind, Status},
+    policy::{Key, Level},
+    server::{HoldKind, Means, Status},
 };
 use leasehold_store::{
     Queue, Store,
@@ -23,7 +24,7 @@ use leasehold_store::{
     books::Booked,
     crash::{POINTS, Plan, Stalled},
     invoices::Invoice,
-    servers::Server,
+    servers::{HoldTerms, Server},
     settle::Settled,
 };
 use leasehold_worker::{Ran, Worker};
@@ -95,6 +96,9 @@ impl Sim {
         let coupon = NewCoupon { code: "SIM", percent: Some(30), periods: Some(2), uses: Some(3), ..NewCoupon::default() };
         coupons::create(&sim.app.store, &App::operator(), &coupon).await.unwrap();
         if sim.days {
+            if sim.dice.chance(0.5) {
+                sim.app.set_rule(Level::System, "", Key::SuspendBy, "cut_network").await;
+            }
             for _ in 0..3 {
                 sim.order().await;
             }
@@ -303,7 +307,11 @@ impl Sim {
                     assert!(a.is_err() || b.is_err(), "two retries of one failure");
                     a.or(b).map(drop)
                 }
-                3 => servers::suspend(&store, &me, id, HoldKind::Abuse, "sim").await.map(drop),
+                3 => {
+                    let means = if self.dice.chance(0.5) { Means::CutNetwork } else { Means::PowerOff };
+                    let terms = HoldTerms { means, free: self.dice.chance(0.5) };
+                    servers::suspend(&store, &me, id, HoldKind::Abuse, terms, "sim").await.map(drop)
+                }
                 4 => servers::unsuspend(&store, &me, id, HoldKind::Abuse, None).await.map(drop),
                 5 => servers::stop(&store, &me, id).await.map(drop),
                 6 => servers::start(&store, &me, id).await.map(drop),
@@ -445,7 +453,7 @@ impl Sim {
         self.app.top_up(&self.app.account, "2000.00").await;
         self.app.settle().await;
         for s in store.read().await.unwrap().servers(None, None, 1000).await.unwrap() {
-            if s.held {
+            if s.held.is_some() {
                 // One that is being terminated keeps its hold to the end.
                 drop(servers::unsuspend(&store, &me, s.id.as_str(), HoldKind::Abuse, None).await);
             }

@@ -11,9 +11,9 @@ use leasehold_domain::{
     dunning::{Enforcement, Why},
     lease::{Cycle, LeaseState},
     policy::{Key, Level},
-    server::{HoldKind, Status},
+    server::{HoldKind, Means, Power, Status},
 };
-use leasehold_store::settle::Settled;
+use leasehold_store::{servers::HoldTerms, settle::Settled};
 use leasehold_tests::{
     App,
     fleet::{self, Fleet},
@@ -222,7 +222,7 @@ on_both!(an_abuse_hold_survives_a_payment(app) {
     app.debit("91.00").await;
     app.order("web").await;
     app.until_quiet().await;
-    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
     app.live(40 * DAY).await;
     let outlook = app.outlook("web").await;
     assert!(outlook.terminates_at.is_some(), "found suspended already, for another reason: {outlook:?}");
@@ -234,6 +234,52 @@ on_both!(an_abuse_hold_survives_a_payment(app) {
     servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse, None).await.unwrap();
     app.until_quiet().await;
     assert_eq!(app.status("web").await, Status::Running);
+});
+
+on_both!(a_suspension_that_cuts_the_network_leaves_the_machine_on(app) {
+    app.set_rule(Level::System, "", Key::SuspendBy, "cut_network").await;
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.live(31 * DAY + 4 * DAY).await;
+    assert_eq!((app.status("web").await, app.lease("web").await.state), (Status::Suspended, LeaseState::Suspended));
+    assert!(app.lease("web").await.off_at.is_some(), "its grace has begun");
+    assert_eq!(app.found("web").await, (Power::On, false));
+    // Abuse is switched off; what remains of the bill keeps the network cut, and the payment brings everything back.
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.found("web").await, (Power::Off, false));
+    servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse, None).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.status("web").await, Status::Suspended);
+    let account = app.account.clone();
+    app.top_up(&account, "50.00").await;
+    app.until_quiet().await;
+    assert_eq!((app.status("web").await, app.found("web").await), (Status::Running, (Power::On, true)));
+    assert!(app.delivered().contains(&"Your server web is back".to_owned()), "{:?}", app.delivered());
+});
+
+on_both!(a_free_hold_is_not_charged_and_another_is(app) {
+    for label in ["free", "paid"] {
+        app.order(label).await;
+    }
+    app.until_quiet().await;
+    let me = App::operator();
+    let terms = HoldTerms { means: Means::PowerOff, free: true };
+    servers::suspend(&app.store, &me, "free", HoldKind::Admin, terms, "a fault of ours").await.unwrap();
+    servers::suspend(&app.store, &me, "paid", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
+    app.live(40 * DAY).await;
+    assert_eq!((app.charges("free").await.len(), app.charges("paid").await.len()), (1, 2));
+    servers::unsuspend(&app.store, &me, "free", HoldKind::Admin, None).await.unwrap();
+    let back = app.now();
+    app.live(HOUR).await;
+    assert_eq!(app.charges("free").await.len(), 2, "a new period begins when it is back");
+    assert_eq!(app.lease("free").await.anchor_at, Some(back));
+    // Whoever makes a hold that stands free, or takes that back, changes what is charged from then on.
+    servers::suspend(&app.store, &me, "paid", HoldKind::Abuse, terms, "spam, as we thought").await.unwrap();
+    assert!(app.lease("paid").await.down_at.is_some());
+    servers::suspend(&app.store, &me, "paid", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
+    assert!(app.lease("paid").await.down_at.is_none());
 });
 
 on_both!(an_operator_gives_time_and_the_days_off_are_not_paid_for(app) {

@@ -107,7 +107,7 @@ on_both!(a_row_that_kills_its_workers_is_parked(app) {
     assert!(app.server(&server.id).await.parked_at.is_some());
     assert_eq!(app.attention().await, [format!("parked server:{}", server.id)]);
     servers::resolve(&app.store, &App::operator(), "web", "mended", Duration::ZERO).await.unwrap();
-    servers::suspend(&app.store, &App::operator(), "web", leasehold_domain::server::HoldKind::Admin, "look").await.unwrap();
+    servers::suspend(&app.store, &App::operator(), "web", leasehold_domain::server::HoldKind::Admin, leasehold_domain::server::Means::PowerOff, "look").await.unwrap();
     servers::unsuspend(&app.store, &App::operator(), "web", leasehold_domain::server::HoldKind::Admin, None).await.unwrap();
     app.until_quiet().await;
     assert_eq!(app.server(&server.id).await.status, Status::Running);

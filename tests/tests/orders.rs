@@ -11,7 +11,7 @@ use leasehold_commands::{
 use leasehold_domain::{
     addon::AddonState,
     lease::{Cycle, LeaseState},
-    server::{HoldKind, Status},
+    server::{HoldKind, Means, Status},
 };
 use leasehold_tests::{App, on_both};
 
@@ -203,12 +203,12 @@ on_both!(an_add_on_that_was_never_attached_is_given_back_when_its_lease_ends_by_
     app.until_quiet().await;
     servers::set_auto_renew(&app.store, &App::operator(), "web", false).await.unwrap();
     app.advance(30 * DAY);
-    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
     app.until_quiet().await;
     servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse, None).await.unwrap();
     app.until_quiet().await;
     addons::attach(&app.store, &App::operator(), "web", "ip", None).await.unwrap();
-    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
     app.live(2 * DAY).await;
     assert_eq!((app.addon_state("web", "extra-ip").await, app.balance().await.as_str()), (AddonState::Failed, "91.00"));
     app.until_quiet().await;
@@ -281,7 +281,7 @@ on_both!(add_ons_of_an_order_come_with_the_server(app) {
     let twice = order::Order { addons: vec!["ip".into(), "ip".into()], ..app.an_order("x") };
     let refused = order::order(&app.store, &App::operator(), &twice).await.unwrap_err().to_string();
     assert_eq!(refused, "'One more address' and 'One more address' are both of the kind extra-ip; a server has one of each");
-    let held = servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    let held = servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
     assert!(addons::attach(&app.store, &App::operator(), held.id.as_str(), "block", None).await.is_err());
     servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse, None).await.unwrap();
     app.until_quiet().await;

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use leasehold_commands::{operate, order, servers, snapshots, stats};
 use leasehold_domain::{
     ServerId,
-    server::{Goal, HoldKind, Status},
+    server::{Goal, HoldKind, Means, Status},
     usage::Counters,
 };
 use leasehold_store::{
@@ -129,7 +129,7 @@ on_both!(addresses_rest_before_they_are_given_to_others(app) {
 
 on_both!(a_hold_stops_a_build_before_boot_and_its_end_goes_on(app) {
     let server = app.order("web").await;
-    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
     app.until_quiet().await;
     let held = app.server(&server.id).await;
     assert_eq!((held.status, held.booted), (Status::Building, false));
@@ -156,7 +156,7 @@ on_both!(a_hold_during_a_reinstall_still_switches_the_old_system_off(app) {
 
 /// A hold on a build whose machine is on switches it off; without the hold the build ends as it should.
 async fn held_is_off_and_goes_on(app: &App, server: &ServerId) {
-    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
     app.until_quiet().await;
     let held = app.server(server).await;
     assert_eq!((held.status, held.power.map(|p| p.0)), (Status::Building, Some(leasehold_domain::server::Power::Off)));
@@ -321,7 +321,7 @@ on_both!(a_hold_that_comes_and_goes_during_a_build_leaves_a_machine_that_is_on(a
     app.drain().await;
     // The hold switches it off, the answer is lost, and the hold is gone before anybody asks again.
     app.import("boot_time = \"60s\"\nfaults = { reply_lost = 1.0 }").await;
-    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, "spam").await.unwrap();
+    servers::suspend(&app.store, &App::operator(), "web", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
     app.drain().await;
     servers::unsuspend(&app.store, &App::operator(), "web", HoldKind::Abuse, None).await.unwrap();
     app.import("boot_time = \"60s\"").await;
@@ -356,7 +356,7 @@ on_both!(power_reboot_suspend_and_password_follow_what_is_asked(app) {
     servers::stop(store, &me, "web").await.unwrap();
     app.drain().await;
     assert_eq!(app.server(&server.id).await.status, Status::Stopped);
-    servers::suspend(store, &me, "web", HoldKind::Admin, "check").await.unwrap();
+    servers::suspend(store, &me, "web", HoldKind::Admin, Means::PowerOff, "check").await.unwrap();
     app.drain().await;
     assert_eq!(app.server(&server.id).await.status, Status::Suspended);
     assert!(servers::start(store, &me, "web").await.unwrap_err().to_string().contains("is suspended"));

@@ -17,6 +17,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) store: &'a Store,
     pub(crate) worker: Worker,
     pub(crate) scheduler: Scheduler,
+    /// The least time between two stops.
+    pub(crate) step: Duration,
 }
 
 impl Driver<'_> {
@@ -36,7 +38,7 @@ impl Driver<'_> {
             if left.is_zero() {
                 return Ok(());
             }
-            let next = self.next_event().await?.map_or(left, |at| at.since(self.store.clock().now()).max(Duration::from_millis(1)));
+            let next = self.next_event().await?.map_or(left, |at| at.since(self.store.clock().now()).max(self.step).max(Duration::from_millis(1)));
             self.store.advance_clock(next.min(left)).await?;
         }
     }

@@ -40,6 +40,24 @@ pub struct Order {
     pub key: Option<String>,
 }
 
+impl Order {
+    /// A plan with a system on it, by the month, and nothing else.
+    pub fn new(account: &str, product: &str, template: &str) -> Self {
+        Self {
+            account: account.to_owned(),
+            product: product.to_owned(),
+            template: template.to_owned(),
+            region: None,
+            label: None,
+            hostname: None,
+            cycle: Cycle::Month,
+            addons: vec![],
+            coupon: None,
+            key: None,
+        }
+    }
+}
+
 /// Longest idempotency key.
 const KEY_MAX: usize = 255;
 

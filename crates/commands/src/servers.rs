@@ -8,7 +8,13 @@ use leasehold_domain::{
     names,
     server::{BuildKind, Goal, HoldKind, Status},
 };
-use leasehold_store::{Queue, Store, Tx, activity::Actor, notices::SignIn, sealed::Place, servers::Server};
+use leasehold_store::{
+    Queue, Store, Tx,
+    activity::Actor,
+    notices::SignIn,
+    sealed::Place,
+    servers::{HoldTerms, Server},
+};
 use secrecy::SecretString;
 
 use crate::{CommandError, Result, commit};
@@ -36,7 +42,7 @@ pub(crate) fn must_be_delivered(s: &Server, verb: &str) -> Result<()> {
     if s.goal == Goal::Terminated {
         return Err(refuse(s, verb, "is being terminated"));
     }
-    if s.held || s.status == Status::Suspended {
+    if s.held.is_some() || s.status == Status::Suspended {
         return Err(refuse(s, verb, "is suspended"));
     }
     match s.status {
@@ -122,8 +128,8 @@ pub async fn terminate(store: &Store, actor: &Actor, id: &str) -> Result<Server>
     done(tx, actor, &s, "server.terminate", "").await
 }
 
-/// Takes a server off the net and off power until the hold is lifted.
-pub async fn suspend(store: &Store, actor: &Actor, id: &str, kind: HoldKind, reason: &str) -> Result<Server> {
+/// Takes a server off power, or only off the net, until the hold is lifted.
+pub async fn suspend(store: &Store, actor: &Actor, id: &str, kind: HoldKind, terms: impl Into<HoldTerms>, reason: &str) -> Result<Server> {
     if kind == HoldKind::Billing {
         return Err(CommandError::Refused("a billing hold is placed by an unpaid charge only; use --kind abuse or admin".into()));
     }
@@ -135,8 +141,11 @@ pub async fn suspend(store: &Store, actor: &Actor, id: &str, kind: HoldKind, rea
     if s.goal == Goal::Terminated {
         return Err(refuse(&s, "suspended", "is being terminated"));
     }
-    tx.place_hold(&s.id, kind, reason).await?;
-    done(tx, actor, &s, "server.suspend", &format!("{kind}: {reason}")).await
+    let terms = terms.into();
+    tx.place_hold(&s.id, kind, terms, reason).await?;
+    tx.books(&s.account_id).await?.holds_changed(&s.id).await?;
+    let free = if terms.free { ", free of charge" } else { "" };
+    done(tx, actor, &s, "server.suspend", &format!("{kind} by {}{free}: {reason}", terms.means)).await
 }
 
 /// Lifts a hold. One for an unpaid bill is lifted until a date: unless it is paid by then, the server is suspended again.
@@ -161,6 +170,7 @@ pub async fn unsuspend(store: &Store, actor: &Actor, id: &str, kind: HoldKind, u
     if !tx.lift_hold(&s.id, kind).await? {
         return Err(refuse(&s, "unsuspended", &format!("has no {kind} hold")));
     }
+    tx.books(&s.account_id).await?.holds_changed(&s.id).await?;
     done(tx, actor, &s, "server.unsuspend", kind.as_str()).await
 }
 

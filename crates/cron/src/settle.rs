@@ -15,7 +15,7 @@ use crate::{enforce, sanity};
 const FIRST: i64 = 200;
 const MOST: i64 = 2_000;
 /// A batch that took less than this may grow, one that took more than twice as much shrinks: other writers wait behind it.
-const QUICK: Duration = Duration::from_millis(120);
+const QUICK: Duration = Duration::from_millis(250);
 
 /// Nobody makes an account due further back than this: requests write their own time, and a statement ends within a minute.
 const LATE: Duration = Duration::from_mins(3);
@@ -66,6 +66,11 @@ impl Settler {
         drained.until
     }
 
+    /// Nothing is due any more that became due until then.
+    fn drained_until(&self, began: Timestamp) {
+        self.drained.lock().unwrap_or_else(PoisonError::into_inner).until = began - LATE;
+    }
+
     /// Settles all that is due, then takes away what may be.
     pub async fn run(&self) -> Result<Settled> {
         let store = &self.store;
@@ -75,6 +80,10 @@ impl Settler {
         }
         let (mut settled, mut batch, began) = (Settled::default(), FIRST, store.clock().now());
         let after = self.after(began);
+        if store.read().await?.books_at_rest(after, began).await? {
+            self.drained_until(began);
+            return Ok(settled);
+        }
         while store.read().await?.any_account_due(after, began).await? {
             // A rule of the house that cannot be read is nobody's account's fault.
             store.read().await?.policies(std::iter::empty()).await?;
@@ -91,7 +100,7 @@ impl Settler {
                 _ => batch,
             };
         }
-        self.drained.lock().unwrap_or_else(PoisonError::into_inner).until = began - LATE;
+        self.drained_until(began);
         if settled.accounts as i64 > MOST {
             store.give_memory_back().await?;
         }

@@ -22,7 +22,7 @@ names! {
     Why {
         /// The end of what is paid, or a look at the wallet before it.
         Paid = "paid",
-        /// The server, which is down by a fault of ours and not charged.
+        /// The server, which is not charged: down by a fault of ours, or held for free.
         Down = "down",
         /// The time that the policy gives.
         Grace = "grace",

@@ -9,6 +9,7 @@ use crate::{
     Timestamp,
     breaker::Limits,
     names, period,
+    server::Means,
     time::{parse_duration, show_duration},
     window::Window,
 };
@@ -62,6 +63,8 @@ names! {
         Zone = "zone",
         /// How a lease goes on that is paid after its suspension.
         Reactivation = "reactivation",
+        /// What a suspension for an unpaid charge does to the machine.
+        SuspendBy = "suspend_by",
         /// A failed charge suspends nothing.
         NeverSuspend = "never_suspend",
         /// A suspended server is never ended.
@@ -107,6 +110,8 @@ pub struct Policy {
     pub zone: String,
     /// How a lease goes on that is paid after its suspension.
     pub reactivation: Reactivation,
+    /// What a suspension for an unpaid charge does to the machine.
+    pub suspend_by: Means,
     /// A failed charge suspends nothing.
     pub never_suspend: bool,
     /// A suspended server is never ended.
@@ -132,6 +137,7 @@ impl Default for Policy {
             window: Window::Always,
             zone: "UTC".into(),
             reactivation: Reactivation::Rebase,
+            suspend_by: Means::PowerOff,
             never_suspend: false,
             never_terminate: false,
             suspensions: Limits { count: 50, basis_points: 200 },
@@ -212,6 +218,7 @@ impl Policy {
                 value.clone_into(&mut self.zone);
             }
             Key::Reactivation => self.reactivation = value.parse().map_err(|e: crate::UnknownName| e.to_string())?,
+            Key::SuspendBy => self.suspend_by = value.parse().map_err(|e: crate::UnknownName| e.to_string())?,
             Key::NeverSuspend => self.never_suspend = yes_or_no(value)?,
             Key::NeverTerminate => self.never_terminate = yes_or_no(value)?,
             Key::SuspensionsCount => self.suspensions.count = count(value)?,
@@ -236,6 +243,7 @@ impl Policy {
             Key::Window => self.window.to_string(),
             Key::Zone => self.zone.clone(),
             Key::Reactivation => self.reactivation.to_string(),
+            Key::SuspendBy => self.suspend_by.to_string(),
             Key::NeverSuspend => self.never_suspend.to_string(),
             Key::NeverTerminate => self.never_terminate.to_string(),
             Key::SuspensionsCount => self.suspensions.count.to_string(),
@@ -274,6 +282,7 @@ mod tests {
             (Key::Window, "at night"),
             (Key::Zone, "Mars/Base"),
             (Key::Reactivation, "later"),
+            (Key::SuspendBy, "asking"),
             (Key::NeverSuspend, "yes"),
             (Key::SuspensionsCount, "-1"),
             (Key::TerminationsPercent, "0.123"),

@@ -16,7 +16,7 @@ names! {
         Running = "running",
         /// The machine is off because its owner wants it off.
         Stopped = "stopped",
-        /// Off because of a hold: an unpaid bill, abuse, or an operator's order.
+        /// Off, or without a network, because of a hold: an unpaid bill, abuse, or an operator's order.
         Suspended = "suspended",
         /// The build was given up; the money is back and an operator can retry.
         Failed = "failed",
@@ -58,7 +58,7 @@ names! {
         PoweredOn = "powered_on",
         /// The machine was switched off as its owner wanted.
         PoweredOff = "powered_off",
-        /// The machine was switched off because of a hold.
+        /// The machine was switched off, or its network cut, because of a hold.
         Held = "held",
         /// The machine was found absent after its end was asked for.
         Destroyed = "destroyed",
@@ -118,6 +118,10 @@ names! {
         PowerOn = "power_on",
         /// Switch off.
         PowerOff = "power_off",
+        /// Unplug the machine's network, which stays as it is through restarts.
+        CutNetwork = "cut_network",
+        /// Plug it in again.
+        RestoreNetwork = "restore_network",
         /// Restart.
         Reboot = "reboot",
         /// Set a new root password on a running server.
@@ -237,6 +241,26 @@ names! {
     }
 }
 
+names! {
+    /// What a hold does to the machine.
+    Means {
+        /// It is switched off.
+        PowerOff = "power_off",
+        /// It runs on, without a network. One that is being built is switched off all the same.
+        CutNetwork = "cut_network",
+    }
+}
+
+names! {
+    /// Whether a machine's network is plugged in.
+    Link {
+        /// It is.
+        Up = "up",
+        /// It was cut.
+        Down = "down",
+    }
+}
+
 /// The facts that decide what to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -244,8 +268,8 @@ pub struct Facts {
     pub status: Status,
     /// What should be.
     pub goal: Goal,
-    /// Whether any hold stands.
-    pub held: bool,
+    /// What the holds that stand do to the machine, the strongest of them; none while no hold stands.
+    pub held: Option<Means>,
     /// How the current build came to be.
     pub build: BuildKind,
     /// The next step of the build, while there is one.
@@ -256,6 +280,8 @@ pub struct Facts {
     pub absent: bool,
     /// Power as found; `None` before the first boot, and from the moment that it is to be switched until that is known to be done.
     pub power: Option<Power>,
+    /// Its network as found; `None` from the moment that it is to be switched until that is known to be done.
+    pub link: Option<Link>,
     /// A restart was asked for and not yet done.
     pub reboot_due: bool,
     /// A new password was asked for and not yet set.
@@ -290,31 +316,35 @@ pub fn next_step(s: &Facts) -> Option<Step> {
                 clean_up()
             } else {
                 // A reinstall that failed keeps its machine, which a hold switches off like any other.
-                (s.held && s.power != Some(Power::Off)).then_some(Step::PowerOff)
+                (s.held.is_some() && s.power != Some(Power::Off)).then_some(Step::PowerOff)
             }
         }
         Status::Pending if s.build == BuildKind::First => clean_up().or(Some(Step::Place)),
         Status::Pending | Status::Building => s.cursor.and_then(|step| {
-            match (s.build.is_before_boot(step), s.held) {
+            match (s.build.is_before_boot(step), s.held.is_some()) {
                 (true, _) => Some(step),
                 (false, true) => (s.power != Some(Power::Off)).then_some(Step::PowerOff),
                 // A hold came and went: whatever it switched off is switched on before the build goes on.
                 (false, false) => Some(if s.power == Some(Power::On) { step } else { Step::Boot }),
             }
         }),
-        Status::Running if s.held || s.goal == Goal::Stopped => Some(Step::PowerOff),
+        Status::Running if s.held == Some(Means::PowerOff) || s.goal == Goal::Stopped => Some(Step::PowerOff),
+        Status::Running | Status::Stopped if s.held == Some(Means::CutNetwork) => Some(Step::CutNetwork),
+        Status::Stopped if s.held.is_some() => Some(Step::PowerOff),
+        Status::Running | Status::Stopped if s.link != Some(Link::Up) => Some(Step::RestoreNetwork),
         // A return that was begun is ended first: the machine is off on the way, and nobody is to boot half a disk.
         Status::Running if s.reverting() => Some(Step::RevertSnapshot),
         Status::Running if s.power != Some(Power::On) => Some(Step::PowerOn),
         Status::Running if s.reboot_due => Some(Step::Reboot),
         Status::Running if s.password_due => Some(Step::ResetPassword),
-        Status::Stopped if s.held => Some(Step::PowerOff),
         Status::Stopped if s.goal == Goal::Running => Some(Step::PowerOn),
         Status::Stopped if s.reverting() => Some(Step::RevertSnapshot),
         Status::Stopped if s.power != Some(Power::Off) => Some(Step::PowerOff),
         Status::Running | Status::Stopped if s.addresses_due => Some(Step::SetAddresses),
         Status::Running | Status::Stopped => s.snapshot_due.map(SnapshotWork::step),
-        Status::Suspended if s.held => (s.power != Some(Power::Off)).then_some(Step::PowerOff),
+        Status::Suspended if s.held == Some(Means::PowerOff) => (s.power != Some(Power::Off)).then_some(Step::PowerOff),
+        Status::Suspended if s.held.is_some() => (s.link != Some(Link::Down)).then_some(Step::CutNetwork),
+        Status::Suspended if s.link != Some(Link::Up) => Some(Step::RestoreNetwork),
         Status::Suspended => Some(if s.goal == Goal::Stopped { Step::PowerOff } else { Step::PowerOn }),
     }
 }
@@ -325,8 +355,8 @@ pub fn event_of(step: Step, s: &Facts) -> Option<Event> {
         Step::Place | Step::CreateDisk if s.status == Status::Pending => Some(Event::BuildStarted),
         Step::Verify => Some(Event::BuildFinished),
         Step::PowerOn if matches!(s.status, Status::Stopped | Status::Suspended) => Some(Event::PoweredOn),
-        Step::PowerOff if s.held && matches!(s.status, Status::Running | Status::Stopped) => Some(Event::Held),
-        Step::PowerOff if !s.held && matches!(s.status, Status::Running | Status::Suspended) => Some(Event::PoweredOff),
+        Step::PowerOff | Step::CutNetwork if s.held.is_some() && matches!(s.status, Status::Running | Status::Stopped) => Some(Event::Held),
+        Step::PowerOff if s.held.is_none() && matches!(s.status, Status::Running | Status::Suspended) => Some(Event::PoweredOff),
         Step::Destroy if s.goal == Goal::Terminated && s.status != Status::Terminated => Some(Event::Destroyed),
         _ => None,
     }

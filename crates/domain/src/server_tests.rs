@@ -30,27 +30,30 @@ fn an_illegal_transition_names_both() {
 
 fn facts() -> impl Strategy<Value = Facts> {
     let pick = |n: usize| 0..n;
-    (pick(Status::ALL.len()), pick(Goal::ALL.len()), any::<[bool; 7]>(), pick(9), pick(3), pick(4)).prop_map(|(status, goal, bits, cursor, power, snapshot)| {
-        let status = Status::ALL[status];
-        let build = if bits[0] { BuildKind::Reinstall } else { BuildKind::First };
-        let building = status == Status::Building || (status == Status::Pending && build == BuildKind::Reinstall);
-        let first = usize::from(build == BuildKind::First);
-        Facts {
-            status,
-            goal: Goal::ALL[goal],
-            held: bits[1],
-            build,
-            // The retry of a reinstall waits before its first step; a build under way may be anywhere after placing.
-            cursor: building.then(|| if status == Status::Pending { Step::CreateDisk } else { build.steps()[cursor.max(first)] }),
-            placed: bits[2] || !matches!(status, Status::Pending | Status::Failed | Status::Terminated),
-            absent: bits[3] && matches!(status, Status::Failed | Status::Terminated | Status::Pending),
-            power: [None, Some(Power::On), Some(Power::Off)][power],
-            reboot_due: bits[4],
-            password_due: bits[5],
-            addresses_due: bits[6],
-            snapshot_due: SnapshotWork::ALL.get(snapshot).copied(),
-        }
-    })
+    (pick(Status::ALL.len()), pick(Goal::ALL.len()), any::<[bool; 7]>(), pick(9), (pick(3), pick(3), pick(3)), pick(4)).prop_map(
+        |(status, goal, bits, cursor, (power, link, held), snapshot)| {
+            let status = Status::ALL[status];
+            let build = if bits[0] { BuildKind::Reinstall } else { BuildKind::First };
+            let building = status == Status::Building || (status == Status::Pending && build == BuildKind::Reinstall);
+            let first = usize::from(build == BuildKind::First);
+            Facts {
+                status,
+                goal: Goal::ALL[goal],
+                held: Means::ALL.get(held).copied(),
+                build,
+                // The retry of a reinstall waits before its first step; a build under way may be anywhere after placing.
+                cursor: building.then(|| if status == Status::Pending { Step::CreateDisk } else { build.steps()[cursor.max(first)] }),
+                placed: bits[2] || !matches!(status, Status::Pending | Status::Failed | Status::Terminated),
+                absent: bits[3] && matches!(status, Status::Failed | Status::Terminated | Status::Pending),
+                power: [None, Some(Power::On), Some(Power::Off)][power],
+                link: Link::ALL.get(link).copied(),
+                reboot_due: bits[4],
+                password_due: bits[5],
+                addresses_due: bits[6],
+                snapshot_due: SnapshotWork::ALL.get(snapshot).copied(),
+            }
+        },
+    )
 }
 
 /// What a finished step does to the facts, as the worker records it.
@@ -65,6 +68,8 @@ fn done(step: Step, mut s: Facts) -> Facts {
         Step::Release => (s.placed, s.absent) = (false, false),
         Step::Boot | Step::PowerOn => s.power = Some(Power::On),
         Step::PowerOff => s.power = Some(Power::Off),
+        Step::CutNetwork => s.link = Some(Link::Down),
+        Step::RestoreNetwork => s.link = Some(Link::Up),
         Step::Reboot => s.reboot_due = false,
         Step::ResetPassword => s.password_due = false,
         Step::SetAddresses => s.addresses_due = false,
@@ -93,7 +98,7 @@ proptest! {
             steps += 1;
             prop_assert!(steps < 24, "does not come to rest: {start:?} at {s:?}");
         }
-        let right = match (s.goal, s.held) {
+        let right = match (s.goal, s.held.is_some()) {
             (Goal::Terminated, _) => s.status == Status::Terminated && !s.placed,
             (_, true) => matches!(s.status, Status::Suspended | Status::Failed | Status::Building | Status::Pending | Status::Terminated),
             (Goal::Running, _) => matches!(s.status, Status::Running | Status::Failed | Status::Terminated),
@@ -103,17 +108,24 @@ proptest! {
         let booting = s.cursor.is_some_and(|c| !s.build.is_before_boot(c));
         let power = match s.status {
             Status::Running => Some(Power::On),
-            Status::Stopped | Status::Suspended => Some(Power::Off),
-            Status::Building if s.held && booting => Some(Power::Off),
+            Status::Stopped => Some(Power::Off),
+            Status::Suspended if s.held == Some(Means::PowerOff) => Some(Power::Off),
+            Status::Building if s.held.is_some() && booting => Some(Power::Off),
             _ => s.power,
         };
         prop_assert!(s.power == power, "{start:?} came to rest with another power than is known at {s:?}");
+        let link = match s.status {
+            Status::Running | Status::Stopped => Some(Link::Up),
+            Status::Suspended if s.held == Some(Means::CutNetwork) => Some(Link::Down),
+            _ => s.link,
+        };
+        prop_assert!(s.link == link, "{start:?} came to rest with another network at {s:?}");
     }
 
     #[test]
     fn a_hold_never_lets_a_machine_be_switched_on(s in facts()) {
-        prop_assume!(s.held);
-        prop_assert!(!matches!(next_step(&s), Some(Step::Boot | Step::PowerOn | Step::Reboot)));
+        prop_assume!(s.held.is_some());
+        prop_assert!(!matches!(next_step(&s), Some(Step::Boot | Step::PowerOn | Step::Reboot | Step::RestoreNetwork)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use leasehold_domain::{
     ledger::{Code, House, Transfer, TransferState, Wallet, wallet_account},
     movements::{self, order_reference},
     price::Price,
+    server::Status,
     standing::Charge,
     terms::Terms,
 };
@@ -227,11 +228,27 @@ impl Books<'_> {
         self.tx.look_at_lease(&lease, now).await
     }
 
-    /// A server that was down by a fault of ours runs again: where what was paid is over, a new period begins now.
+    /// A hold was placed, changed or lifted: while one stands that is free, the lease is not charged.
+    pub async fn holds_changed(&mut self, server: &ServerId) -> Result<()> {
+        if self.held_free(server).await? {
+            return self.found_down(server).await;
+        }
+        // A reinstall that failed keeps it down, hold or not.
+        match self.tx.server(server).await?.status {
+            Status::Failed => Ok(()),
+            _ => self.found_up(server).await,
+        }
+    }
+
+    async fn held_free(&mut self, server: &ServerId) -> Result<bool> {
+        Ok(self.tx.int("select count(*) from holds where server_id = $1 and free", args![server]).await? > 0)
+    }
+
+    /// A server that was down by a fault of ours, or held for free, runs again: where what was paid is over, a new period begins now.
     pub async fn found_up(&mut self, server: &ServerId) -> Result<()> {
         let lease = self.lease(server).await?;
         let now = self.tx.now;
-        if lease.down_at.is_none() {
+        if lease.down_at.is_none() || self.held_free(server).await? {
             return Ok(());
         }
         self.tx.exec_one("update leases set down_at = null where id = $1", args![&lease.id]).await?;

@@ -81,6 +81,13 @@ impl Tx {
         Ok(())
     }
 
+    /// Whether no account became due after `after` and until `until`, nothing is to be taken away, and no breaker is open.
+    pub async fn books_at_rest(&mut self, after: Timestamp, until: Timestamp) -> Result<bool> {
+        let sql = "select count(*) from (select 1 as one where exists (select 1 from wallets where settle_at > $1 and settle_at <= $2) \
+                   or exists (select 1 from enforcements where done_at is null) or exists (select 1 from breakers where opened_at is not null)) due";
+        Ok(self.int(sql, args![after, until]).await? == 0)
+    }
+
     /// Whether an account became due after `after` and until `until`; also one that somebody is working on.
     pub async fn any_account_due(&mut self, after: Timestamp, until: Timestamp) -> Result<bool> {
         let sql = "select cast(count(*) as bigint) from (select 1 from wallets where settle_at > $1 and settle_at <= $2 limit 1) one";

@@ -15,8 +15,8 @@ pub(crate) enum Dialect {
 /// The database's own clock in epoch milliseconds.
 pub(crate) const POSTGRES_NOW: &str = "select (extract(epoch from clock_timestamp()) * 1000)::bigint";
 
-/// What is asked of a server beside its own row.
-const FACTS: &str = "exists(select 1 from holds h where h.server_id = s.id) as held, \
+/// What is asked of a server beside its own row. Of the means of its holds, the last by name is the strongest.
+const FACTS: &str = "(select max(h.means) from holds h where h.server_id = s.id) as held, \
     (select n.asked from snapshots n where n.server_id = s.id and n.asked is not null order by n.asked_at, n.id limit 1) as snapshot_asked";
 
 /// What becomes of a notice whose cause is gone; whoever has claimed it finds that when it looks.

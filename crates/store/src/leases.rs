@@ -1,6 +1,6 @@
 //! Leases and their prices, read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use leasehold_domain::{
     Currency, LeaseId, Money, ServerId, Timestamp,
@@ -13,7 +13,7 @@ use crate::{Result, Rows, StoreError, Tx, When, args};
 
 #[derive(FromRow)]
 pub(crate) struct LeaseRow {
-    id: String,
+    pub(crate) id: String,
     account_id: String,
     server_id: String,
     #[sqlx(try_from = "String")]
@@ -66,6 +66,7 @@ impl TryFrom<LeaseRow> for Lease {
 #[derive(FromRow)]
 struct LineRow {
     lease_id: String,
+    no: i64,
     #[sqlx(try_from = "String")]
     kind: LineKind,
     description: String,
@@ -93,11 +94,12 @@ impl Tx {
 
     /// What these leases cost, in the order of their lines.
     pub(crate) async fn lease_lines(&mut self, leases: impl Iterator<Item = &Lease>) -> Result<HashMap<LeaseId, Vec<LeaseLine>>> {
-        let currencies: HashMap<LeaseId, Currency> = leases.map(|l| (l.id.clone(), l.price.currency)).collect();
+        let currencies: BTreeMap<LeaseId, Currency> = leases.map(|l| (l.id.clone(), l.price.currency)).collect();
         let rows = Rows::ids(currencies.keys().map(LeaseId::as_str));
-        let sql = "with v(v_id) as ({rows}) select n.lease_id, n.kind, n.description, n.amount, n.from_period, n.until_period, n.addon \
-                   from v join lease_lines n on n.lease_id = v.v_id order by n.lease_id, n.no";
-        let rows: Vec<LineRow> = self.all_rows_on("", sql, rows, &[]).await?;
+        let sql = "with v(v_id) as ({rows}) select n.lease_id, n.no, n.kind, n.description, n.amount, n.from_period, n.until_period, n.addon \
+                   from v join lease_lines n on n.lease_id = v.v_id";
+        let mut rows: Vec<LineRow> = self.all_rows_on("", sql, rows, &[]).await?;
+        rows.sort_by_key(|r| r.no);
         let mut lines: HashMap<LeaseId, Vec<LeaseLine>> = HashMap::new();
         for r in rows {
             let lease = LeaseId(r.lease_id);

@@ -3,7 +3,7 @@
 
 use leasehold_domain::{
     AccountId, NodeId, ProductId, RegionId, ServerId, TemplateId, Timestamp,
-    server::{Agent, BuildKind, Event, Facts, Goal, HoldKind, Power, SnapshotWork, Status, Step, transition},
+    server::{Agent, BuildKind, Event, Facts, Goal, HoldKind, Link, Means, Power, SnapshotWork, Status, Step, transition},
 };
 use serde::Serialize;
 use sqlx::FromRow;
@@ -84,6 +84,8 @@ pub struct Server {
     pub booted: bool,
     /// Power as found.
     pub power: Option<Text<Power>>,
+    /// Its network as found.
+    pub link: Option<Text<Link>>,
     /// The guest agent as found.
     pub agent: Option<Text<Agent>>,
     /// When the machine was first seen absent after its end.
@@ -124,8 +126,8 @@ pub struct Server {
     pub last_error: Option<String>,
     /// Put aside until a person looks.
     pub parked_at: Option<When>,
-    /// Whether any hold stands.
-    pub held: bool,
+    /// What the holds that stand do to the machine, the strongest of them; none while no hold stands.
+    pub held: Option<Text<Means>>,
     /// What is asked of a snapshot.
     pub snapshot_asked: Option<Text<SnapshotWork>>,
 }
@@ -136,12 +138,13 @@ impl Server {
         Facts {
             status: self.status,
             goal: self.goal,
-            held: self.held,
+            held: self.held.map(|h| h.0),
             build: self.build,
             cursor: self.cursor.map(|c| c.0),
             placed: self.node_id.is_some(),
             absent: self.absent_at.is_some(),
             power: self.power.map(|p| p.0),
+            link: self.link.map(|l| l.0),
             reboot_due: self.reboot_asked > self.reboot_done,
             password_due: self.password_asked > self.password_done,
             addresses_due: self.addresses_asked > self.addresses_done,
@@ -163,9 +166,29 @@ pub struct Hold {
     pub kind: HoldKind,
     /// Why.
     pub reason: String,
+    /// What it does to the machine.
+    #[sqlx(try_from = "String")]
+    pub means: Means,
+    /// Whether nothing is charged while it stands.
+    pub free: bool,
     /// Since when.
     #[sqlx(try_from = "i64")]
     pub placed_at: Timestamp,
+}
+
+/// What a hold is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldTerms {
+    /// To the machine.
+    pub means: Means,
+    /// Whether nothing is charged while it stands.
+    pub free: bool,
+}
+
+impl From<Means> for HoldTerms {
+    fn from(means: Means) -> Self {
+        Self { means, free: false }
+    }
 }
 
 /// What is needed for a new server.
@@ -243,14 +266,15 @@ impl Tx {
 
     /// The holds on a server.
     pub async fn holds(&mut self, server: &ServerId) -> Result<Vec<Hold>> {
-        self.all("select kind, reason, placed_at from holds where server_id = $1 order by kind", args![server]).await
+        self.all("select kind, reason, means, free, placed_at from holds where server_id = $1 order by kind", args![server]).await
     }
 
-    /// Places a hold; a second one of the same kind changes only the reason.
-    pub async fn place_hold(&mut self, server: &ServerId, kind: HoldKind, reason: &str) -> Result<()> {
-        let now = self.now;
-        let sql = "insert into holds (server_id, kind, reason, placed_at) values ($1, $2, $3, $4) on conflict (server_id, kind) do update set reason = excluded.reason";
-        self.exec_one(sql, args![server, kind.as_str(), reason, now]).await?;
+    /// Places a hold; a second one of the same kind changes what the first was to do.
+    pub async fn place_hold(&mut self, server: &ServerId, kind: HoldKind, terms: impl Into<HoldTerms>, reason: &str) -> Result<()> {
+        let (now, HoldTerms { means, free }) = (self.now, terms.into());
+        let sql = "insert into holds (server_id, kind, reason, means, free, placed_at) values ($1, $2, $3, $4, $5, $6) on conflict (server_id, kind) \
+                   do update set reason = excluded.reason, means = excluded.means, free = excluded.free";
+        self.exec_one(sql, args![server, kind.as_str(), reason, means.as_str(), free, now]).await?;
         self.want(Queue::Servers, server.as_str()).await
     }
 
@@ -319,7 +343,7 @@ impl Tx {
     /// the worker's claim is fenced off, room is given back at once, the addresses rest until `addresses_free_at`.
     pub async fn resolve_as_gone(&mut self, s: &Server, addresses_free_at: Timestamp) -> Result<()> {
         let sql = "update servers set epoch = epoch + 1, claimed_by = null, claimed_until = null, node_id = null, vmid = null, mac = null, installed = null, \
-                   power = null, absent_at = null, endpoint = null where id = $1 and (status = 'terminated' or (status = 'failed' and build = 'first')) and epoch = $2";
+                   power = null, link = 'up', absent_at = null, endpoint = null where id = $1 and (status = 'terminated' or (status = 'failed' and build = 'first')) and epoch = $2";
         self.fenced(sql, args![&s.id, s.epoch], s.id.as_str(), s.epoch).await?;
         self.release_addresses(&s.id, addresses_free_at).await?;
         self.unreserve(s).await?;
@@ -336,7 +360,7 @@ impl Tx {
         let sql = "update servers set status = $1, status_reason = $2, template_id = $3, cursor = $4, reboot_done = $5, password_done = $6, password_error = $7, \
                    node_id = $8, vmid = $9, mac = $10, booted = $11, power = $12, agent = $13, absent_at = $14, excluded = $15, handle = $16, step_since = $17, \
                    deadline_at = $18, held_at = $19, running_at = $20, ended_at = $21, attempt = $22, last_error = $23, installed = $24, endpoint = $25, \
-                   addresses_done = $26 where id = $27 and epoch = $28 and status = $29";
+                   addresses_done = $26, link = $27 where id = $28 and epoch = $29 and status = $30";
         let at = |when: Option<When>| when.map(|w| w.0);
         let args = args![
             s.status.as_str(),
@@ -365,6 +389,7 @@ impl Tx {
             s.installed,
             s.endpoint.clone(),
             s.addresses_done,
+            s.link.map(|l| l.0.as_str()),
             &s.id,
             s.epoch,
             from.as_str(),

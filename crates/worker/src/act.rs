@@ -138,6 +138,8 @@ impl Context<'_> {
             Step::ResizeDisk => self.progress(hv.ensure_disk_size(call, vmid, s.disk_gb).await),
             Step::Boot | Step::PowerOn => self.progress(hv.ensure_power(call, vmid, Power::On).await),
             Step::PowerOff => self.progress(hv.ensure_power(call, vmid, Power::Off).await),
+            Step::CutNetwork => self.progress(hv.ensure_link(call, vmid, false).await),
+            Step::RestoreNetwork => self.progress(hv.ensure_link(call, vmid, true).await),
             Step::Reboot => self.progress(hv.reboot(call, vmid, s.reboot_asked).await),
             Step::AwaitAgent => self.await_agent(hv).await,
             Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Missing) => {

@@ -7,7 +7,7 @@ use leasehold_domain::{
     addon::AddonState,
     notice::NoticeKind,
     placement::{Size, choose},
-    server::{Agent, BuildKind, Event, Goal, Outcome, Power, SnapshotWork, Status, Step, event_of, transition},
+    server::{Agent, BuildKind, Event, Goal, Link, Outcome, Power, SnapshotWork, Status, Step, event_of, transition},
 };
 use leasehold_store::{Result, StoreError, Text, Tx, When, activity::Actor, addons::ServerAddon, sealed::Place, servers::Server};
 use secrecy::SecretString;
@@ -102,7 +102,7 @@ async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
     let [a, b, c] = tx.dice().bytes();
     (s.node_id, s.vmid, s.mac) = (Some(node.0.clone()), Some(vmid), Some(format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")));
     s.deadline_at = Some(When(tx.now + w.limits.deadline));
-    (s.booted, s.absent_at, s.installed, s.power, s.agent, s.endpoint) = (false, None, None, None, None, None);
+    (s.booted, s.absent_at, s.installed, s.power, s.link, s.agent, s.endpoint) = (false, None, None, None, Some(Text(Link::Up)), None, None);
     // Two builds that end at once call the same order; it passes the word on.
     tx.make_way(s).await?;
     Ok(Outcome::Done)
@@ -133,7 +133,7 @@ pub(crate) async fn advance(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task
         // Held after its first boot: once the hold is lifted it boots again.
         s.cursor = Some(Text(Step::Boot));
     }
-    if step == Step::PowerOff && s.held && matches!(s.status, Status::Building | Status::Failed) {
+    if step == Step::PowerOff && s.held.is_some() && matches!(s.status, Status::Building | Status::Failed) {
         // No event tells of it: the status is that of the build.
         tx.suspended_for_billing(&s.id).await?;
     }
@@ -152,6 +152,8 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         }
         Step::Boot | Step::PowerOn => (s.power, s.booted, s.addresses_done) = (Some(Text(Power::On)), true, 0),
         Step::PowerOff => s.power = Some(Text(Power::Off)),
+        Step::CutNetwork => s.link = Some(Text(Link::Down)),
+        Step::RestoreNetwork => s.link = Some(Text(Link::Up)),
         Step::Reboot => (s.reboot_done, s.addresses_done) = (task.server.reboot_asked, 0),
         Step::SetAddresses => {
             s.addresses_done = task.server.addresses_asked;

@@ -90,6 +90,9 @@ async fn decide(w: &Worker, tx: &mut Tx, s: &mut Server, go_on: bool) -> Result<
     if matches!(step, Step::Boot | Step::PowerOn | Step::PowerOff | Step::RevertSnapshot) {
         s.power = None;
     }
+    if matches!(step, Step::CutNetwork | Step::RestoreNetwork) {
+        s.link = None;
+    }
     let password = match step {
         Step::SetCredentials | Step::ResetPassword => Some(advance::proposed_password(tx, &s.id).await?),
         _ => None,
@@ -108,7 +111,7 @@ fn hold_the_deadline(w: &Worker, s: &mut Server, now: Timestamp) {
     if building && placed && s.deadline_at.is_none() {
         s.deadline_at = Some(When(now + w.limits.deadline));
     }
-    match (s.held && building, s.held_at) {
+    match (s.held.is_some() && building, s.held_at) {
         (true, None) => s.held_at = Some(When(now)),
         (false, Some(since)) => {
             s.deadline_at = s.deadline_at.map(|at| When(at.0 + now.since(since.0)));

@@ -21,6 +21,9 @@ pub enum ClockCommand {
     Advance {
         /// By how much, like 40d.
         by: String,
+        /// Stop no more often than this; what falls due meanwhile is done together, as a scheduler does that looks so rarely.
+        #[arg(long, default_value = "15s")]
+        step: String,
     },
     /// Say that the time is right although it jumped: settling goes on.
     Confirm,
@@ -30,7 +33,7 @@ pub enum ClockCommand {
 
 pub(super) async fn run(c: &Context, command: ClockCommand) -> Result<(), Failure> {
     match command {
-        ClockCommand::Advance { by } => advance(c, &by).await,
+        ClockCommand::Advance { by, step } => advance(c, &by, &step).await,
         ClockCommand::Confirm => {
             let app = c.app().await?;
             let now = operate::confirm_clock(&app.store, &app.actor).await?;
@@ -47,8 +50,9 @@ pub(super) async fn run(c: &Context, command: ClockCommand) -> Result<(), Failur
     }
 }
 
-async fn advance(c: &Context, by: &str) -> Result<(), Failure> {
-    let by = parse_duration(by).map_err(|e| Failure::Usage(e.to_string()))?;
+async fn advance(c: &Context, by: &str, step: &str) -> Result<(), Failure> {
+    let [by, step] = [parse_duration(by), parse_duration(step)].map(|span| span.map_err(|e| Failure::Usage(e.to_string())));
+    let (by, step) = (by?, step?);
     let configured = config::load(&c.cli.config)?;
     if configured.clock.mode != "simulated" {
         return Err(Failure::Refused("only a simulated clock is moved by hand; set clock.mode = \"simulated\" with a database of its own".into()));
@@ -58,7 +62,7 @@ async fn advance(c: &Context, by: &str) -> Result<(), Failure> {
     only_a_trial(&app).await?;
     // The driver is the daemon while time moves.
     let _lock = app.store.lock_daemon()?;
-    let driver = Driver { store: &app.store, worker: app.worker("clock")?, scheduler: app.scheduler() };
+    let driver = Driver { store: &app.store, worker: app.worker("clock")?, scheduler: app.scheduler(), step };
     let until = app.store.clock().now() + by;
     driver.to(until, |now| progress(&now.human())).await?;
     let now = app.store.clock().now();

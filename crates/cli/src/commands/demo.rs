@@ -10,7 +10,7 @@ use leasehold_commands::{
     order::{self, Order},
     servers,
 };
-use leasehold_domain::{Dice, lease::Cycle, notice::MailState, server::Status};
+use leasehold_domain::{Dice, notice::MailState, server::Status};
 use leasehold_store::{KeyRing, Queue, accounts::NewAccount, servers::Server};
 use leasehold_worker::{Roles, run_queues};
 use tokio_util::sync::CancellationToken;
@@ -144,18 +144,8 @@ impl Tour {
     }
 
     pub(super) async fn order(&self, label: &str, template: &str) -> Result<Server, Failure> {
-        let order = Order {
-            account: self.account.clone(),
-            product: PRODUCT.into(),
-            template: template.into(),
-            region: None,
-            label: Some(label.into()),
-            hostname: Some(label.into()),
-            cycle: Cycle::Month,
-            addons: vec![],
-            coupon: None,
-            key: Some(format!("cart-{label}")),
-        };
+        let (name, key) = (Some(label.to_owned()), Some(format!("cart-{label}")));
+        let order = Order { label: name.clone(), hostname: name, key, ..Order::new(&self.account, PRODUCT, template) };
         order::order(&self.app.store, &self.app.actor, &order).await?;
         Ok(order::order(&self.app.store, &self.app.actor, &order).await?)
     }

@@ -34,7 +34,7 @@ async fn stands(tour: &Tour, label: &str) -> Result<(Status, LeaseState), Failur
 }
 
 pub(super) async fn walk(tour: &Tour) -> Result<(), Failure> {
-    let driver = Driver { store: &tour.app.store, worker: tour.app.worker("demo")?, scheduler: tour.app.scheduler() };
+    let driver = Driver { store: &tour.app.store, worker: tour.app.worker("demo")?, scheduler: tour.app.scheduler(), step: Duration::from_secs(15) };
     say("\nA month passes (simulated time); the wallet pays for both servers.");
     pass(&driver, 32).await?;
     held(tour.balance().await? == "0.00", "both were renewed, once each, and the wallet is empty")?;

@@ -1,12 +1,16 @@
 //! `leasehold server …`
 
 use clap::Subcommand;
-use leasehold_domain::{Timestamp, lease::Cycle, server::HoldKind};
+use leasehold_domain::{
+    Timestamp,
+    lease::Cycle,
+    server::{HoldKind, Means},
+};
 use std::time::Duration;
 
 use leasehold_commands::{CommandError, cycle, servers};
 use leasehold_domain::server::Status;
-use leasehold_store::servers::Server as Row;
+use leasehold_store::servers::{HoldTerms, Server as Row};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -157,6 +161,12 @@ pub enum Server {
         /// Why.
         #[arg(long)]
         reason: String,
+        /// Leave the machine on and cut its network only.
+        #[arg(long)]
+        cut_network: bool,
+        /// Charge nothing while the hold stands; otherwise its lease goes on.
+        #[arg(long)]
+        free: bool,
     },
     /// The end: its data is deleted, its addresses go back.
     Terminate {
@@ -223,7 +233,10 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
         Server::Start { server } => servers::start(store, me, &server).await?,
         Server::Stop { server } => servers::stop(store, me, &server).await?,
         Server::Reboot { server } => servers::reboot(store, me, &server).await?,
-        Server::Suspend { server, kind, reason } => servers::suspend(store, me, &server, kind, &reason).await?,
+        Server::Suspend { server, kind, reason, cut_network, free } => {
+            let means = if cut_network { Means::CutNetwork } else { Means::PowerOff };
+            servers::suspend(store, me, &server, kind, HoldTerms { means, free }, &reason).await?
+        }
         Server::Unsuspend { server, kind, until } => servers::unsuspend(store, me, &server, kind, until).await?,
         Server::Resolve { server, reason } => servers::resolve(store, me, &server, &reason, app.config.provision.ip_quarantine).await?,
         Server::Addon { .. }

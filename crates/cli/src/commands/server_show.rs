@@ -5,7 +5,7 @@ use std::time::Duration;
 use leasehold_domain::{
     ServerId, Timestamp,
     dunning::{Outlook, Why},
-    server::Status,
+    server::{Means, Status},
 };
 use leasehold_store::{Queue, Store, Tx, servers::Server, steps::StepRow};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ fn outlook(s: &Server, around: &Surroundings) -> String {
         (_, None, Some(at)) if let Some(why) = &around.unreachable => format!("{why}; it is tried on, next at {}; mend the node", at.0.human()),
         (_, None, Some(at)) if s.attempt > 0 => format!("attempt {} comes at {}, last error: {error}", s.attempt + 1, at.0.human()),
         (_, None, Some(at)) => format!("a worker looks at it at {}", at.0.human()),
-        (_, None, None) if s.held => "at rest: held".into(),
+        (_, None, None) if s.held.is_some() => "at rest: held".into(),
         (_, None, None) => "at rest: it is what it should be".into(),
     }
 }
@@ -124,7 +124,10 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
         say!("outlook   {outlook}");
         say!("hostname  {}\nsystem    {}\nnode      {}", s.hostname, s.template_id, s.node_id.as_deref().unwrap_or("-"));
         say!("addresses {}", addresses.iter().map(|a| a.address.as_str()).collect::<Vec<_>>().join(", "));
-        holds.iter().for_each(|h| say!("held      {} since {}: {}", h.kind, h.placed_at.human(), h.reason));
+        for h in &holds {
+            let (means, free) = (if h.means == Means::PowerOff { "off" } else { "network cut" }, if h.free { ", not charged" } else { "" });
+            say!("held      {} since {} ({means}{free}): {}", h.kind, h.placed_at.human(), h.reason);
+        }
         if let Some(l) = &lease {
             say!(
                 "lease     {}, {} for {}, paid until {}",

@@ -84,8 +84,10 @@ impl Tx {
         let heads: Vec<Account> = self.all_rows_on("", sql, ids(), &[]).await?;
         let mut heads: HashMap<AccountId, Account> = heads.into_iter().map(|h| (h.id.clone(), h)).collect();
         let sql = "with v(v_id) as ({rows}) select l.*, s.product_id, s.label, s.status from v join leases l on l.account_id = v.v_id \
-                   join servers s on s.id = l.server_id where l.state in ('active', 'past_due', 'suspended') order by l.id";
-        let tenancies: Vec<TenancyRow> = self.all_rows_on("", sql, ids(), &[]).await?;
+                   join servers s on s.id = l.server_id where l.state in ('active', 'past_due', 'suspended')";
+        let mut tenancies: Vec<TenancyRow> = self.all_rows_on("", sql, ids(), &[]).await?;
+        // Here, not there: a database would carry whole rows through its sorter.
+        tenancies.sort_by(|a, b| a.lease.id.cmp(&b.lease.id));
         let tenancies = tenancies.into_iter().map(|t| Ok((t.lease.try_into()?, Tenant { product: t.product_id.into(), label: t.label, status: t.status })));
         let mut standings = self.load_standings(tenancies.collect::<Result<_>>()?).await?;
         let mut pages = Vec::with_capacity(wallets.len());

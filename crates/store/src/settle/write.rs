@@ -10,7 +10,7 @@ use leasehold_domain::{
     lease::{Lease, LeaseState},
     ledger::{Code, House, wallet_account},
     notice::NoticeKind,
-    server::{Goal, HoldKind, Status},
+    server::{Goal, HoldKind, Means, Status},
     standing::Charge,
 };
 use serde_json::json;
@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_hours(24);
 
 /// What happens to a server besides its lease.
 enum Effect {
-    Suspend,
+    Suspend(Means),
     Reactivate,
     End(&'static str),
 }
@@ -162,7 +162,7 @@ impl Sheet {
             Decision::Suspend { lease } => {
                 let (l, t) = of(*lease);
                 self.done.push(&[json!(l.id), json!(l.period_no), json!(Enforcement::Suspension), json!(now)]);
-                self.affect(l, t, Effect::Suspend, &format!("period {} is not paid", l.period_no));
+                self.affect(l, t, Effect::Suspend(books.leases[*lease].policy.suspend_by), &format!("period {} is not paid", l.period_no));
             }
             Decision::Terminate { lease } => {
                 let (l, t) = of(*lease);
@@ -371,8 +371,8 @@ impl Tx {
 
     async fn carry_out(&mut self, a: Affected) -> Result<()> {
         let action = match a.effect {
-            Effect::Suspend => {
-                self.place_hold(&a.server, HoldKind::Billing, &a.detail).await?;
+            Effect::Suspend(means) => {
+                self.place_hold(&a.server, HoldKind::Billing, means, &a.detail).await?;
                 if a.found == Status::Suspended {
                     // Another hold did it before: no worker will find anything to do.
                     self.suspended_for_billing(&a.server).await?;
