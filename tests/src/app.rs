@@ -119,6 +119,11 @@ impl App {
         worker(&self.store, name, self.dir.path())
     }
 
+    /// Mail goes to the SMTP server on this port of the loopback from now on.
+    pub fn mail_through(&mut self, port: u16) {
+        Arc::get_mut(&mut self.worker.post).unwrap().outbox = Outbox::open(&format!("smtp://127.0.0.1:{port}?tls=none"), None, sender()).unwrap();
+    }
+
     /// A worker whose receipts carry their invoice.
     pub fn attaching_worker(&self) -> Worker {
         let mut worker = self.another_worker("attaching");
@@ -350,9 +355,12 @@ impl App {
     }
 }
 
+fn sender() -> Sender {
+    Sender { from: "Test Host <hello@example.org>".into(), reply_to: None }
+}
+
 fn worker(store: &Store, name: &str, dir: &Path) -> Worker {
-    let outbox =
-        Outbox::open(&format!("file:{}", dir.join("mails").display()), None, Sender { from: "Test Host <hello@example.org>".into(), reply_to: None }).unwrap();
+    let outbox = Outbox::open(&format!("file:{}", dir.join("mails").display()), None, sender()).unwrap();
     let post = Post { renderer: Renderer::new(None).unwrap(), outbox, host: "Test Host".into(), attach_documents: false };
     Worker { store: store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), limits: Limits::default() }
 }

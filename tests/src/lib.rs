@@ -7,6 +7,7 @@ pub mod database;
 pub mod fleet;
 pub mod program;
 pub mod sim;
+pub mod smtp;
 
 pub use app::App;
 pub use database::Kind;

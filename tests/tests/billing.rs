@@ -18,6 +18,8 @@ use leasehold_tests::{
     App,
     fleet::{self, Fleet},
     on_both,
+    program::free_port,
+    smtp::mail_server,
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -194,6 +196,26 @@ on_both!(an_address_that_bounces_is_suspended_late_and_never_ended_without_an_op
     app.live(4 * DAY).await;
     assert_eq!(app.lease("web").await.state, LeaseState::Ended);
     app.until_quiet().await;
+});
+
+on_both!(an_address_that_is_put_off_for_ever_counts_as_bounced_once_others_are_served(app) {
+    let port = free_port();
+    let _server = mail_server(&app.path(""), port);
+    app.mail_through(port);
+    app.debit("91.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.set_email("later@example.org").await;
+    app.live(31 * DAY + 5 * DAY).await;
+    assert_eq!((app.status("web").await, app.outlook("web").await.why), (Status::Running, Why::Unsent), "it may be the mail server");
+    let other = app.new_account("grace@example.org", "50.00").await;
+    order::order(&app.store, &App::operator(), &order::Order::new(&other, "small", "debian-12")).await.unwrap();
+    app.live(4 * HOUR).await;
+    assert_eq!(app.outlook("web").await.why, Why::Notice, "others are served");
+    app.live(2 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended, "as one that bounced: seven days after it was written");
+    app.live(60 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended, "never ended without an operator");
 });
 
 on_both!(a_machine_that_could_not_be_suspended_is_not_ended(app) {

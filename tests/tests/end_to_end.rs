@@ -6,17 +6,8 @@ use std::process::Command;
 use leasehold_tests::{
     database::fresh_postgres,
     program::{Daemon, Program, eventually, free_port},
+    smtp::mail_server,
 };
-
-/// aiosmtpd in a process of its own, storing into a maildir.
-fn smtp_server(p: &Program, port: u16) -> Daemon {
-    let aiosmtpd = std::env::var("LEASEHOLD_AIOSMTPD").expect("LEASEHOLD_AIOSMTPD is not set; a real SMTP server is never skipped: run scripts/test");
-    let listen = format!("127.0.0.1:{port}");
-    let mailbox = p.path("mailbox").display().to_string();
-    let server = Daemon::start(Command::new(aiosmtpd).args(["-n", "-l", &listen, "-c", "aiosmtpd.handlers.Mailbox", &mailbox]));
-    eventually("the SMTP server answers", || std::net::TcpStream::connect(&listen).is_ok());
-    server
-}
 
 fn stored(p: &Program) -> Vec<String> {
     let Ok(files) = std::fs::read_dir(p.path("mailbox").join("new")) else { return vec![] };
@@ -52,7 +43,7 @@ fn a_worker_process_builds_and_a_real_mail_server_stores_its_mails() {
     let worker = p.daemon(&["worker"]);
     // The mail server comes late: what could not be sent is sent when it is there.
     assert_eq!(order(&p, &account, "web")["status"], "running");
-    let _smtp = smtp_server(&p, port);
+    let _smtp = mail_server(&p.path(""), port);
     eventually("all mails are stored", || told(&p) == ["Receipt", "Server Ready: web", "We received your order: web"]);
     let ready = stored(&p).into_iter().find(|m| m.contains("Subject: Server Ready")).unwrap();
     assert!(ready.contains("From: \"Test Host\" <hello@example.org>") || ready.contains("From: Test Host <hello@example.org>"), "{ready}");
@@ -175,7 +166,7 @@ fn a_real_machine_is_built_through_a_worker_that_dies_on_the_way() {
     let mut p = over_postgres("qemu");
     let port = free_port();
     p.set("MAIL__TRANSPORT", &format!("smtp://127.0.0.1:{port}?tls=none"));
-    let _smtp = smtp_server(&p, port);
+    let _smtp = mail_server(&p.path(""), port);
     let account = p.set_up("20.00");
     std::fs::write(p.path("real.toml"), real_catalogue(&p)).unwrap();
     p.ok(&["catalog", "import", "real.toml"]);

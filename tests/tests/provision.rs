@@ -458,7 +458,7 @@ on_both!(the_same_key_is_the_same_order(app) {
     let again = order::order(&app.store, &App::operator(), &ordered).await.unwrap();
     assert_eq!((first.id, app.balance().await.as_str()), (again.id, "91.00"));
     let other = order::Order { label: Some("other".into()), ..ordered };
-    assert!(order::order(&app.store, &App::operator(), &other).await.unwrap_err().to_string().contains("used for another order"));
+    assert!(order::order(&app.store, &App::operator(), &other).await.unwrap_err().to_string().contains("used for another request"));
 });
 
 on_both!(a_late_call_of_a_lost_claim_is_refused_by_the_node(app) {

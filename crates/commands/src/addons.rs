@@ -9,7 +9,7 @@ use leasehold_store::{Store, Tx, When, activity::Actor, addons::ServerAddon, ser
 use serde::Serialize;
 
 use crate::{
-    CommandError, Result, commit,
+    CommandError, Result, commit, replayed,
     servers::{locked, must_be_delivered},
     terms::Basket,
 };
@@ -60,12 +60,12 @@ pub async fn offers(store: &Store, server: &str) -> Result<Vec<Offer>> {
     let mut tx = store.read().await?;
     let s = tx.find_server(server).await?;
     let (lease, account, product) = (lease_of(&mut tx, &s).await?, tx.account(&s.account_id).await?, tx.product(&s.product_id).await?);
-    let basket = Basket { account: &account, product: &product, cycle: lease.cycle };
+    let basket = Basket::of(&mut tx, &account, &product, lease.cycle).await?;
     let live = tx.live_addons(&s.id).await?;
     let mut offers = Vec::new();
     for addon in tx.offered_addons(&product.id).await? {
         let has = live.iter().find(|l| l.kind == addon.kind);
-        let Ok(mut a) = basket.priced(&mut tx, &addon).await else { continue };
+        let Some(mut a) = basket.priced(&mut tx, &addon).await? else { continue };
         let price = basket.taxed(a.lines(true)?)?.total;
         let now = if has.is_none() { quote(&tx, &basket, &lease, &mut a).ok() } else { None };
         let mine = has.filter(|l| l.addon_id == addon.id);
@@ -89,21 +89,15 @@ pub async fn attach(store: &Store, actor: &Actor, server: &str, addon: &str, key
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, server).await?;
     let request = format!("addon {addon} for {}", s.id);
-    if let Some(key) = key
-        && let Some((before, answer)) = tx.answered(&s.account_id, key).await?
-    {
-        return if before == request {
-            Ok(tx.server_addon(&answer).await?)
-        } else {
-            Err(CommandError::Refused(format!("the key '{key}' was used for another request; use a new key for a new request")))
-        };
+    if let Some(before) = replayed(&mut tx, &s.account_id, key, &request).await? {
+        return Ok(tx.server_addon(&before).await?);
     }
     must_be_delivered(&s, "given an add-on")?;
     // What is due is paid first: the quote is for what is left of the period that runs.
     tx.settle_account(&s.account_id).await?;
     let (lease, account, product) = (lease_of(&mut tx, &s).await?, tx.account(&s.account_id).await?, tx.product(&s.product_id).await?);
     account.may_buy().map_err(CommandError::Refused)?;
-    let basket = Basket { account: &account, product: &product, cycle: lease.cycle };
+    let basket = Basket::of(&mut tx, &account, &product, lease.cycle).await?;
     let mut a = ServerAddon { server_id: s.id.clone(), state: AddonState::Held, ..basket.addon(&mut tx, addon).await? };
     if let Some(other) = tx.live_addons(&s.id).await?.into_iter().find(|l| l.kind == a.kind) {
         let ends = if other.state == AddonState::Ending { "; it ends with the period" } else { "" };

@@ -24,11 +24,11 @@ pub async fn change(store: &Store, actor: &Actor, server: &str, cycle: Cycle) ->
     let lease = tx.lease_of(&s.id).await?.filter(|l| l.state == LeaseState::Active && l.paid_until.is_some_and(|at| at > tx.now));
     let lease = lease.ok_or_else(|| CommandError::Refused(format!("the cycle of {} cannot change: its lease is not paid", s.label)))?;
     let (account, product) = (tx.account(&s.account_id).await?, tx.product(&s.product_id).await?);
-    let (basket, from) = (Basket { account: &account, product: &product, cycle }, lease.period_no + 1);
-    let (margin, description) = (basket.margin(&mut tx).await?, format!("{}, {}", product.name, s.label));
+    let (basket, from) = (Basket::of(&mut tx, &account, &product, cycle).await?, lease.period_no + 1);
+    let description = format!("{}, {}", product.name, s.label);
     let broken = |e: leasehold_domain::money::MoneyError| CommandError::Invalid(e.to_string());
     let plan = Line { kind: LineKind::Plan, description, amount: basket.plan(&mut tx).await? };
-    let mut lines = with_margin(plan, None, margin, from).map_err(broken)?;
+    let mut lines = with_margin(plan, None, basket.margin, from).map_err(broken)?;
     let mut prices = Vec::new();
     let addons = tx.addons().await?;
     for a in tx.live_addons(&s.id).await? {
@@ -37,7 +37,7 @@ pub async fn change(store: &Store, actor: &Actor, server: &str, cycle: Cycle) ->
         }
         let sold = addons.iter().find(|x| x.id == a.addon_id).filter(|_| a.state == AddonState::Active);
         let Some(sold) = sold else { continue };
-        let new = basket.priced(&mut tx, sold).await?;
+        let new = basket.priced(&mut tx, sold).await?.ok_or_else(|| basket.no_price(&sold.key))?;
         let line = |line| LeaseLine { line, from_period: from, until_period: None, addon: Some(a.id.clone()) };
         lines.extend(new.lines(true)?.into_iter().map(line));
         prices.push((a.id, new.price, new.margin));

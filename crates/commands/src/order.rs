@@ -10,7 +10,7 @@ use leasehold_store::{
 };
 use serde::Serialize;
 
-use crate::{CommandError, Result, commit, terms::Basket};
+use crate::{CommandError, Result, commit, replayed, terms::Basket};
 
 /// What is ordered.
 #[derive(Clone, Debug, Serialize)]
@@ -70,21 +70,15 @@ pub async fn order(store: &Store, actor: &Actor, order: &Order) -> Result<Server
     // The account's lock comes first: two orders with one key, or for the last coin, come one after the other.
     tx.books(&account.id).await?;
     let account = tx.account(&account.id).await?;
-    if let Some(key) = &order.key
-        && let Some((before, answer)) = tx.answered(&account.id, key).await?
-    {
-        return if before == request {
-            Ok(tx.server(&answer.into()).await?)
-        } else {
-            Err(CommandError::Refused(format!("the key '{key}' was used for another order; use a new key for a new order")))
-        };
+    if let Some(before) = replayed(&mut tx, &account.id, order.key.as_deref(), &request).await? {
+        return Ok(tx.server(&before.into()).await?);
     }
     account.may_buy().map_err(CommandError::Refused)?;
     let product = tx.offered_product(&order.product).await?;
     let template = offered_template(&mut tx, &order.template, &product).await?;
     let region = offered_region(&mut tx, order.region.as_deref(), &product).await?;
     check_room(&mut tx, &region, &product).await?;
-    let basket = Basket { account: &account, product: &product, cycle: order.cycle };
+    let basket = Basket::of(&mut tx, &account, &product, order.cycle).await?;
     let (server, price) = write(&mut tx, order, &basket, &template, &region).await?;
     if let Some(key) = &order.key {
         tx.remember_answer(&account.id, key, &request, server.as_str()).await?;

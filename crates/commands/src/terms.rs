@@ -23,9 +23,17 @@ pub(crate) struct Basket<'a> {
     pub(crate) account: &'a Account,
     pub(crate) product: &'a Product,
     pub(crate) cycle: Cycle,
+    /// What a partner gets off, whole per cent.
+    pub(crate) margin: u8,
 }
 
-impl Basket<'_> {
+impl<'a> Basket<'a> {
+    /// What this account buys.
+    pub(crate) async fn of(tx: &mut Tx, account: &'a Account, product: &'a Product, cycle: Cycle) -> Result<Self> {
+        let margin = tx.partner(account).await?.map_or(0, |p| p.percent);
+        Ok(Self { account, product, cycle, margin })
+    }
+
     /// The price of the plan.
     pub(crate) async fn plan(&self, tx: &mut Tx) -> Result<Money> {
         let found = tx.price_of(&self.product.id, self.account.currency()?, self.cycle).await?;
@@ -33,11 +41,6 @@ impl Basket<'_> {
             let (key, currency, cycle) = (&self.product.key, &self.account.currency, self.cycle);
             CommandError::Invalid(format!("product '{key}' has no price in {currency} for {cycle}; see: leasehold catalog show"))
         })
-    }
-
-    /// What a partner gets off, whole per cent.
-    pub(crate) async fn margin(&self, tx: &mut Tx) -> Result<u8> {
-        Ok(tx.partner(self.account).await?.map_or(0, |p| p.percent))
     }
 
     /// One of the plan's add-ons by its id or key, as a server would have it.
@@ -48,18 +51,20 @@ impl Basket<'_> {
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             return Err(CommandError::NotFound(format!("product '{}' has no add-on '{id_or_key}' (offered: {known})", self.product.key)));
         };
-        self.priced(tx, addon).await
+        self.priced(tx, addon).await?.ok_or_else(|| self.no_price(&addon.key))
     }
 
-    /// An add-on with its price for a period and what a partner gets off it; nothing is held yet.
-    pub(crate) async fn priced(&self, tx: &mut Tx, addon: &Addon) -> Result<ServerAddon> {
-        let found = tx.addon_price(&addon.id, self.account.currency()?, self.cycle).await?;
-        let price = found.ok_or_else(|| {
-            CommandError::Invalid(format!("add-on '{}' has no price in {} for {}; see: leasehold catalog show", addon.key, self.account.currency, self.cycle))
-        })?;
+    /// An add-on that cannot be paid in the account's currency for its cycle.
+    pub(crate) fn no_price(&self, addon: &str) -> CommandError {
+        CommandError::Invalid(format!("add-on '{addon}' has no price in {} for {}; see: leasehold catalog show", self.account.currency, self.cycle))
+    }
+
+    /// An add-on with its price for a period, if it has one, and what a partner gets off it; nothing is held yet.
+    pub(crate) async fn priced(&self, tx: &mut Tx, addon: &Addon) -> Result<Option<ServerAddon>> {
+        let Some(price) = tx.addon_price(&addon.id, self.account.currency()?, self.cycle).await? else { return Ok(None) };
         let line = Line { kind: LineKind::Addon, description: addon.name.clone(), amount: price };
-        let lines = with_margin(line, None, self.margin(tx).await?, 1).map_err(|e| CommandError::Invalid(e.to_string()))?;
-        Ok(ServerAddon {
+        let lines = with_margin(line, None, self.margin, 1).map_err(|e| CommandError::Invalid(e.to_string()))?;
+        Ok(Some(ServerAddon {
             id: tx.new_id(),
             server_id: String::new().into(),
             addon_id: addon.id.clone(),
@@ -80,7 +85,7 @@ impl Basket<'_> {
             asked_no: 0,
             error: None,
             created_at: tx.now,
-        })
+        }))
     }
 
     /// The coupon with this code, if it counts for an order now.
@@ -96,8 +101,7 @@ impl Basket<'_> {
         let plan = Line { kind: LineKind::Plan, description: format!("{}, {label}", self.product.name), amount: self.plan(tx).await? };
         let addon = |a: &ServerAddon| Ok((a.id.clone(), Line { kind: LineKind::Addon, description: a.name.clone(), amount: a.money(a.price)? }));
         let addons = addons.iter().map(addon).collect::<Result<_>>()?;
-        let (margin, tax) = (self.margin(tx).await?, self.account.tax()?);
-        Terms::new(plan, addons, margin, coupon, tax).map_err(|e| match (e, coupon) {
+        Terms::new(plan, addons, self.margin, coupon, self.account.tax()?).map_err(|e| match (e, coupon) {
             (leasehold_domain::money::MoneyError::Mixed(..), Some(coupon)) => {
                 CommandError::Invalid(format!("coupon '{}' is in another currency than the account, {}", coupon.code, self.account.currency))
             }

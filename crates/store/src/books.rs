@@ -25,6 +25,8 @@ use crate::{
 pub struct Books<'a> {
     tx: &'a mut Tx,
     wallet: Wallet,
+    /// What the account owes beyond its wallet.
+    owed: Money,
 }
 
 /// A transfer as it is listed.
@@ -64,21 +66,21 @@ pub enum Booked {
 impl Tx {
     /// Takes the account's lock and loads its wallet.
     pub async fn books(&mut self, account: &AccountId) -> Result<Books<'_>> {
-        let sql = "select currency, posted, held from wallets where account_id = $1 {lock}";
-        let row: Option<(String, i64, i64)> = self.optional(sql, args![account]).await?;
-        let (currency, posted, held) = row.ok_or_else(|| StoreError::not_found("account", account))?;
-        let currency: Currency = currency.parse()?;
-        let wallet = Wallet { account: account.clone(), posted: Money::new(posted, currency), held: Money::new(held, currency) };
-        Ok(Books { tx: self, wallet })
+        let (wallet, owed) = self.load_wallet("select currency, posted, held, owed from wallets where account_id = $1 {lock}", account).await?;
+        Ok(Books { tx: self, wallet, owed })
     }
 
     /// The wallet without its lock, for showing.
     pub async fn wallet(&mut self, account: &AccountId) -> Result<Wallet> {
-        let sql = "select currency, posted, held from wallets where account_id = $1";
-        let row: Option<(String, i64, i64)> = self.optional(sql, args![account]).await?;
-        let (currency, posted, held) = row.ok_or_else(|| StoreError::not_found("account", account))?;
+        Ok(self.load_wallet("select currency, posted, held, owed from wallets where account_id = $1", account).await?.0)
+    }
+
+    async fn load_wallet(&mut self, sql: &'static str, account: &AccountId) -> Result<(Wallet, Money)> {
+        let row: Option<(String, i64, i64, i64)> = self.optional(sql, args![account]).await?;
+        let (currency, posted, held, owed) = row.ok_or_else(|| StoreError::not_found("account", account))?;
         let currency: Currency = currency.parse()?;
-        Ok(Wallet { account: account.clone(), posted: Money::new(posted, currency), held: Money::new(held, currency) })
+        let money = |minor| Money::new(minor, currency);
+        Ok((Wallet { account: account.clone(), posted: money(posted), held: money(held) }, money(owed)))
     }
 
     /// What all wallets hold, by currency: posted, and how much of it is held.
@@ -151,7 +153,7 @@ impl Books<'_> {
                 args![&id, account, server, cycle.as_str(), price.total.minor, price.tax.minor, i64::from(price.tax_basis_points), currency, zone, now],
             )
             .await?;
-        self.tx.insert_lease_lines(&id, 1, &terms.lines).await?;
+        self.tx.append_lease_lines(&id, &terms.lines).await?;
         self.hold(order_reference(server, 1), Code::Order, price.total).await?;
         Ok(id)
     }
@@ -178,15 +180,20 @@ impl Books<'_> {
         let sql = "update leases set state = 'active', anchor_at = $1, anchor_no = $2, period_no = $3, paid_until = $4 where id = $5 and state = 'pending'";
         self.tx.exec_one(sql, args![lease.anchor_at, lease.anchor_no, lease.period_no, lease.paid_until, &lease.id]).await?;
         self.tx.look_at_lease(&lease, now).await?;
-        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, tax_bp, currency, state, transfer, created_at, paid_at) \
-                   values ($1, 'period', $2, $3, $4, $5, $6, $7, $8, 'paid', $9, $10, $10)";
-        let (total, tax, transfer) = (charge.price.total, charge.price.tax, hold.map(|h| h.reference));
-        let basis_points = i64::from(charge.price.tax_basis_points);
-        let args = args![&lease.id, charge.no, charge.from, charge.until, total.minor, tax.minor, basis_points, total.currency.code(), transfer.clone(), now];
-        self.tx.exec_one(sql, args).await?;
-        self.tx.write_tax(transfer.map(|reference| (reference, tax)).as_slice()).await?;
-        self.sell(vec![(lease.id, charge.clone())]).await?;
+        self.pay_charge(&lease.id, "period", charge.clone(), hold.map(|h| h.reference)).await?;
         Ok(charge)
+    }
+
+    /// Writes a charge that a transfer paid, its tax and its invoice.
+    async fn pay_charge(&mut self, lease: &LeaseId, kind: &str, charge: Charge, transfer: Option<String>) -> Result<()> {
+        let (price, basis_points) = (&charge.price, i64::from(charge.price.tax_basis_points));
+        let (total, currency) = (price.total.minor, price.total.currency.code());
+        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, tax_bp, currency, state, transfer, created_at, paid_at) \
+                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'paid', $10, $11, $11)";
+        let args = args![lease, kind, charge.no, charge.from, charge.until, total, price.tax.minor, basis_points, currency, transfer.clone(), charge.at];
+        self.tx.exec_one(sql, args).await?;
+        self.tx.write_tax(transfer.map(|reference| (reference, price.tax)).as_slice()).await?;
+        self.sell(vec![(lease.clone(), charge)]).await
     }
 
     /// What was agreed for the first period, tax included, whatever the tax is now.

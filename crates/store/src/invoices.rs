@@ -118,8 +118,14 @@ impl Tx {
 
     /// What of an invoice was not given back yet, minor units.
     pub async fn left_of_invoice(&mut self, id: &str) -> Result<i64> {
-        let sql = "select i.total - (select cast(coalesce(sum(n.total), 0) as bigint) from invoices n where n.corrects = i.id) from invoices i where i.id = $1";
-        self.int(sql, args![id]).await
+        let (total,): (i64,) = self.one("select total from invoices where id = $1", args![id]).await?;
+        Ok(total - self.credited(id).await?.0)
+    }
+
+    /// What credit notes gave back of an invoice: in all, and the tax in it.
+    async fn credited(&mut self, id: &str) -> Result<(i64, i64)> {
+        let sql = "select cast(coalesce(sum(total), 0) as bigint), cast(coalesce(sum(tax), 0) as bigint) from invoices where corrects = $1";
+        self.one(sql, args![id]).await
     }
 
     /// The first of so many numbers; the series is locked until the transaction ends.
@@ -130,8 +136,7 @@ impl Tx {
 
     /// Corrects an invoice by so much of it, tax included; never by more than is left of it. Under the account's lock.
     pub(crate) async fn issue_credit_note(&mut self, id: String, of: &Invoice, amount: Money, reason: &str) -> Result<Invoice> {
-        let sql = "select cast(coalesce(sum(total), 0) as bigint), cast(coalesce(sum(tax), 0) as bigint) from invoices where corrects = $1";
-        let (total, tax): (i64, i64) = self.one(sql, args![&of.id]).await?;
+        let (total, tax) = self.credited(&of.id).await?;
         let left = Money::new(of.total - total, of.currency.parse()?);
         if of.kind != DocumentKind::Invoice || amount.minor < 1 || amount.minus(left)?.minor > 0 {
             return Err(StoreError::Broken(format!("{} can be given back of {} {}, not {amount}", left, of.kind, of.name())));

@@ -110,15 +110,16 @@ impl Tx {
         Ok(lines)
     }
 
-    /// Writes lines of a lease, numbered from `first`. Under the account's lock.
-    pub(crate) async fn insert_lease_lines(&mut self, lease: &LeaseId, first: i64, lines: &[LeaseLine]) -> Result<()> {
+    /// Writes more lines of a lease; the number of the first. Under the account's lock.
+    pub(crate) async fn append_lease_lines(&mut self, lease: &LeaseId, lines: &[LeaseLine]) -> Result<i64> {
+        let first = self.int("select coalesce(max(no), 0) + 1 from lease_lines where lease_id = $1", args![lease]).await?;
         for (no, l) in (first..).zip(lines) {
             let sql =
                 "insert into lease_lines (lease_id, no, kind, description, amount, from_period, until_period, addon) values ($1, $2, $3, $4, $5, $6, $7, $8)";
             let (kind, amount) = (l.line.kind.as_str(), l.line.amount.minor);
             self.exec_one(sql, args![lease, no, kind, &l.line.description, amount, l.from_period, l.until_period, l.addon.clone()]).await?;
         }
-        Ok(())
+        Ok(first)
     }
 
     /// The span of the period that was charged last.

@@ -221,6 +221,12 @@ impl Tx {
         self.fenced(sql, args![error, &mail.id, mail.epoch], mail.id.as_str(), mail.epoch).await
     }
 
+    /// Whether one of the newest mails was taken by the mail server in this time.
+    pub async fn mail_went_out(&mut self, from: Timestamp, until: Timestamp) -> Result<bool> {
+        let sql = "select count(*) from (select sent_at from mails order by id desc limit 1000) newest where sent_at between $1 and $2";
+        Ok(self.int(sql, args![from, until]).await? > 0)
+    }
+
     /// The outcome.
     pub async fn mail_done(&mut self, mail: &Mail, state: MailState, error: Option<&str>) -> Result<()> {
         let sent_at = (state == MailState::Sent).then_some(self.now);

@@ -15,6 +15,10 @@ use crate::{Worker, run::Rest};
 const RECORDS: u32 = 10;
 const AGAIN: Duration = Duration::from_secs(2);
 
+const DAY: Duration = Duration::from_hours(24);
+/// Longer than the longest wait between two tries: a mail server that came back has taken a mail by then.
+const HOUR: Duration = Duration::from_hours(1);
+
 pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
     // A mail that only waits for its turn is not on its way: cut off now, it is simply sent later.
     let _turn = w.post.outbox.turn().await;
@@ -133,6 +137,16 @@ async fn tell_ambiguous(tx: &mut Tx, mail: &Mail, why: &str) -> Result<()> {
     tx.attend("mail_ambiguous", &format!("mail:{}", mail.id), &detail).await
 }
 
+/// Whether a mail that is put off is not tried any more. What a customer must know before anything is taken away is tried on while it may
+/// be the mail server's fault: until others were sent while this one was not.
+async fn given_up(w: &Worker, tx: &mut Tx, mail: &Mail) -> Result<bool> {
+    let now = tx.now;
+    if now.since(mail.created_at) < w.limits.mail_for {
+        return Ok(false);
+    }
+    Ok(mail.charge.is_none() || tx.mail_went_out(now - DAY, now - HOUR).await?)
+}
+
 async fn record(w: &Worker, mail: &Mail, sent: &Sent) -> Result<Option<leasehold_domain::Timestamp>> {
     let mut tx = w.store.begin().await?;
     let now = tx.now;
@@ -146,8 +160,7 @@ async fn record(w: &Worker, mail: &Mail, sent: &Sent) -> Result<Option<leasehold
             tx.mail_done(mail, MailState::Ambiguous, Some(why)).await?;
             tell_ambiguous(&mut tx, mail, why).await?;
         }
-        // What a customer must know before anything is taken away is tried until it is sent or its cause is gone.
-        Sent::Retry(why) if mail.charge.is_some() || now.since(mail.created_at) < w.limits.mail_for => {
+        Sent::Retry(why) if !given_up(w, &mut tx, mail).await? => {
             tx.mail_retry(mail, why).await?;
             if now.since(mail.created_at) >= w.limits.mail_for {
                 let detail =

@@ -62,6 +62,7 @@ async fn advance(c: &Context, by: &str, step: &str) -> Result<(), Failure> {
     only_a_trial(&app).await?;
     // The driver is the daemon while time moves.
     let _lock = app.store.lock_daemon()?;
+    app.store.hurry().await?;
     let driver = Driver { store: &app.store, worker: app.worker("clock")?, scheduler: app.scheduler(), step };
     let until = app.store.clock().now() + by;
     driver.to(until, |now| progress(&now.human())).await?;

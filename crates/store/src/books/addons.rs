@@ -36,14 +36,8 @@ impl Books<'_> {
         self.tx.move_addon(&a.id, AddonState::Held, AddonState::Active, None).await?;
         let no = self.add_lines(&lease.id, a, lease.period_no + 1).await?;
         let (from, until) = (a.from_at.map_or(now, |at| at.0), a.until_at.map_or(now, |at| at.0));
-        let (total, tax, transfer) = (price.total, price.tax, hold.map(|h| h.reference));
-        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, tax_bp, currency, state, transfer, created_at, paid_at) \
-                   values ($1, 'addon', $2, $3, $4, $5, $6, $7, $8, 'paid', $9, $10, $10)";
-        let args = args![&lease.id, no, from, until, total.minor, tax.minor, a.held_tax_bp, total.currency.code(), transfer.clone(), now];
-        self.tx.exec_one(sql, args).await?;
-        self.tx.write_tax(transfer.map(|reference| (reference, tax)).as_slice()).await?;
         let charge = Charge { no, from, until, full_until: None, price, at: now };
-        self.sell(vec![(lease.id.clone(), charge)]).await?;
+        self.pay_charge(&lease.id, "addon", charge, hold.map(|h| h.reference)).await?;
         self.tx.look_at_lease(&lease, now).await
     }
 
@@ -94,8 +88,7 @@ impl Books<'_> {
         // Also what an earlier change had written for then: it counts for no period any more, and keeps its number.
         let sql = "update lease_lines set until_period = $1 where lease_id = $2 and (until_period is null or until_period > $1)";
         self.tx.exec(sql, args![last, &lease.id]).await?;
-        let first = self.tx.int("select coalesce(max(no), 0) + 1 from lease_lines where lease_id = $1", args![&lease.id]).await?;
-        self.tx.insert_lease_lines(&lease.id, first, lines).await?;
+        self.tx.append_lease_lines(&lease.id, lines).await?;
         for (id, price, margin) in prices {
             self.tx.exec_one("update server_addons set price = $1, margin = $2 where id = $3", args![*price, *margin, id]).await?;
         }
@@ -130,11 +123,9 @@ impl Books<'_> {
 
     /// What an add-on costs from a period on; the number of its first line.
     async fn add_lines(&mut self, lease: &LeaseId, a: &ServerAddon, from_period: i64) -> Result<i64> {
-        let first = self.tx.int("select coalesce(max(no), 0) + 1 from lease_lines where lease_id = $1", args![lease]).await?;
         let line = |line| LeaseLine { line, from_period, until_period: None, addon: Some(a.id.clone()) };
         let lines: Vec<LeaseLine> = a.lines(true)?.into_iter().map(line).collect();
-        self.tx.insert_lease_lines(lease, first, &lines).await?;
-        Ok(first)
+        self.tx.append_lease_lines(lease, &lines).await
     }
 
     async fn post(&mut self, hold: Option<&leasehold_domain::ledger::Transfer>) -> Result<()> {

@@ -6,20 +6,14 @@ use super::{Booked, Books};
 use crate::{Result, StoreError, args, invoices::Invoice};
 
 impl Books<'_> {
-    /// What the account owes beyond its wallet.
-    pub async fn owed(&mut self) -> Result<Money> {
-        let minor = self.tx.int("select owed from wallets where account_id = $1", args![&self.wallet.account]).await?;
-        Ok(Money::new(minor, self.wallet.posted.currency))
-    }
-
     /// Gives back (a part of) what an invoice came to: a credit note with this id, and the money in the wallet; what is owed is paid of it first.
     pub async fn refund(&mut self, note: String, invoice: &Invoice, amount: Money, reason: &str) -> Result<Invoice> {
         let currency = self.wallet.posted.currency;
         let note = self.tx.issue_credit_note(note, invoice, amount, reason).await?;
-        let (now, tax) = (self.tx.now, Money::new(note.tax, currency));
+        let (now, tax) = (self.tx.now, Money::new(-note.tax, currency));
         let transfer = movements::refund(&mut self.wallet, format!("refund:{}", note.id), amount, now)?;
         self.write_transfer(&transfer, Some(reason)).await?;
-        self.tx.write_tax_back(&transfer.reference, tax).await?;
+        self.tx.write_tax(&[(transfer.reference.clone(), tax)]).await?;
         self.money_came(&transfer.reference).await?;
         self.tx.tell_credit(&note, reason, self.wallet.available()).await?;
         Ok(note)
@@ -32,7 +26,7 @@ impl Books<'_> {
             before += self.tx.transfer(&reference).await?.map_or(0, |t| t.amount);
         }
         if before == amount.minor {
-            return Ok((Booked::Before, self.owed().await?));
+            return Ok((Booked::Before, self.owed));
         }
         if before > 0 {
             let was = Money::new(before, amount.currency);
@@ -43,12 +37,12 @@ impl Books<'_> {
             self.write_transfer(transfer, Some(reason)).await?;
         }
         self.change_debt(debt.map_or(0, |d| d.amount.minor)).await?;
-        Ok((Booked::New, self.owed().await?))
+        Ok((Booked::New, self.owed))
     }
 
     /// What is owed will never be paid. Answers how much that was.
     pub async fn write_off(&mut self, reason: &str) -> Result<Money> {
-        let (owed, now) = (self.owed().await?, self.tx.now);
+        let (owed, now) = (self.owed, self.tx.now);
         if owed.minor > 0 {
             let reference = format!("write_off:{}", self.tx.new_id());
             let transfer = movements::write_off(&self.wallet.account, reference, owed, now);
@@ -60,7 +54,7 @@ impl Books<'_> {
 
     /// Money came in by this movement: what is owed is paid of it first, and what is due is looked at at once.
     pub(super) async fn money_came(&mut self, reference: &str) -> Result<()> {
-        let (owed, now) = (self.owed().await?, self.tx.now);
+        let (owed, now) = (self.owed, self.tx.now);
         let paid: Option<Transfer> = movements::pay_debt(&mut self.wallet, format!("{reference}:debt"), owed, now)?;
         if let Some(paid) = paid {
             self.write_transfer(&paid, None).await?;
@@ -70,6 +64,7 @@ impl Books<'_> {
     }
 
     async fn change_debt(&mut self, by: i64) -> Result<()> {
+        self.owed.minor += by;
         self.tx.exec_one("update wallets set owed = owed + $1 where account_id = $2", args![by, &self.wallet.account]).await
     }
 }

@@ -327,30 +327,19 @@ impl Tx {
         self.write_letters(receipts).await
     }
 
-    /// The tax in posted transfers goes on from revenue to its own account.
+    /// The tax in posted transfers goes on from revenue to its own account; that in a refund, below zero, comes back.
     pub(crate) async fn write_tax(&mut self, taxes: &[(String, Money)]) -> Result<()> {
         let mut rows = Rows::new("v_reference:t v_id:t v_debit:t v_credit:t v_amount:i v_currency:t v_at:i");
-        for (reference, tax) in taxes.iter().filter(|(_, tax)| tax.minor > 0) {
-            let (debit, credit) = (House::Revenue.account(tax.currency), House::Tax.account(tax.currency));
+        for (reference, tax) in taxes.iter().filter(|(_, tax)| tax.minor != 0) {
+            let (from, to) = if tax.minor > 0 { (House::Revenue, House::Tax) } else { (House::Tax, House::Revenue) };
+            let (debit, credit) = (from.account(tax.currency), to.account(tax.currency));
             let (reference, now) = (format!("{reference}:tax"), self.now.as_millis());
-            rows.push(&[json!(reference), json!(self.new_id()), json!(debit), json!(credit), json!(tax.minor), json!(tax.currency), json!(now)]);
+            rows.push(&[json!(reference), json!(self.new_id()), json!(debit), json!(credit), json!(tax.minor.abs()), json!(tax.currency), json!(now)]);
         }
         let sql = "with v(v_reference, v_id, v_debit, v_credit, v_amount, v_currency, v_at) as ({rows}) \
                    insert into transfers (reference, id, wallet, debit, credit, amount, currency, code, state, created_at) \
                    select v_reference, v_id, null, v_debit, v_credit, v_amount, v_currency, 'tax', 'posted', v_at from v";
         self.exec_all(sql, rows, &[]).await
-    }
-
-    /// The tax in a refund comes back from its account to revenue.
-    pub(crate) async fn write_tax_back(&mut self, reference: &str, tax: Money) -> Result<()> {
-        if tax.minor == 0 {
-            return Ok(());
-        }
-        let (debit, credit) = (House::Tax.account(tax.currency), House::Revenue.account(tax.currency));
-        let (reference, id, now) = (format!("{reference}:tax"), self.new_id(), self.now);
-        let sql = "insert into transfers (reference, id, wallet, debit, credit, amount, currency, code, state, created_at) \
-                   values ($1, $2, null, $3, $4, $5, $6, 'tax', 'posted', $7)";
-        self.exec_one(sql, args![reference, id, debit, credit, tax.minor, tax.currency.code(), now]).await
     }
 
     async fn write_enforcements(&mut self, proposed: Rows, done: Rows, withdrawn: Rows) -> Result<()> {
