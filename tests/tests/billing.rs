@@ -206,15 +206,15 @@ on_both!(an_address_that_is_put_off_for_ever_counts_as_bounced_once_others_are_s
     app.order("web").await;
     app.until_quiet().await;
     app.set_email("later@example.org").await;
-    app.live(31 * DAY + 5 * DAY).await;
+    app.live_through(31 * DAY + 5 * DAY).await;
     assert_eq!((app.status("web").await, app.outlook("web").await.why), (Status::Running, Why::Unsent), "it may be the mail server");
     let other = app.new_account("grace@example.org", "50.00").await;
     order::order(&app.store, &App::operator(), &order::Order::new(&other, "small", "debian-12")).await.unwrap();
-    app.live(4 * HOUR).await;
+    app.live_through(12 * HOUR).await;
     assert_eq!(app.outlook("web").await.why, Why::Notice, "others are served");
-    app.live(2 * DAY).await;
+    app.live_through(2 * DAY).await;
     assert_eq!(app.status("web").await, Status::Suspended, "as one that bounced: seven days after it was written");
-    app.live(60 * DAY).await;
+    app.live_through(25 * DAY).await;
     assert_eq!(app.status("web").await, Status::Suspended, "never ended without an operator");
 });
 
