@@ -14,8 +14,9 @@ use crate::{Figure, process::Host};
 const ACCOUNTS: usize = 500;
 /// Servers an account.
 const SERVERS: usize = 2;
-/// Every so manieth account has money for the first month only: its servers are suspended and ended on the way.
-const POOR: usize = 20;
+/// Every so manieth account has money for the first month only: its servers are suspended and ended on the way, as many at once as the
+/// breaker lets through without asking.
+const POOR: usize = 100;
 
 pub(crate) async fn measure(kind: Kind) -> Figure {
     eprintln!("{kind:?}: simulated time");
