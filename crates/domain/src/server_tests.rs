@@ -129,6 +129,14 @@ proptest! {
     }
 
     #[test]
+    fn nobody_is_told_that_a_server_is_back_before_its_network_is(s in facts()) {
+        prop_assume!(s.goal != Goal::Terminated);
+        let link = s.link.filter(|link| *link == Link::Down);
+        let s = Facts { status: Status::Suspended, held: None, link, ..s };
+        prop_assert!(next_step(&s) == Some(Step::RestoreNetwork) && event_of(Step::RestoreNetwork, &s).is_none());
+    }
+
+    #[test]
     fn what_is_delivered_is_never_destroyed_unless_asked(s in facts()) {
         prop_assume!(s.goal != Goal::Terminated && (s.build == BuildKind::Reinstall || matches!(s.status, Status::Running | Status::Stopped | Status::Suspended)));
         prop_assume!(s.status != Status::Terminated);
