@@ -299,9 +299,9 @@ on_both!(a_free_hold_is_not_charged_and_another_is(app) {
     assert_eq!(app.lease("free").await.anchor_at, Some(back));
     // Whoever makes a hold that stands free, or takes that back, changes what is charged from then on.
     servers::suspend(&app.store, &me, "paid", HoldKind::Abuse, terms, "spam, as we thought").await.unwrap();
-    assert!(app.lease("paid").await.down_at.is_some());
+    assert!(app.lease("paid").await.rests());
     servers::suspend(&app.store, &me, "paid", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
-    assert!(app.lease("paid").await.down_at.is_none());
+    assert!(!app.lease("paid").await.rests());
 });
 
 on_both!(an_operator_gives_time_and_the_days_off_are_not_paid_for(app) {
@@ -482,10 +482,32 @@ on_both!(a_failed_reinstall_is_not_charged_until_it_is_retried(app) {
     assert_eq!(app.charges("web").await.len(), 1);
     app.import("").await;
     servers::retry(&app.store, &App::operator(), "web").await.unwrap();
+    // A hold that comes and goes meanwhile does not bring it back.
+    let me = App::operator();
+    servers::suspend(&app.store, &me, "web", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
+    servers::unsuspend(&app.store, &me, "web", HoldKind::Abuse, None).await.unwrap();
+    app.settle().await;
+    assert_eq!(app.charges("web").await.len(), 1, "it is not delivered yet");
     app.until_quiet().await;
     app.live(HOUR).await;
     assert_eq!(app.status("web").await, Status::Running);
     assert_eq!(app.charges("web").await[1..], ["2 2026-04-29 2026-05-29 900 paid"]);
+});
+
+on_both!(a_free_hold_that_was_there_before_the_server_rests_no_longer_than_it_stands(app) {
+    let me = App::operator();
+    let free = HoldTerms { means: Means::PowerOff, free: true };
+    app.order("lifted").await;
+    servers::suspend(&app.store, &me, "lifted", HoldKind::Admin, free, "not yet").await.unwrap();
+    servers::unsuspend(&app.store, &me, "lifted", HoldKind::Admin, None).await.unwrap();
+    app.order("held").await;
+    servers::suspend(&app.store, &me, "held", HoldKind::Admin, free, "not yet").await.unwrap();
+    app.until_quiet().await;
+    app.live(40 * DAY).await;
+    assert_eq!((app.charges("lifted").await.len(), app.charges("held").await.len()), (2, 0), "what is held is not built");
+    servers::unsuspend(&app.store, &me, "held", HoldKind::Admin, None).await.unwrap();
+    app.live(40 * DAY).await;
+    assert_eq!(app.charges("held").await.len(), 2);
 });
 
 /// The first account and many others, two leases each, that fell due.

@@ -49,8 +49,8 @@ pub enum BadBooks {
     Wallet(#[from] Refused),
 }
 
-/// How often a lease is looked at whose server is down.
-const DOWN_LOOK: Duration = Duration::from_hours(1);
+/// How often a lease is looked at that rests.
+const REST_LOOK: Duration = Duration::from_hours(1);
 /// Periods of one lease that are paid in one go.
 pub const MAX_CATCH_UP: usize = 36;
 
@@ -86,7 +86,7 @@ impl Books {
     fn payable(&self, lease: usize, now: Timestamp) -> Result<Option<Timestamp>, BadBooks> {
         let s = &self.leases[lease];
         Ok(match s.lease.state {
-            _ if s.lease.down_at.is_some() => None,
+            _ if s.lease.rests() => None,
             LeaseState::Active => Some(s.paid_until()?).filter(|at| *at <= now && s.lease.auto_renew),
             LeaseState::PastDue | LeaseState::Suspended => Some(s.open.as_ref().ok_or_else(|| s.lacks("an open charge"))?.from),
             LeaseState::Pending | LeaseState::Ended => None,
@@ -146,7 +146,7 @@ impl Books {
                 let end = s.paid_until()?.max(s.lease.protect_until.unwrap_or_default());
                 (end <= now).then_some(Decision::End { lease })
             }
-            LeaseState::PastDue | LeaseState::Suspended if s.lease.down_at.is_none() => dunning::step(s, now).map(|step| match step {
+            LeaseState::PastDue | LeaseState::Suspended if !s.lease.rests() => dunning::step(s, now).map(|step| match step {
                 dunning::Step::Remind { before, at } => Decision::Remind { lease, before, at },
                 dunning::Step::Warn { before, at } => Decision::Warn { lease, before, at },
                 dunning::Step::Enforce(step) if !permits.allow(step, &s.lease.id) => Decision::Propose { lease, step },
@@ -162,7 +162,7 @@ impl Books {
         let horizon = |s: &Standing| s.policy.low_balance_before.first().copied().unwrap_or_default();
         let mut soon = Vec::new();
         for (lease, s) in after.leases.iter().enumerate() {
-            if s.lease.state == LeaseState::Active && s.lease.auto_renew && s.lease.down_at.is_none() {
+            if s.lease.state == LeaseState::Active && s.lease.auto_renew && !s.lease.rests() {
                 let due = s.paid_until()?;
                 if due > now && due - horizon(s) <= now {
                     soon.push((due, lease, s.next_charge(after.tax, now)?.price.total));
@@ -193,8 +193,8 @@ impl Books {
     fn wait(&self, lease: usize, now: Timestamp) -> Result<Option<Decision>, BadBooks> {
         let s = &self.leases[lease];
         let (until, why) = match s.lease.state {
-            LeaseState::Active if s.lease.down_at.is_some() && s.lease.auto_renew => (s.paid_until()?.max(now + DOWN_LOOK), Why::Down),
-            LeaseState::PastDue | LeaseState::Suspended if s.lease.down_at.is_some() => (now + DOWN_LOOK, Why::Down),
+            LeaseState::Active if s.lease.rests() && s.lease.auto_renew => (s.paid_until()?.max(now + REST_LOOK), Why::Rests),
+            LeaseState::PastDue | LeaseState::Suspended if s.lease.rests() => (now + REST_LOOK, Why::Rests),
             LeaseState::Active if s.lease.auto_renew => (s.next_look(s.paid_until()?, now), Why::Paid),
             LeaseState::Active => (s.paid_until()?.max(s.lease.protect_until.unwrap_or_default()), Why::Paid),
             LeaseState::PastDue | LeaseState::Suspended => dunning::next_look(s, now),

@@ -23,7 +23,7 @@ names! {
         /// The end of what is paid, or a look at the wallet before it.
         Paid = "paid",
         /// The server, which is not charged: down by a fault of ours, or held for free.
-        Down = "down",
+        Rests = "rests",
         /// The time that the policy gives.
         Grace = "grace",
         /// The time after a notice that was sent.

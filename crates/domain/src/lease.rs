@@ -87,8 +87,10 @@ pub struct Lease {
     pub off_at: Option<Timestamp>,
     /// Since when an operator answers for notices that could not be delivered.
     pub waived_at: Option<Timestamp>,
-    /// Since when its server is down by a fault of ours: nothing is charged, and nothing taken away, meanwhile.
+    /// Since when its server is down by a fault of ours.
     pub down_at: Option<Timestamp>,
+    /// Since when its server is held for free.
+    pub free_at: Option<Timestamp>,
 }
 
 /// What a lease costs from one period on.
@@ -124,6 +126,11 @@ impl Lease {
         Ok(Some(anchor.end_of(no)?.since(anchor.end_of(no - 1)?)))
     }
 
+    /// Whether it stands still: down by a fault of ours, or held for free. Nothing is charged, and nothing taken away, meanwhile.
+    pub fn rests(&self) -> bool {
+        self.down_at.or(self.free_at).is_some()
+    }
+
     /// The first run: the anchor is set, period 1 is charged and paid.
     pub fn activate(&mut self, now: Timestamp) -> Result<(), BadPeriod> {
         let end = Anchor { at: now, no: 1, cycle: self.cycle, zone: self.zone.clone() }.end_of(1)?;
@@ -156,6 +163,7 @@ impl Lease {
             off_at: None,
             waived_at: None,
             down_at: None,
+            free_at: None,
         }
     }
 }

@@ -235,31 +235,29 @@ impl Books<'_> {
         self.tx.look_at_lease(&lease, now).await
     }
 
-    /// A hold was placed, changed or lifted: while one stands that is free, the lease is not charged.
-    pub async fn holds_changed(&mut self, server: &ServerId) -> Result<()> {
-        if self.held_free(server).await? {
-            return self.found_down(server).await;
-        }
-        // A reinstall that failed keeps it down, hold or not.
-        match self.tx.server(server).await?.status {
-            Status::Failed => Ok(()),
-            _ => self.found_up(server).await,
-        }
-    }
-
-    async fn held_free(&mut self, server: &ServerId) -> Result<bool> {
-        Ok(self.tx.int("select count(*) from holds where server_id = $1 and free", args![server]).await? > 0)
-    }
-
-    /// A server that was down by a fault of ours, or held for free, runs again: where what was paid is over, a new period begins now.
+    /// A server that was down by a fault of ours runs again.
     pub async fn found_up(&mut self, server: &ServerId) -> Result<()> {
         let lease = self.lease(server).await?;
-        let now = self.tx.now;
-        if lease.down_at.is_none() || self.held_free(server).await? {
-            return Ok(());
-        }
         self.tx.exec_one("update leases set down_at = null where id = $1", args![&lease.id]).await?;
-        if lease.state == LeaseState::Active && lease.paid_until.is_some_and(|at| at < now) {
+        self.after_rest(&lease).await
+    }
+
+    /// A hold was placed, changed or lifted: while one stands that is free, nothing is charged, and nothing taken away.
+    pub async fn holds_changed(&mut self, server: &ServerId) -> Result<()> {
+        let lease = self.lease(server).await?;
+        let now = self.tx.now;
+        let sql = "update leases set free_at = case when exists (select 1 from holds h where h.server_id = leases.server_id and h.free) then coalesce(free_at, $1) end \
+                   where id = $2";
+        self.tx.exec_one(sql, args![now, &lease.id]).await?;
+        self.after_rest(&lease).await
+    }
+
+    /// Where a lease rested and does no longer, and what was paid is over, a new period begins now.
+    async fn after_rest(&mut self, before: &Lease) -> Result<()> {
+        let now = self.tx.now;
+        let lease = self.lease(&before.server).await?;
+        let over = lease.state == LeaseState::Active && lease.paid_until.is_some_and(|at| at < now);
+        if before.rests() && !lease.rests() && over {
             let sql = "update leases set anchor_at = $1, anchor_no = $2, paid_until = $1 where id = $3 and state = 'active'";
             self.tx.exec_one(sql, args![now, lease.period_no + 1, &lease.id]).await?;
         }

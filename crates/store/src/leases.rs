@@ -34,6 +34,7 @@ pub(crate) struct LeaseRow {
     off_at: Option<When>,
     waived_at: Option<When>,
     down_at: Option<When>,
+    free_at: Option<When>,
 }
 
 impl TryFrom<LeaseRow> for Lease {
@@ -59,6 +60,7 @@ impl TryFrom<LeaseRow> for Lease {
             off_at: at(r.off_at),
             waived_at: at(r.waived_at),
             down_at: at(r.down_at),
+            free_at: at(r.free_at),
         })
     }
 }

@@ -76,7 +76,7 @@ fn outlook(s: &Server, around: &Surroundings) -> String {
 /// When and why what comes next comes, where something is owed.
 fn what_comes(next: &Outlook) -> Option<String> {
     let why = match next.why {
-        Why::Paid | Why::Down => return None,
+        Why::Paid | Why::Rests => return None,
         Why::Grace => "the time that the policy gives",
         Why::Notice => "the time after a notice",
         Why::Unsent => "it waits for a notice to be sent; see: leasehold mail list --state queued",
