@@ -51,7 +51,7 @@ async fn one_by_one(store: &Store, accounts: i64) -> Duration {
     let began = Instant::now();
     for _ in 0..accounts {
         let mut tx = store.begin().await.unwrap();
-        let claimed = tx.claim_due(Timestamp::default(), 1).await.unwrap();
+        let claimed = tx.claim_due(Timestamp::default(), 1, true).await.unwrap();
         tx.settle(claimed, &Permits::None).await.unwrap();
         tx.commit().await.unwrap();
     }

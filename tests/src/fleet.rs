@@ -97,6 +97,11 @@ pub async fn found(store: &Store, fleet: Fleet) {
     for from in (0..fleet.accounts).step_by(CHUNK as usize) {
         chunk(store, fleet, from, CHUNK.min(fleet.accounts - from)).await;
     }
+    // That they fall due was known.
+    let mut tx = store.begin().await.unwrap();
+    tx.exec("delete from forecasts", &[]).await.unwrap();
+    tx.exec("insert into forecasts (day, renewals) select paid_until / 86400000, count(*) from leases where state = 'active' group by 1", &[]).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 async fn chunk(store: &Store, fleet: Fleet, from: i64, accounts: i64) {

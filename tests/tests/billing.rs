@@ -7,6 +7,7 @@ use leasehold_commands::{billing, operate, order, servers};
 use leasehold_cron::settle::Settler;
 use leasehold_domain::{
     Timestamp,
+    breaker::Kind,
     decision::Verb,
     dunning::{Enforcement, Why},
     lease::{Cycle, LeaseState},
@@ -519,6 +520,12 @@ async fn count(app: &App, sql: &'static str) -> i64 {
     app.store.read().await.unwrap().int(sql, &[]).await.unwrap()
 }
 
+async fn change(app: &App, sql: &'static str) {
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec(sql, &[]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 on_both!(four_schedulers_charge_each_of_ten_thousand_leases_once(app) {
     found(app, 5_000, 20).await;
     let run = || leasehold_cron::settle::run(&app.store);
@@ -575,9 +582,9 @@ on_both!(the_breaker_opens_before_the_first_of_too_many(app) {
     assert!(all.enforced.is_empty(), "none before the first of too many");
     app.settle().await;
     assert_eq!(app.attention().await, ["breaker_open breaker:suspension"]);
-    let refused = billing::confirm_breaker(&app.store, &App::operator(), Enforcement::Suspension, 121).await.unwrap_err();
+    let refused = billing::confirm_breaker(&app.store, &App::operator(), Kind::Suspension, 121).await.unwrap_err();
     assert!(refused.to_string().starts_with("120 suspensions are due"), "{refused}");
-    billing::confirm_breaker(&app.store, &App::operator(), Enforcement::Suspension, 7).await.unwrap();
+    billing::confirm_breaker(&app.store, &App::operator(), Kind::Suspension, 7).await.unwrap();
     let (a, b, c) = futures::join!(run(), run(), run());
     let all = [a, b, c].map(Result::unwrap).into_iter().fold(Settled::default(), Settled::and);
     assert_eq!(all.enforced.len(), 7, "exactly what was confirmed");
@@ -592,4 +599,46 @@ on_both!(the_breaker_opens_before_the_first_of_too_many(app) {
     app.settle().await;
     assert!(app.attention().await.is_empty());
     assert_eq!(app.enforced(Enforcement::Suspension).await, 7 + 20);
+});
+
+on_both!(more_renewals_than_were_forecast_wait_for_an_operator(app) {
+    found(app, 60, 0).await;
+    app.settle().await;
+    let renewed = "select count(*) from charges where no > 1";
+    assert_eq!(count(app, renewed).await, 120);
+    // Whoever comes back after months renews what was forecast, however much that is.
+    app.advance(100 * DAY);
+    app.settle().await;
+    assert!(app.attention().await.is_empty(), "{:?}", app.attention().await);
+    let before = count(app, renewed).await;
+    assert_eq!(before, 480);
+    // What nobody expected: leases that were changed past the books.
+    change(app, "update leases set paid_until = paid_until - 2678400000, decide_at = 1").await;
+    change(app, "update wallets set settle_at = 1 where account_id in (select account_id from leases)").await;
+    let run = || leasehold_cron::settle::run(&app.store);
+    let (a, b, c) = futures::join!(run(), run(), run());
+    for settled in [a, b, c] {
+        settled.unwrap();
+    }
+    assert_eq!(count(app, renewed).await, before, "none before the first of too many");
+    assert_eq!(app.attention().await, ["breaker_open breaker:renewal"]);
+    // A payment settles its account at once, and charges it no more than the tick does; others go on.
+    app.top_up("a100000001", "10.00").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    assert_eq!((count(app, renewed).await, lease(app, "web").await), (before, "active 1 2026-07-18".to_owned()));
+    let me = App::operator();
+    for (n, why) in [(121, "120 renewals are due; 121 are more"), (119, "120 renewals are due, and are let through together")] {
+        let refused = billing::confirm_breaker(&app.store, &me, Kind::Renewal, n).await.unwrap_err();
+        assert!(refused.to_string().starts_with(why), "{refused}");
+    }
+    // One more than were confirmed, and all wait on; set right, nobody needs to be asked.
+    billing::confirm_breaker(&app.store, &me, Kind::Renewal, 120).await.unwrap();
+    change(app, "update leases set paid_until = paid_until - 2764800000, decide_at = 1 where server_id = (select id from servers where label = 'web')").await;
+    change(app, "update wallets set settle_at = 1 where account_id = (select account_id from servers where label = 'web')").await;
+    app.settle().await;
+    assert_eq!(count(app, renewed).await, before);
+    change(app, "update leases set paid_until = paid_until + case when server_id = (select id from servers where label = 'web') then 2764800000 else 2678400000 end").await;
+    app.settle().await;
+    assert!(app.attention().await.is_empty(), "the breaker closes by itself");
 });

@@ -1,7 +1,7 @@
 //! What operators ask of the books: rules, breakers, parked accounts.
 
 use leasehold_domain::{
-    dunning::Enforcement,
+    breaker::Kind,
     policy::{Key, Level, Policy},
 };
 use leasehold_store::{Store, Tx, activity::Actor, crash};
@@ -89,8 +89,8 @@ pub async fn set_rule(store: &Store, actor: &Actor, scope: &Scope<'_>, key: Key,
     commit(tx).await
 }
 
-/// Lets exactly so many through an open breaker.
-pub async fn confirm_breaker(store: &Store, actor: &Actor, kind: Enforcement, count: i64) -> Result<()> {
+/// Lets exactly so many through an open breaker; of renewals all that are due.
+pub async fn confirm_breaker(store: &Store, actor: &Actor, kind: Kind, count: i64) -> Result<()> {
     if count < 1 {
         return Err(CommandError::Invalid("a count of at least 1 is needed".into()));
     }
@@ -101,6 +101,10 @@ pub async fn confirm_breaker(store: &Store, actor: &Actor, kind: Enforcement, co
     }
     if count > breaker.due {
         return Err(CommandError::Invalid(format!("{} {kind}s are due; {count} are more than that", breaker.due)));
+    }
+    if kind == Kind::Renewal && count < breaker.due {
+        let due = breaker.due;
+        return Err(CommandError::Invalid(format!("{due} renewals are due, and are let through together: set right what is wrong, then confirm what is left")));
     }
     breaker.confirmed = count;
     tx.save_breaker(&breaker).await?;

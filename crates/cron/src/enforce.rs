@@ -8,9 +8,9 @@ use leasehold_domain::{
     decision::Permits,
     dunning::Enforcement::{self, Suspension, Termination},
 };
-use leasehold_store::{Result, Store, Tx, When, settle::Settled};
+use leasehold_store::{Result, Store, Tx, settle::Settled};
 
-use crate::settle;
+use crate::{breaker, settle};
 
 /// What is taken away, in the order in which it is looked at.
 pub(crate) const STEPS: &[Enforcement] = &[Termination, Suspension];
@@ -25,7 +25,7 @@ pub(crate) async fn run(store: &Store, step: Enforcement, after: Timestamp, bega
     loop {
         let mut tx = store.read().await?;
         if !tx.any_enforcement(step).await? {
-            let open = tx.breakers().await?.iter().any(|b| b.kind == step && b.opened_at.is_some());
+            let open = tx.breakers().await?.iter().any(|b| b.kind == step.into() && b.opened_at.is_some());
             drop(tx);
             if open {
                 let mut tx = store.begin().await?;
@@ -82,7 +82,7 @@ async fn some(store: &Store, step: Enforcement) -> Result<Settled> {
 
 /// Of what an operator let through, so much was tried: nobody else goes through in its place.
 async fn used_up(tx: &mut Tx, step: Enforcement, tried: i64) -> Result<()> {
-    let mut breaker = tx.lock_breaker(step).await?;
+    let mut breaker = tx.lock_breaker(step.into()).await?;
     if breaker.opened_at.is_some() {
         breaker.confirmed = (breaker.confirmed - tried).max(0);
         tx.save_breaker(&breaker).await?;
@@ -107,34 +107,19 @@ async fn one_by_one(store: &Store, step: Enforcement, accounts: &[AccountId], pe
     Ok(settled)
 }
 
-/// How many may be taken away now; opens the breaker when too many are due, and closes it when they are not any more.
+/// How many may be taken away now.
 async fn allowance(tx: &mut Tx, step: Enforcement) -> Result<i64> {
-    let mut breaker = tx.lock_breaker(step).await?;
-    let since = tx.now - DAY;
-    let load = tx.enforcement_load(step, since).await?;
-    let limit = Limits::of(&tx.policies(std::iter::empty()).await?.system(), step).limit(load.running);
-    let subject = format!("breaker:{step}");
-    let fits = load.due + load.done <= limit;
-    if fits || load.due == 0 {
-        if breaker.opened_at.take().is_some() {
-            breaker.confirmed = 0;
-            tx.save_breaker(&breaker).await?;
-            tx.attended("breaker_open", &subject, "scheduler").await?;
-        }
-        return Ok(load.due);
-    }
-    if breaker.opened_at.is_none() {
-        (breaker.opened_at, breaker.confirmed) = (Some(When(tx.now)), 0);
-    }
-    breaker.due = load.due;
-    tx.save_breaker(&breaker).await?;
-    if breaker.confirmed == 0 {
-        let detail = format!(
-            "{} {step}s are due at once and {} were done within a day, more than {limit}: none is done. See who: leasehold breaker show; \
-             if they are right: leasehold breaker confirm {step} --count {}",
-            load.due, load.done, load.due
-        );
-        tx.attend("breaker_open", &subject, &detail).await?;
-    }
-    Ok(breaker.confirmed.min(load.due))
+    // The lock comes first: others count what they did under it.
+    tx.lock_breaker(step.into()).await?;
+    let load = tx.enforcement_load(step, tx.now - DAY).await?;
+    let limit = Limits::of(&tx.policies(std::iter::empty()).await?.system(), step.into()).limit(load.running);
+    let (due, done) = (load.due, load.done);
+    let why = || {
+        format!(
+            "{due} {step}s are due at once and {done} were done within a day, more than {limit}: none is done. See who: leasehold breaker show; \
+             if they are right: leasehold breaker confirm {step} --count {due}"
+        )
+    };
+    let let_through = breaker::judge(tx, step.into(), due, due == 0 || due + done <= limit, why).await?;
+    Ok(let_through.unwrap_or(due))
 }

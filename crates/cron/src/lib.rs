@@ -3,6 +3,7 @@
 
 pub mod addons;
 mod audit;
+mod breaker;
 mod digest;
 mod enforce;
 mod prune;

@@ -1,5 +1,5 @@
-//! The settle tick: every account that is due is settled, in batches; then what is due to be taken away is counted, and done
-//! where the breaker lets it.
+//! The settle tick: what is to be renewed is counted, and every account that is due is settled, in batches; then what is due to be
+//! taken away is counted. Breakers stop what is too much.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -9,7 +9,7 @@ use std::{
 use leasehold_domain::{AccountId, Timestamp, decision::Permits};
 use leasehold_store::{Result, Store, StoreError, Tx, crash, settle::Settled};
 
-use crate::{enforce, sanity};
+use crate::{breaker, enforce, sanity};
 
 /// Accounts in the first batch; while batches are quick, each takes twice as many as the one before.
 const FIRST: i64 = 200;
@@ -34,10 +34,11 @@ pub struct Settler {
     drained: Arc<Mutex<Drained>>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Drained {
     until: Timestamp,
     looked_through_at: Timestamp,
+    forecast_on: Option<String>,
 }
 
 /// Settles all that is due, once.
@@ -61,7 +62,7 @@ impl Settler {
     fn after(&self, now: Timestamp) -> Timestamp {
         let mut drained = self.drained.lock().unwrap_or_else(PoisonError::into_inner);
         if now < drained.until || now.since(drained.looked_through_at) > FULL {
-            *drained = Drained { until: Timestamp::from_millis(i64::MIN), looked_through_at: now };
+            (drained.until, drained.looked_through_at) = (Timestamp::from_millis(i64::MIN), now);
         }
         drained.until
     }
@@ -78,20 +79,32 @@ impl Settler {
             tracing::error!(%bad, "nothing is settled");
             return Ok(Settled::default());
         }
-        let (mut settled, mut batch, began) = (Settled::default(), FIRST, store.clock().now());
+        let began = store.clock().now();
         let after = self.after(began);
+        let mut settled = Settled::default();
         if store.read().await?.books_at_rest(after, began).await? {
             self.drained_until(began);
-            return Ok(settled);
+        } else {
+            settled = self.settle(after, began).await?;
+            for step in enforce::STEPS {
+                settled = settled.and(enforce::run(store, *step, after, began).await?);
+            }
         }
+        self.forecast(after, began).await?;
+        Ok(settled)
+    }
+
+    async fn settle(&self, after: Timestamp, began: Timestamp) -> Result<Settled> {
+        let (store, mut settled, mut batch) = (&self.store, Settled::default(), FIRST);
+        let renewals = breaker::renewals_may_go(store, after, began).await?;
         while store.read().await?.any_account_due(after, began).await? {
             // A rule of the house that cannot be read is nobody's account's fault.
             store.read().await?.policies(std::iter::empty()).await?;
             let started = Instant::now();
-            let done = settle_batch(store, after, batch).await?;
+            let done = settle_batch(store, after, batch, renewals).await?;
             if done.accounts == 0 {
-                // Others are at work on what is left.
-                return self.enforce(settled, after, began).await;
+                // Others are at work on what is left, or it waits for an operator.
+                return Ok(settled);
             }
             settled = settled.and(done);
             batch = match started.elapsed() {
@@ -104,20 +117,29 @@ impl Settler {
         if settled.accounts as i64 > MOST {
             store.give_memory_back().await?;
         }
-        self.enforce(settled, after, began).await
+        Ok(settled)
     }
 
-    async fn enforce(&self, mut settled: Settled, after: Timestamp, began: Timestamp) -> Result<Settled> {
-        for step in enforce::STEPS {
-            settled = settled.and(enforce::run(&self.store, *step, after, began).await?);
+    /// Once a day, when nothing is due: how much will fall due when.
+    async fn forecast(&self, after: Timestamp, began: Timestamp) -> Result<()> {
+        let today = Some(began.day());
+        if self.drained.lock().unwrap_or_else(PoisonError::into_inner).forecast_on == today {
+            return Ok(());
         }
-        Ok(settled)
+        let mut tx = self.store.begin().await?;
+        if tx.any_account_due(after, began).await? {
+            return Ok(());
+        }
+        tx.forecast_renewals().await?;
+        tx.commit().await?;
+        self.drained.lock().unwrap_or_else(PoisonError::into_inner).forecast_on = today;
+        Ok(())
     }
 }
 
-async fn settle_batch(store: &Store, after: Timestamp, limit: i64) -> Result<Settled> {
+async fn settle_batch(store: &Store, after: Timestamp, limit: i64, renewals: bool) -> Result<Settled> {
     let mut tx = store.begin().await?;
-    let claimed = tx.claim_due(after, limit).await?;
+    let claimed = tx.claim_due(after, limit, renewals).await?;
     if claimed.is_empty() {
         return Ok(Settled::default());
     }

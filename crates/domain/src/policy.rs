@@ -77,13 +77,17 @@ names! {
         TerminationsCount = "breaker.terminations.count",
         /// And so many per cent of all leases.
         TerminationsPercent = "breaker.terminations.percent",
+        /// Renewals above twice the forecast of their day without asking, in any case.
+        RenewalsCount = "breaker.renewals.count",
+        /// And so many per cent of all leases.
+        RenewalsPercent = "breaker.renewals.percent",
     }
 }
 
 impl Key {
     /// Whether it is a rule of the whole house only.
-    pub const fn is_for_the_house(self) -> bool {
-        matches!(self, Self::SuspensionsCount | Self::SuspensionsPercent | Self::TerminationsCount | Self::TerminationsPercent)
+    pub fn is_for_the_house(self) -> bool {
+        self.as_str().starts_with("breaker.")
     }
 }
 
@@ -120,6 +124,8 @@ pub struct Policy {
     pub suspensions: Limits,
     /// Terminations within a day without asking.
     pub terminations: Limits,
+    /// Renewals above twice the forecast of their day without asking.
+    pub renewals: Limits,
 }
 
 /// What customers of hosts like the ones that this is made for are told.
@@ -142,6 +148,7 @@ impl Default for Policy {
             never_terminate: false,
             suspensions: Limits { count: 50, basis_points: 200 },
             terminations: Limits { count: 10, basis_points: 50 },
+            renewals: Limits { count: 50, basis_points: 200 },
         }
     }
 }
@@ -225,6 +232,8 @@ impl Policy {
             Key::SuspensionsPercent => self.suspensions.basis_points = percent(value)?,
             Key::TerminationsCount => self.terminations.count = count(value)?,
             Key::TerminationsPercent => self.terminations.basis_points = percent(value)?,
+            Key::RenewalsCount => self.renewals.count = count(value)?,
+            Key::RenewalsPercent => self.renewals.basis_points = percent(value)?,
         }
         Ok(())
     }
@@ -250,6 +259,8 @@ impl Policy {
             Key::SuspensionsPercent => show_percent(self.suspensions.basis_points),
             Key::TerminationsCount => self.terminations.count.to_string(),
             Key::TerminationsPercent => show_percent(self.terminations.basis_points),
+            Key::RenewalsCount => self.renewals.count.to_string(),
+            Key::RenewalsPercent => show_percent(self.renewals.basis_points),
         }
     }
 

@@ -9,7 +9,6 @@ use leasehold_domain::{
     ledger::{Code, House, Transfer, TransferState, Wallet, wallet_account},
     movements::{self, order_reference},
     price::Price,
-    server::Status,
     standing::Charge,
     terms::Terms,
 };

@@ -1,19 +1,31 @@
-//! What stops a mass suspension: everything that is due to be taken away is counted before the first of it is.
+//! What stops a mass suspension, and a mass charge: everything that is due is counted before the first of it is done.
 //!
 //! A breaker's row is the lock of all schedulers over its kind; it is taken before any wallet.
 
-use leasehold_domain::{AccountId, LeaseId, Timestamp, dunning::Enforcement};
+use leasehold_domain::{
+    AccountId, LeaseId, Timestamp,
+    breaker::{Kind, unexpected},
+    dunning::Enforcement,
+};
 use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::{Result, Rows, Tx, When, args};
+
+/// Which leases `l` are to be renewed at such a time.
+macro_rules! to_renew {
+    ($now:literal) => {
+        concat!("l.state = 'active' and l.auto_renew and l.paid_until <= ", $now, " and l.down_at is null and l.free_at is null")
+    };
+}
+pub(crate) use to_renew;
 
 /// A breaker.
 #[derive(Clone, Debug, FromRow)]
 pub struct Breaker {
     /// What it stops.
     #[sqlx(try_from = "String")]
-    pub kind: Enforcement,
+    pub kind: Kind,
     /// Since when it does; none while it lets everything through.
     pub opened_at: Option<When>,
     /// How many were due when it opened.
@@ -33,6 +45,15 @@ pub struct Load {
     pub running: i64,
 }
 
+/// Leases that are to be renewed now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Renewals {
+    /// All of them.
+    pub due: i64,
+    /// Those above twice the forecast of the day on which they fell due.
+    pub unexpected: i64,
+}
+
 impl Tx {
     /// Whether anything of a kind is due to be taken away.
     pub async fn any_enforcement(&mut self, kind: Enforcement) -> Result<bool> {
@@ -41,7 +62,7 @@ impl Tx {
     }
 
     /// Takes a breaker's lock.
-    pub async fn lock_breaker(&mut self, kind: Enforcement) -> Result<Breaker> {
+    pub async fn lock_breaker(&mut self, kind: Kind) -> Result<Breaker> {
         self.exec("insert into breakers (kind, due, confirmed) values ($1, 0, 0) on conflict do nothing", args![kind.as_str()]).await?;
         self.one("select * from breakers where kind = $1 {lock}", args![kind.as_str()]).await
     }
@@ -55,8 +76,48 @@ impl Tx {
     pub async fn enforcement_load(&mut self, kind: Enforcement, since: Timestamp) -> Result<Load> {
         let due = self.int("select count(*) from enforcements where step = $1 and done_at is null", args![kind.as_str()]).await?;
         let done = self.int("select count(*) from enforcements where step = $1 and done_at > $2", args![kind.as_str(), since]).await?;
-        let running = self.int("select count(*) from leases where state in ('active', 'past_due', 'suspended')", &[]).await?;
-        Ok(Load { due, done, running })
+        Ok(Load { due, done, running: self.running_leases().await? })
+    }
+
+    /// Leases that run.
+    pub async fn running_leases(&mut self) -> Result<i64> {
+        self.int("select count(*) from leases where state in ('active', 'past_due', 'suspended')", &[]).await
+    }
+
+    /// The leases to be renewed, of accounts that became due after `after` and until `until`.
+    pub async fn renewals_due(&mut self, after: Timestamp, until: Timestamp) -> Result<Renewals> {
+        let sql = concat!(
+            "with d(day, due) as (select l.paid_until / 86400000, count(*) from wallets w join leases l on l.account_id = w.account_id \
+             where w.settle_at > $1 and w.settle_at <= $2 and ",
+            to_renew!("$2"),
+            " group by 1) select d.due, coalesce(f.renewals, 0) from d left join forecasts f on f.day = d.day"
+        );
+        let days: Vec<(i64, i64)> = self.all(sql, args![after, until]).await?;
+        let all = |f: fn(i64, i64) -> i64| days.iter().map(|(due, forecast)| f(*due, *forecast)).sum();
+        Ok(Renewals { due: all(|due, _| due), unexpected: all(unexpected) })
+    }
+
+    /// Whether an account has to wait: it has leases to renew, and the breaker stops renewals.
+    pub(crate) async fn renewals_wait(&mut self, account: &AccountId) -> Result<bool> {
+        let sql = concat!(
+            "select count(*) from breakers where kind = 'renewal' and opened_at is not null \
+             and exists (select 1 from leases l where l.account_id = $1 and ",
+            to_renew!("$2"),
+            ")"
+        );
+        let now = self.now;
+        Ok(self.int(sql, args![account, now]).await? > 0)
+    }
+
+    /// Counts how many leases will fall due on which day. Those that rest may fall due on any.
+    pub async fn forecast_renewals(&mut self) -> Result<()> {
+        let now = self.now;
+        self.lock_breaker(Kind::Renewal).await?;
+        self.exec("delete from forecasts", &[]).await?;
+        let sql = "insert into forecasts (day, renewals) select case when paid_until < $1 then $1 else paid_until end / 86400000, count(*) from leases \
+                   where state = 'active' and paid_until is not null group by 1";
+        self.exec(sql, args![now]).await?;
+        Ok(())
     }
 
     /// Writes how a breaker stands.

@@ -18,7 +18,7 @@ use leasehold_domain::{
     server::Status,
 };
 
-use crate::{Result, StoreError, Tx, args, invoices::Bill};
+use crate::{Result, StoreError, Tx, args, breakers::to_renew, invoices::Bill};
 
 /// What notices and servers need to know of a lease.
 #[derive(Clone, Debug)]
@@ -90,11 +90,19 @@ impl Settled {
 
 impl Tx {
     /// Locks up to `limit` accounts that became due after `after`, those that wait longest first; on PostgreSQL without those that somebody
-    /// else has locked.
-    pub async fn claim_due(&mut self, after: Timestamp, limit: i64) -> Result<Claimed> {
+    /// else has locked. Only those with nothing to renew, where renewals wait.
+    pub async fn claim_due(&mut self, after: Timestamp, limit: i64, renewals: bool) -> Result<Claimed> {
         let now = self.now;
-        let sql =
-            "select account_id, currency, posted, held from wallets where settle_at > $1 and settle_at <= $2 order by settle_at, account_id limit $3 {skip}";
+        let sql = if renewals {
+            "select account_id, currency, posted, held from wallets where settle_at > $1 and settle_at <= $2 order by settle_at, account_id limit $3 {skip}"
+        } else {
+            concat!(
+                "select account_id, currency, posted, held from wallets where settle_at > $1 and settle_at <= $2 \
+                 and not exists (select 1 from leases l where l.account_id = wallets.account_id and ",
+                to_renew!("$2"),
+                ") order by settle_at, account_id limit $3 {skip}"
+            )
+        };
         Ok(Claimed(self.all(sql, args![after, now, limit]).await?))
     }
 

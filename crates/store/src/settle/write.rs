@@ -408,7 +408,7 @@ impl Tx {
             return Ok(Settled::default());
         }
         let due = self.int("select count(*) from wallets where account_id = $1 and parked_at is null and settle_at <= $2", args![account, now]).await?;
-        if due == 0 {
+        if due == 0 || self.renewals_wait(account).await? {
             return Ok(Settled::default());
         }
         let claimed = self.claim_accounts(std::slice::from_ref(account)).await?;
