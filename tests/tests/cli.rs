@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use leasehold_tests::program::{Program, eventually};
+use serde_json::json;
 
 #[test]
 fn bad_input_is_one_clear_line_and_changes_nothing() {
@@ -294,4 +295,24 @@ fn a_reader_that_goes_ends_a_command_quietly() {
     drop(reader);
     let ended = p.command(&["config", "default"]).stdout(writer).output().unwrap();
     assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn a_statement_leads_from_one_balance_to_the_next() {
+    let p = Program::new(None);
+    p.set_up("20.00");
+    p.ok(&["account", "credit", "1001", "5.00", "--reason", "sorry"]);
+    p.ok(&["account", "debit", "1001", "7.50", "--reason", "traffic"]);
+    // An order is held and moves nothing yet.
+    p.ok(&["server", "order", "--account", "1001", "--product", "small", "--template", "debian-12"]);
+    let all = p.json(&["account", "statement", "1001"]);
+    let balances: Vec<&str> = all["movements"].as_array().unwrap().iter().map(|m| m["balance"].as_str().unwrap()).collect();
+    assert_eq!((&all["opening"], balances, &all["closing"]), (&json!("0.00"), vec!["20.00", "25.00", "17.50"], &json!("17.50")));
+    let last = p.json(&["account", "statement", "1001", "--limit", "1"]);
+    assert_eq!((&last["opening"], &last["movements"][0]["amount"], &last["closing"]), (&json!("25.00"), &json!("-7.50"), &json!("17.50")));
+    let later = p.json(&["account", "statement", "1001", "--from", "2100-01-01"]);
+    assert_eq!((&later["opening"], &later["movements"], &later["closing"]), (&json!("17.50"), &json!([]), &json!("17.50")));
+    let earlier = p.json(&["account", "statement", "1001", "--until", "2020-01-01"]);
+    assert_eq!((&earlier["opening"], &earlier["closing"]), (&json!("0.00"), &json!("0.00")));
+    assert!(p.ok(&["account", "statement", "1001"]).contains("closing balance"));
 }

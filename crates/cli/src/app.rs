@@ -48,6 +48,7 @@ impl App {
             keys,
             url,
             as_it_is: false,
+            trial: config.clock.mode == "simulated",
         };
         let store = Store::open(options).await?;
         let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".into());

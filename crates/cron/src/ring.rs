@@ -70,17 +70,16 @@ pub struct Scheduler {
 impl Scheduler {
     /// Runs every tick that is due; answers their names.
     pub async fn run_due(&self) -> Result<Vec<&'static str>> {
-        self.run_due_of(TICKS.iter().map(|t| t.name)).await
+        self.run_due_where(|_| true).await
     }
 
     /// Runs those of these ticks that are due; answers their names.
-    pub async fn run_due_of(&self, names: impl Iterator<Item = &'static str>) -> Result<Vec<&'static str>> {
-        let names: Vec<&str> = names.collect();
+    pub async fn run_due_where(&self, wanted: impl Fn(&Tick) -> bool) -> Result<Vec<&'static str>> {
         let mut tx = self.store.read().await?;
         let (rows, now) = (tx.ticks().await?, tx.now);
         drop(tx);
         let mut ran = Vec::new();
-        for tick in TICKS.iter().filter(|t| names.contains(&t.name)) {
+        for tick in TICKS.iter().filter(|t| wanted(t)) {
             let row = rows.iter().find(|r| r.name == tick.name);
             if row.is_none_or(|r| !r.paused && r.next_at <= now) && self.tick(tick).await? {
                 ran.push(tick.name);

@@ -12,7 +12,6 @@ use leasehold_domain::{
     standing::Charge,
     terms::Terms,
 };
-use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::{
@@ -28,8 +27,8 @@ pub struct Books<'a> {
     owed: Money,
 }
 
-/// A transfer as it is listed.
-#[derive(Clone, Debug, FromRow, Serialize)]
+/// A transfer as it was written.
+#[derive(Clone, Debug, FromRow)]
 pub struct TransferRow {
     /// Unique for ever.
     pub reference: String,
@@ -96,13 +95,6 @@ impl Tx {
             self.exec("insert into ledger_accounts (id, kind, currency) values ($1, $2, $3) on conflict do nothing", args![id, kind, currency.code()]).await?;
         }
         Ok(())
-    }
-
-    /// The newest transfers of an account.
-    pub async fn transfers(&mut self, account: &AccountId, limit: i64) -> Result<Vec<TransferRow>> {
-        let sql =
-            "select reference, debit, credit, amount, currency, code, state, reason, created_at from transfers where wallet = $1 order by id desc limit $2";
-        self.all(sql, args![account, limit]).await
     }
 
     async fn transfer(&mut self, reference: &str) -> Result<Option<TransferRow>> {

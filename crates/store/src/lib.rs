@@ -50,6 +50,7 @@ pub mod sealed;
 pub mod servers;
 pub mod settle;
 pub mod snapshots;
+pub mod statement;
 pub mod steps;
 pub mod ticks;
 mod tx;

@@ -39,12 +39,14 @@ pub struct Options {
     pub keys: Option<KeyRing>,
     /// Makes no file and applies no migration.
     pub as_it_is: bool,
+    /// Commits are not waited for until they are on the disk: for a trial, which a power cut may cost its last moments.
+    pub trial: bool,
 }
 
 impl Options {
     /// The usual: system clock, chance from the operating system, no keys.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), direct_url: None, connections: 10, clock: Clock::system(), dice: Dice::from_os(), keys: None, as_it_is: false }
+        Self { url: url.into(), direct_url: None, connections: 10, clock: Clock::system(), dice: Dice::from_os(), keys: None, as_it_is: false, trial: false }
     }
 }
 
@@ -89,12 +91,12 @@ async fn answers(conn: &mut PgConnection) -> sqlx::Result<bool> {
     tokio::time::timeout(PING, conn.ping()).await.map_err(silent)?.map(|()| true)
 }
 
-fn sqlite_options(path: &str) -> SqliteConnectOptions {
+fn sqlite_options(path: &str, trial: bool) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(if trial { SqliteSynchronous::Off } else { SqliteSynchronous::Full })
         .busy_timeout(SQLITE_BUSY)
         .foreign_keys(true)
         .statement_cache_capacity(256)
@@ -113,7 +115,7 @@ impl Store {
     pub async fn open(options: Options) -> Result<Self> {
         let unreachable = |source| StoreError::Unreachable { url: without_password(&options.url), source };
         let (pool, wakes) = if let Some(path) = options.url.strip_prefix("sqlite:") {
-            let connect = if options.as_it_is { SqliteConnectOptions::new().filename(path) } else { sqlite_options(path) };
+            let connect = if options.as_it_is { SqliteConnectOptions::new().filename(path) } else { sqlite_options(path, options.trial) };
             let pool = |n| SqlitePoolOptions::new().max_connections(n).test_before_acquire(false).idle_timeout(None).max_lifetime(None);
             // Long runs of writes: fewer pages are written twice.
             let writer = connect.clone().pragma("cache_size", "-65536").pragma("wal_autocheckpoint", "16000");
@@ -124,6 +126,7 @@ impl Store {
             (Pool::Sqlite { write, read, path }, wakes)
         } else {
             let connect = PgConnectOptions::from_str(&options.url).map_err(unreachable)?.application_name("leasehold");
+            let connect = if options.trial { connect.options([("synchronous_commit", "off")]) } else { connect };
             // The pool would try for its whole waiting time and then not say why.
             connect.connect().await.map_err(unreachable)?.close().await.map_err(unreachable)?;
             let pool = PgPoolOptions::new()
@@ -157,14 +160,6 @@ impl Store {
     pub async fn give_memory_back(&self) -> Result<()> {
         if let Pool::Sqlite { write, .. } = &self.0.pool {
             in_time(sqlx::query("pragma shrink_memory").execute(write)).await?;
-        }
-        Ok(())
-    }
-
-    /// Writes are not waited for any more until they are on the disk: for a trial, which a power cut may cost its last moments.
-    pub async fn hurry(&self) -> Result<()> {
-        if let Pool::Sqlite { write, .. } = &self.0.pool {
-            in_time(sqlx::query("pragma synchronous = off").execute(write)).await?;
         }
         Ok(())
     }

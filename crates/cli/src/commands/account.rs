@@ -7,7 +7,7 @@ use leasehold_commands::{
     partners::{self, Terms},
     refunds,
 };
-use leasehold_domain::{Money, policy::Key};
+use leasehold_domain::{Money, Timestamp, policy::Key};
 use leasehold_notifier::LANGUAGES;
 use leasehold_store::{
     accounts::{AccountState, NewAccount},
@@ -119,14 +119,24 @@ pub enum Account {
         #[arg(long)]
         reason: String,
     },
-    /// Every movement of its wallet.
-    Statement {
-        /// Account id or number.
-        account: String,
-        /// Lines at most.
-        #[arg(long, default_value_t = 100)]
-        limit: i64,
-    },
+    /// What moved its wallet, with the balance before and after.
+    Statement(StatementArgs),
+}
+
+/// Of which time a statement is.
+#[derive(Debug, Args)]
+pub struct StatementArgs {
+    /// Account id or number.
+    account: String,
+    /// From when on.
+    #[arg(long, value_name = "DATE")]
+    from: Option<Timestamp>,
+    /// Until when, exclusive.
+    #[arg(long, value_name = "DATE")]
+    until: Option<Timestamp>,
+    /// Movements at most; the last ones are listed.
+    #[arg(long, default_value_t = 100)]
+    limit: i64,
 }
 
 /// How an account is billed.
@@ -200,7 +210,7 @@ pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
         Account::List => list(c).await,
         Account::Show { account } => one(c, &account).await,
         Account::SshKey { account, file, name } => ssh_key(c, &account, &file, name).await,
-        Account::Statement { account, limit } => statement(c, &account, limit).await,
+        Account::Statement(args) => statement(c, &args).await,
     }
 }
 
@@ -366,24 +376,27 @@ async fn ssh_key(c: &Context, account: &str, file: &std::path::Path, name: Optio
     Ok(())
 }
 
-async fn statement(c: &Context, account: &str, limit: i64) -> Result<(), Failure> {
+async fn statement(c: &Context, args: &StatementArgs) -> Result<(), Failure> {
     let app = c.app().await?;
     let mut tx = app.store.read().await?;
-    let a = tx.find_account(account).await?;
-    let transfers = tx.transfers(&a.id, limit).await?;
-    let own = leasehold_domain::ledger::wallet_account(&a.id);
-    let mut rows = Vec::new();
-    for t in &transfers {
-        let amount = Money::new(if t.credit == own { t.amount } else { -t.amount }, t.currency.parse().map_err(|e| Failure::Failed(format!("{e}")))?);
-        rows.push(vec![
-            t.created_at.human(),
-            t.code.clone(),
-            amount.to_string(),
-            t.state.to_string(),
-            t.reason.clone().unwrap_or_default(),
-            t.reference.clone(),
-        ]);
+    let account = tx.find_account(&args.account).await?;
+    let (from, until) = (args.from.unwrap_or_default(), args.until.unwrap_or(Timestamp::from_millis(i64::MAX)));
+    let s = tx.statement(&account.id, from, until, args.limit).await?;
+    let line = |what: &str, balance: Money| vec![String::new(), what.to_owned(), String::new(), balance.to_string()];
+    let mut rows = vec![line("opening balance", s.opening)];
+    let mut values = Vec::new();
+    for m in &s.movements {
+        let reason = m.reason.clone().unwrap_or_default();
+        rows.push(vec![m.at.human(), m.code.clone(), m.amount.to_string(), m.balance.to_string(), reason, m.reference.clone()]);
+        values.push(json!({
+            "at": m.at, "code": m.code, "amount": m.amount.decimal(), "balance": m.balance.decimal(), "reason": m.reason, "reference": m.reference,
+        }));
     }
-    show(c.json(), &json!(transfers), || table(&["WHEN", "WHAT", "AMOUNT", "STATE", "REASON", "REFERENCE"], rows));
+    rows.push(line("closing balance", s.closing));
+    let value = json!({
+        "account": account.number, "from": args.from, "until": args.until, "currency": s.closing.currency,
+        "opening": s.opening.decimal(), "movements": values, "closing": s.closing.decimal(),
+    });
+    show(c.json(), &value, || table(&["WHEN", "WHAT", "AMOUNT", "BALANCE", "REASON", "REFERENCE"], rows));
     Ok(())
 }

@@ -51,8 +51,8 @@ pub(super) async fn run(c: &Context, command: ClockCommand) -> Result<(), Failur
 }
 
 async fn advance(c: &Context, by: &str, step: &str) -> Result<(), Failure> {
-    let [by, step] = [parse_duration(by), parse_duration(step)].map(|span| span.map_err(|e| Failure::Usage(e.to_string())));
-    let (by, step) = (by?, step?);
+    let span = |text| parse_duration(text).map_err(|e| Failure::Usage(e.to_string()));
+    let (by, step) = (span(by)?, span(step)?);
     let configured = config::load(&c.cli.config)?;
     if configured.clock.mode != "simulated" {
         return Err(Failure::Refused("only a simulated clock is moved by hand; set clock.mode = \"simulated\" with a database of its own".into()));
@@ -62,7 +62,6 @@ async fn advance(c: &Context, by: &str, step: &str) -> Result<(), Failure> {
     only_a_trial(&app).await?;
     // The driver is the daemon while time moves.
     let _lock = app.store.lock_daemon()?;
-    app.store.hurry().await?;
     let driver = Driver { store: &app.store, worker: app.worker("clock")?, scheduler: app.scheduler(), step };
     let until = app.store.clock().now() + by;
     driver.to(until, |now| progress(&now.human())).await?;
