@@ -1,8 +1,9 @@
 //! The real thing: `leasehold worker` processes over PostgreSQL, and a real SMTP server that stores what it is given.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
+use leasehold_domain::Timestamp;
 use leasehold_tests::{
     database::fresh_postgres,
     program::{Daemon, Program, eventually, free_port},
@@ -222,4 +223,21 @@ fn a_real_machine_is_built_through_a_worker_that_dies_on_the_way() {
     eventually("the machine is gone", || p.json(&["server", "list", "--status", "terminated"]).as_array().unwrap().len() == 2 && processes(&p) == 0);
     assert_eq!(worker.stop(), Some(0));
     p.ok(&["billing", "audit"]);
+}
+
+#[test]
+fn simulated_months_pass_on_either_database() {
+    for mut p in [Program::new(None), over_postgres("months")] {
+        p.set("CLOCK__MODE", "simulated");
+        let account = p.set_up("100.00");
+        p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "web"]);
+        let began: Timestamp = p.json(&["clock", "show"])["now"].as_str().unwrap().parse().unwrap();
+        p.ok(&["clock", "advance", "100d"]);
+        let now: Timestamp = p.json(&["clock", "show"])["now"].as_str().unwrap().parse().unwrap();
+        assert!(now.since(began) >= Duration::from_hours(100 * 24));
+        // No day is without its ticks, and no jump is taken for a clock that is wrong.
+        assert_eq!(p.json(&["attention", "list"]), serde_json::json!([]));
+        assert_eq!(p.json(&["invoice", "list"]).as_array().unwrap().len(), 4);
+        assert_eq!(p.json(&["account", "show", &account])["balance"], "80.00");
+    }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use leasehold_cron::Scheduler;
 use leasehold_domain::Timestamp;
 use leasehold_store::{Queue, Store};
-use leasehold_worker::{Ran, Worker};
+use leasehold_worker::Worker;
 
 use crate::exit::Failure;
 
 const DAY: Duration = Duration::from_hours(24);
+/// Rows worked on side by side.
+const AT_ONCE: i64 = 16;
 /// Rounds at one instant before it is clear that something makes work for itself.
 const ROUNDS: usize = 100_000;
 
@@ -52,7 +54,7 @@ impl Driver<'_> {
         for _ in 0..ROUNDS {
             let mut idle = self.scheduler.settler.run().await?.accounts == 0;
             for queue in queues {
-                while self.worker.run_one(*queue).await? != Ran::Idle {
+                while self.worker.run_some(*queue, AT_ONCE).await? > 0 {
                     idle = false;
                 }
             }

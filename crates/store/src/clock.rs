@@ -20,30 +20,27 @@ pub struct Clock(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     frozen: bool,
-    /// Frozen: the instant itself. Else: database minus host, plus the simulation's offset.
+    /// Frozen: the instant itself. Else: database minus host.
     ms: AtomicI64,
+    /// How far simulated time runs ahead.
+    ahead: AtomicI64,
 }
 
 impl Clock {
     /// Follows the host's clock.
     pub fn system() -> Self {
-        Self(Arc::new(Inner { frozen: false, ms: AtomicI64::new(0) }))
+        Self(Arc::new(Inner { frozen: false, ms: AtomicI64::new(0), ahead: AtomicI64::new(0) }))
     }
 
     /// Stands still at `at` until it is moved.
     pub fn frozen(at: Timestamp) -> Self {
-        Self(Arc::new(Inner { frozen: true, ms: AtomicI64::new(at.as_millis()) }))
+        Self(Arc::new(Inner { frozen: true, ms: AtomicI64::new(at.as_millis()), ahead: AtomicI64::new(0) }))
     }
 
     /// What time it is.
     pub fn now(&self) -> Timestamp {
-        let ms = self.0.ms.load(SeqCst);
+        let ms = self.0.ms.load(SeqCst) + self.0.ahead.load(SeqCst);
         Timestamp::from_millis(if self.0.frozen { ms } else { host_now() + ms })
-    }
-
-    /// Whether it moves only by hand.
-    pub fn is_frozen(&self) -> bool {
-        self.0.frozen
     }
 
     /// Moves the clock forward (tests and simulation).
@@ -54,8 +51,14 @@ impl Clock {
     /// Takes the database's clock as the truth.
     pub(crate) fn follow(&self, database_now: i64, simulated_ahead: i64) {
         if !self.0.frozen {
-            self.0.ms.store(database_now - host_now() + simulated_ahead, SeqCst);
+            self.0.ms.store(database_now - host_now(), SeqCst);
+            self.0.ahead.store(simulated_ahead, SeqCst);
         }
+    }
+
+    /// How far the host's clock is behind the database's, ms; nothing where it is frozen.
+    fn skew(&self) -> i64 {
+        if self.0.frozen { 0 } else { self.0.ms.load(SeqCst) }
     }
 
     /// The host's own clock, for the store's measuring only.
@@ -120,7 +123,7 @@ impl crate::Store {
 
     /// How far the host's clock is behind the database's, ms.
     pub fn clock_skew_ms(&self) -> i64 {
-        self.clock().now().as_millis() - Clock::host()
+        self.clock().skew()
     }
 
     /// Binds a new database to a clock mode, and refuses one that belongs to the other.
@@ -135,9 +138,9 @@ impl crate::Store {
         tx.commit().await
     }
 
-    /// How far the host's clock and the database's are apart; nothing where time is moved by hand.
+    /// How far the host's clock and the database's are apart.
     pub fn clocks_apart(&self) -> Duration {
-        if self.is_sqlite() || self.clock().is_frozen() { Duration::ZERO } else { Duration::from_millis(self.clock_skew_ms().unsigned_abs()) }
+        Duration::from_millis(self.clock_skew_ms().unsigned_abs())
     }
 
     /// Moves simulated time forward by `by`.

@@ -162,9 +162,10 @@ impl Tx {
         Ok(self.exec(sql, args![now, account]).await? == 1)
     }
 
-    /// When an account is due next.
+    /// When an account becomes due next; those that are due already wait for somebody.
     pub async fn next_settle(&mut self) -> Result<Option<Timestamp>> {
-        let row: Option<(Option<i64>,)> = self.optional("select min(settle_at) from wallets where settle_at is not null", &[]).await?;
+        let now = self.now;
+        let row: Option<(Option<i64>,)> = self.optional("select min(settle_at) from wallets where settle_at > $1", args![now]).await?;
         Ok(row.and_then(|(at,)| at).map(Timestamp::from_millis))
     }
 

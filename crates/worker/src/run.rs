@@ -7,6 +7,7 @@ use leasehold_store::{
     Queue, Result, StoreError, crash,
     work::{Claim, LOST_LIMIT, Settled},
 };
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Worker, look, mailer, provision};
@@ -54,6 +55,21 @@ impl Worker {
         self.store.settle(queue, &self.name, &[settled]).await?;
         crash::point("work.settled").await;
         Ok(Ran::One)
+    }
+
+    /// Claims up to `most` due rows of a queue, works on them side by side, and settles them together; how many they were.
+    pub async fn run_some(&self, queue: Queue, most: i64) -> Result<usize> {
+        let mut runs = JoinSet::new();
+        for claim in self.store.claim(queue, &self.name, most, self.limits.claim).await? {
+            let worker = self.clone();
+            runs.spawn(async move { worker.handle(queue, &claim, &Stop::new()).await });
+        }
+        let settled = runs.join_all().await;
+        if settled.is_empty() {
+            return Ok(0);
+        }
+        self.store.settle(queue, &self.name, &settled).await?;
+        Ok(settled.len())
     }
 
     /// Works on a claimed row and says how to settle it. Never fails: what went wrong is in the answer.
