@@ -8,6 +8,7 @@ pub mod fleet;
 pub mod program;
 pub mod sim;
 pub mod smtp;
+pub mod web;
 
 pub use app::App;
 pub use database::Kind;

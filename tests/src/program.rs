@@ -111,6 +111,7 @@ impl Program {
         program.set("SECRETS__KEY_FILE", &program.path("leasehold.key").display().to_string());
         program.set("MAIL__TRANSPORT", &format!("file:{}", program.path("mails").display()));
         program.set("MAIL__FROM", "Test Host <hello@example.org>");
+        program.set("API__LISTEN", "127.0.0.1:0");
         program.set("WORKER__CLAIM", "2s");
         program.set("PROVISION__BACKOFF_MIN", "1s");
         program

@@ -111,12 +111,12 @@ fn the_units_are_clean_and_closed() {
     let root = tempfile::tempdir().unwrap();
     let units = root.path().join("etc/systemd/system");
     std::fs::create_dir_all(&units).unwrap();
-    for unit in ["leasehold.service", "leasehold-worker@.service"] {
+    for unit in ["leasehold.service", "leasehold-api.service", "leasehold-worker@.service"] {
         // Verified where the program is: the package puts it into /usr/bin.
         let text = std::fs::read_to_string(deploy.join(unit)).unwrap().replace("/usr/bin/leasehold", &leasehold_tests::program::binary().display().to_string());
         std::fs::write(units.join(unit), text).unwrap();
     }
-    for unit in ["leasehold.service", "leasehold-worker@servers.service"] {
+    for unit in ["leasehold.service", "leasehold-api.service", "leasehold-worker@servers.service"] {
         let verified = Command::new("systemd-analyze").args(["verify", "--man=no", "--recursive-errors=no"]).arg(units.join(unit)).output().unwrap();
         assert!(verified.status.success() && verified.stderr.is_empty(), "{unit}: {}", String::from_utf8_lossy(&verified.stderr));
         let security = Command::new("systemd-analyze").args(["security", "--offline=true", EXPOSURE, "--no-pager"]).arg(units.join(unit)).output().unwrap();

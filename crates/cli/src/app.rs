@@ -2,15 +2,34 @@
 
 use std::{sync::Arc, time::Duration};
 
+use leasehold_api::Api;
 use leasehold_cron::{Scheduler, settle::Settler};
 use leasehold_domain::{Dice, retry::Backoff};
 use leasehold_notifier::Renderer;
 use leasehold_store::{Clock, KeyRing, Options, Queue, Store, activity::Actor, processes::Process};
 use leasehold_worker::{Fleet, Limits, Post, Roles, Worker, run_queues};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{config::Config, exit::Failure, metrics, supervise};
+
+/// What a process does.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Its name.
+    pub name: &'static str,
+    /// The queues that it works on.
+    pub queues: Vec<Queue>,
+    /// Runs at once, a queue.
+    pub concurrency: usize,
+    /// Whether it runs the ticks.
+    pub ticks: bool,
+    /// Whether it serves the HTTP APIs.
+    pub http: bool,
+}
 
 /// A process that is configured and connected.
 pub struct App {
@@ -103,13 +122,15 @@ impl App {
         format!("{}{}{role}-{boot}", host(), if label.is_empty() { "-".to_owned() } else { format!("-{label}-") })
     }
 
-    /// Runs a role until SIGTERM or SIGINT: queues, if any, ticks, if wanted, and the heartbeat.
-    pub async fn run(&self, role: &str, queues: Vec<Queue>, concurrency: usize, ticks: bool) -> Result<(), Failure> {
+    /// Runs a role until SIGTERM or SIGINT, with a heartbeat.
+    pub async fn run(&self, role: Role) -> Result<(), Failure> {
+        let Role { name: role, queues, concurrency, ticks, http } = role;
         let stop = CancellationToken::new();
         let worker = self.worker(role)?;
         let w = &self.config.worker;
         let roles = Roles { queues: queues.clone(), concurrency, poll: w.poll, grace: w.shutdown_grace };
         let process = self.process(role, &worker.name, &queues);
+        let web = if http { Some(self.listen().await?) } else { None };
         self.beat(&process).await?;
         tracing::info!(role, name = process.name, version = process.version, "started");
         let listening = self.store.clone();
@@ -139,13 +160,20 @@ impl App {
                 run_queues(&worker, &roles, stop.clone().cancelled_owned()).await.map_err(Failure::from)
             }
         };
+        let web = async {
+            if let Some(listener) = web {
+                let api = Api::new(self.store.clone(), self.config.api.rate_limit);
+                leasehold_api::serve(&api, listener, stop.clone().cancelled_owned(), w.shutdown_grace).await?;
+            }
+            Ok(())
+        };
         let told = async {
             wait_for_signal().await?;
             tracing::info!("stopping: ending what runs at the next step");
             stop.cancel();
             Ok(())
         };
-        let ended = tokio::try_join!(told, hands, bell, heart, watch, gauges);
+        let ended = tokio::try_join!(told, hands, bell, heart, watch, gauges, web);
         listener.abort();
         let mut tx = self.store.begin().await?;
         tx.farewell(&process.name).await?;
@@ -153,6 +181,14 @@ impl App {
         self.store.close().await;
         tracing::info!("stopped");
         ended.map(|_| ())
+    }
+
+    /// The place where the HTTP APIs are served.
+    async fn listen(&self) -> Result<TcpListener, Failure> {
+        let at = self.config.api.listen;
+        let listener = TcpListener::bind(at).await.map_err(|e| Failure::Usage(format!("configuration: api.listen {at}: {e}")))?;
+        tracing::info!(address = %listener.local_addr()?, "serving HTTP");
+        Ok(listener)
     }
 
     async fn heart(&self, process: &Process, stop: CancellationToken) -> Result<(), Failure> {

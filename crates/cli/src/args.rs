@@ -53,6 +53,8 @@ pub enum Command {
         #[arg(long, default_value_t = 50)]
         limit: i64,
     },
+    /// The HTTP APIs, as a role of their own (PostgreSQL).
+    Api,
     /// What needs a person.
     #[command(subcommand)]
     Attention(Attention),

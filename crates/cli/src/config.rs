@@ -51,6 +51,10 @@ pub struct Database {
 /// `[api]`
 #[derive(Clone, Debug, Deserialize)]
 pub struct Api {
+    /// Where the HTTP APIs are served.
+    pub listen: std::net::SocketAddr,
+    /// Requests a minute of one key.
+    pub rate_limit: i64,
     /// What every key begins with.
     pub key_prefix: String,
     /// Where this process serves its metrics.

@@ -6,7 +6,7 @@ use leasehold_domain::{
 };
 use leasehold_store::{
     Store,
-    accounts::{Account, AccountState, NewAccount},
+    accounts::{Account, AccountState, NewAccount, Tier},
     activity::Actor,
     books::Booked,
     crash,
@@ -141,6 +141,15 @@ pub async fn set_billing(store: &Store, actor: &Actor, account: &str, new: Billi
     let a = tx.account(&a.id).await?;
     commit(tx).await?;
     Ok(a)
+}
+
+/// Gives an account another tier.
+pub async fn set_tier(store: &Store, actor: &Actor, account: &str, tier: Tier) -> Result<()> {
+    let mut tx = store.begin().await?;
+    let account = tx.find_account(account).await?;
+    tx.set_account_tier(&account.id, tier).await?;
+    tx.log(actor, "account.tier", Some(&account.id), None, tier.as_str()).await?;
+    commit(tx).await
 }
 
 /// Freezes an account or makes it active again.

@@ -154,7 +154,7 @@ fn a_suspension_waits_for_a_notice_that_was_sent() {
     assert_eq!(settle(&mut b, off + DAY * 7, &Permits::All), [Verb::Warn]);
     b.leases[0].notices[1].word = Word::Dead(off + DAY * 7);
     assert_eq!(settle(&mut b, off + DAY * 400, &Permits::All), []);
-    assert_eq!(b.leases[0].outlook(off + DAY * 400).why, Why::Undelivered);
+    assert_eq!(b.leases[0].outlook(b.tax, off + DAY * 400).why, Why::Undelivered);
     b.leases[0].lease.waived_at = Some(off + DAY * 400);
     assert_eq!(settle(&mut b, off + DAY * 407, &Permits::All), [Verb::Warn], "the last warning, to be waived, too, if it bounces");
 }

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::{Timestamp, lease::LeaseState, names, notice::NoticeKind, standing::Standing};
+use crate::{Money, Timestamp, lease::LeaseState, names, notice::NoticeKind, standing::Standing};
 
 names! {
     /// What is taken away from a customer.
@@ -81,7 +79,7 @@ pub(crate) enum Step {
 }
 
 /// What comes next for a lease, when, and what it waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outlook {
     /// When its server is suspended, at the earliest; none where that cannot be said or will not be.
     pub suspends_at: Option<Timestamp>,
@@ -89,6 +87,8 @@ pub struct Outlook {
     pub terminates_at: Option<Timestamp>,
     /// What the next step waits for.
     pub why: Why,
+    /// What the next period costs, tax included; none where that cannot be said.
+    pub next_price: Option<Money>,
 }
 
 /// How often a lease is looked at that waits for something without a date.
@@ -211,7 +211,7 @@ pub(crate) fn next_look(s: &Standing, now: Timestamp) -> (Timestamp, Why) {
 }
 
 /// See [`Standing::outlook`].
-pub(crate) fn outlook(s: &Standing, now: Timestamp) -> Outlook {
+pub(crate) fn outlook(s: &Standing, tax: u16, now: Timestamp) -> Outlook {
     let (suspends, terminates) = match s.lease.state {
         LeaseState::PastDue => (Some(suspension(s, now)), None),
         LeaseState::Suspended => (None, Some(termination(s, now))),
@@ -219,5 +219,5 @@ pub(crate) fn outlook(s: &Standing, now: Timestamp) -> Outlook {
     };
     let why = suspends.or(terminates).map_or(Why::Paid, |bound| bound.map_or_else(|why| why, |Bound(_, why)| why));
     let at = |bound: Option<Result<Bound, Why>>| bound.and_then(Result::ok).map(|Bound(at, _)| at);
-    Outlook { suspends_at: at(suspends), terminates_at: at(terminates), why }
+    Outlook { suspends_at: at(suspends), terminates_at: at(terminates), why, next_price: s.next_price(tax) }
 }

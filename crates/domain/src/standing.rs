@@ -135,9 +135,14 @@ impl Standing {
         }
     }
 
+    /// What the period after the last one costs, tax included; none where that cannot be said.
+    pub(crate) fn next_price(&self, tax: u16) -> Option<Money> {
+        self.price_of(self.lease.period_no + 1, None, tax).ok().map(|p| p.total)
+    }
+
     /// When and why what comes next comes.
-    pub fn outlook(&self, now: Timestamp) -> Outlook {
-        dunning::outlook(self, now)
+    pub fn outlook(&self, tax: u16, now: Timestamp) -> Outlook {
+        dunning::outlook(self, tax, now)
     }
 
     /// When an active lease is looked at next: at the next mark before the end of what is paid, or at that end.

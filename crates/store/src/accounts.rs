@@ -18,6 +18,18 @@ names! {
     }
 }
 
+names! {
+    /// What a host calls its customers.
+    Tier {
+        /// As usual.
+        Standard = "standard",
+        /// More than usual.
+        Pro = "pro",
+        /// The largest.
+        Enterprise = "enterprise",
+    }
+}
+
 /// Who pays.
 #[derive(Clone, Debug, FromRow, Serialize)]
 pub struct Account {
@@ -58,6 +70,9 @@ pub struct Account {
     /// How it is named on documents.
     #[serde(skip)]
     pub party: Option<String>,
+    /// What the host calls it.
+    #[sqlx(try_from = "String")]
+    pub tier: Tier,
     /// When it came.
     #[sqlx(try_from = "i64")]
     pub created_at: Timestamp,
@@ -165,6 +180,11 @@ impl Tx {
     /// Accounts by number.
     pub async fn accounts(&mut self, limit: i64) -> Result<Vec<Account>> {
         self.all("select * from accounts order by number limit $1", args![limit]).await
+    }
+
+    /// Gives an account another tier.
+    pub async fn set_account_tier(&mut self, id: &AccountId, tier: Tier) -> Result<()> {
+        self.exec_one("update accounts set tier = $1 where id = $2", args![tier.as_str(), id]).await
     }
 
     /// Opens or closes an account's purse for new orders.

@@ -1,10 +1,12 @@
 //! Addresses: taken with the placement, given back when the machine was seen absent, then quarantined.
 
+use std::collections::HashMap;
+
 use leasehold_domain::{RegionId, ServerId, Timestamp, addon::AddonKind};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-use crate::{Result, Tx, addons::ServerAddon, args, servers::Server};
+use crate::{Result, Rows, Tx, addons::ServerAddon, args, servers::Server};
 
 /// An address that a server has.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow, Serialize, Deserialize)]
@@ -19,6 +21,13 @@ pub struct Address {
     pub gateway: String,
     /// The add-on that brought it, by its id at the server; none: the server's own.
     pub addon: Option<String>,
+}
+
+#[derive(FromRow)]
+struct Owned {
+    server_id: String,
+    #[sqlx(flatten)]
+    address: Address,
 }
 
 impl Address {
@@ -77,6 +86,18 @@ impl Tx {
         let sql = "select a.address, a.family, p.cidr, p.gateway, a.addon from addresses a join pools p on p.id = a.pool_id where a.server_id = $1 \
              order by a.addon is not null, a.family, a.no";
         self.all(sql, args![server]).await
+    }
+
+    /// The addresses of several servers, each server's as [`Tx::addresses`] has them.
+    pub async fn addresses_of(&mut self, servers: impl Iterator<Item = &ServerId>) -> Result<HashMap<ServerId, Vec<Address>>> {
+        let rows = Rows::ids(servers.map(ServerId::as_str));
+        let sql = "with v(v_id) as ({rows}) select a.server_id, a.address, a.family, p.cidr, p.gateway, a.addon from v join addresses a on a.server_id = v.v_id \
+                   join pools p on p.id = a.pool_id order by a.addon is not null, a.family, a.no";
+        let mut found: HashMap<ServerId, Vec<Address>> = HashMap::new();
+        for Owned { server_id, address } in self.all_rows_on("", sql, rows, &[]).await? {
+            found.entry(server_id.into()).or_default().push(address);
+        }
+        Ok(found)
     }
 
     /// Gives a server's addresses back; nobody gets them before `free_at`.

@@ -1,9 +1,12 @@
 //! API keys: prefix, public id, 256 random bits and a checksum. Only a keyed digest of the secret is stored.
 
+use std::time::Duration;
+
 use leasehold_domain::{AccountId, Timestamp, names};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use sqlx::FromRow;
+use subtle::ConstantTimeEq;
 
 use crate::{Result, StoreError, Tx, When, args};
 
@@ -46,6 +49,8 @@ pub struct ApiKey {
     pub expires_at: Option<When>,
     /// When it was revoked.
     pub revoked_at: Option<When>,
+    /// When it was used last, to the minute.
+    pub last_used_at: Option<When>,
 }
 
 /// What is needed for a new key.
@@ -68,14 +73,46 @@ const PUBLIC_LEN: usize = 12;
 /// 45 characters of an alphabet of 54 are more than 256 bits.
 const SECRET_LEN: usize = 45;
 
+/// How exactly it is known when a key was used last.
+pub const USED: Duration = Duration::from_mins(1);
+/// Of the checksum, hexadecimal.
+const CHECKSUM_LEN: usize = 6;
+
+fn checksum(public: &str, secret: &str) -> String {
+    Sha256::digest(format!("{public}{secret}")).iter().take(CHECKSUM_LEN / 2).map(|b| format!("{b:02x}")).collect()
+}
+
+/// The parts of a key's text.
+struct Presented<'a> {
+    prefix: &'a str,
+    public: &'a str,
+    secret: &'a str,
+}
+
+impl<'a> Presented<'a> {
+    /// None where it cannot be a key of ours: most typing errors never reach the database.
+    fn read(text: &'a str) -> Option<Self> {
+        let (head, tail) = text.rsplit_once('_')?;
+        let (secret, check) = tail.split_at_checked(SECRET_LEN)?;
+        let (prefix, public) = head.split_at_checked(head.len().checked_sub(PUBLIC_LEN)?)?;
+        (checksum(public, secret) == check).then_some(Self { prefix, public, secret })
+    }
+}
+
+#[derive(FromRow)]
+struct Kept {
+    #[sqlx(flatten)]
+    key: ApiKey,
+    secret_hmac: String,
+}
+
 impl Tx {
     /// Makes a key. The full text is in the answer and nowhere else.
     pub async fn create_key(&mut self, new: NewKey<'_>) -> Result<(ApiKey, SecretString)> {
         let ring = self.store.keys().cloned().ok_or_else(|| StoreError::Sealed("no key file is open; set [secrets] key_file".into()))?;
         let public = self.dice().text(ALPHABET, PUBLIC_LEN);
         let secret = self.dice().text(ALPHABET, SECRET_LEN);
-        let checksum: String = Sha256::digest(format!("{public}{secret}")).iter().take(3).map(|b| format!("{b:02x}")).collect();
-        let full = format!("{}{public}_{secret}{checksum}", new.prefix);
+        let full = format!("{}{public}_{secret}{}", new.prefix, checksum(&public, &secret));
         let (id, now) = (self.new_id(), self.now);
         let sql = "insert into api_keys (id, account_id, kind, prefix, public_id, secret_hmac, scopes, created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         let account = new.account.map(AccountId::as_str);
@@ -85,13 +122,32 @@ impl Tx {
 
     /// One key.
     pub async fn key(&mut self, id: &str) -> Result<ApiKey> {
-        let sql = "select id, account_id, kind, prefix, public_id, scopes, created_at, expires_at, revoked_at from api_keys where id = $1 or public_id = $1";
+        let sql = "select id, account_id, kind, prefix, public_id, scopes, created_at, expires_at, revoked_at, last_used_at from api_keys where id = $1 or public_id = $1";
         self.optional(sql, args![id]).await?.ok_or_else(|| StoreError::not_found("key", id))
+    }
+
+    /// The key that somebody presents, if it is whole, known, and neither revoked nor expired. Compared in constant time.
+    pub async fn key_presented(&mut self, text: &str) -> Result<Option<ApiKey>> {
+        let Some(Presented { prefix, public, secret }) = Presented::read(text) else { return Ok(None) };
+        let ring = self.store.keys().cloned().ok_or_else(|| StoreError::Sealed("no key file is open; set [secrets] key_file".into()))?;
+        let sql = "select id, account_id, kind, prefix, public_id, scopes, created_at, expires_at, revoked_at, last_used_at, secret_hmac from api_keys where public_id = $1";
+        let Some(Kept { key, secret_hmac }) = self.optional(sql, args![public]).await? else { return Ok(None) };
+        let same = bool::from(ring.fingerprint(secret).as_bytes().ct_eq(secret_hmac.as_bytes())) && key.prefix == prefix;
+        let over = key.revoked_at.is_some() || key.expires_at.is_some_and(|at| at.0 <= self.now);
+        Ok(Some(key).filter(|_| same && !over))
+    }
+
+    /// Notes that a key was used, at most once a minute.
+    pub async fn key_used(&mut self, id: &str) -> Result<()> {
+        let now = self.now;
+        let sql = "update api_keys set last_used_at = $1 where id = $2 and (last_used_at is null or last_used_at <= $3)";
+        self.exec(sql, args![now, id, now - USED]).await?;
+        Ok(())
     }
 
     /// The keys of an account, or the operators'.
     pub async fn keys(&mut self, account: Option<&AccountId>) -> Result<Vec<ApiKey>> {
-        let sql = "select id, account_id, kind, prefix, public_id, scopes, created_at, expires_at, revoked_at from api_keys \
+        let sql = "select id, account_id, kind, prefix, public_id, scopes, created_at, expires_at, revoked_at, last_used_at from api_keys \
                    where ($1 is null and account_id is null) or account_id = $1 order by id";
         self.all(sql, args![account.map(AccountId::as_str)]).await
     }
@@ -101,5 +157,21 @@ impl Tx {
         let now = self.now;
         self.exec("update api_keys set revoked_at = $1 where id = $2 and revoked_at is null", args![now, id]).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_whole_or_not_at_all() {
+        let (public, secret) = ("0123456789AB", "0".repeat(SECRET_LEN));
+        let full = format!("lsh_{public}_{secret}{}", checksum(public, &secret));
+        let read = Presented::read(&full).unwrap();
+        assert_eq!((read.prefix, read.public, read.secret), ("lsh_", public, secret.as_str()));
+        for broken in [&full[..full.len() - 1], &full[1..20], "", "_", "lsh_", &full.replace('1', "2"), "ä_ä", &format!("{full}x")] {
+            assert!(Presented::read(broken).is_none(), "{broken}");
+        }
     }
 }

@@ -20,6 +20,7 @@ pub mod attention;
 pub mod audit;
 pub mod books;
 pub mod breakers;
+mod calls;
 pub mod catalog;
 pub mod clock;
 pub mod coupons;

@@ -158,6 +158,15 @@ impl Server {
     }
 }
 
+/// A part of a list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Page {
+    /// So many at most; none: all.
+    pub limit: Option<i64>,
+    /// So many are left out before it.
+    pub skip: i64,
+}
+
 /// A hold.
 #[derive(Clone, Debug, FromRow, Serialize)]
 pub struct Hold {
@@ -257,6 +266,19 @@ impl Tx {
         let sql = "select s.*, {facts} from servers s \
                    where ($1 is null or s.status = $1) and ($2 is null or s.account_id = $2) order by s.id desc limit $3";
         self.all(sql, args![status.map(Status::as_str), account.map(AccountId::as_str), limit]).await
+    }
+
+    /// One server of an account, unless it has ended.
+    pub async fn server_of(&mut self, account: &AccountId, id: &str) -> Result<Server> {
+        let sql = "select s.*, {facts} from servers s where s.id = $1 and s.account_id = $2 and s.status <> 'terminated'";
+        self.optional(sql, args![id, account]).await?.ok_or_else(|| StoreError::not_found("server", id))
+    }
+
+    /// The servers of an account that have not ended, newest first.
+    pub async fn servers_of(&mut self, account: &AccountId, status: Option<Status>, page: Page) -> Result<Vec<Server>> {
+        let sql = "select s.*, {facts} from servers s where s.account_id = $1 and s.status <> 'terminated' and ($2 is null or s.status = $2) \
+                   order by s.id desc limit $3 offset $4";
+        self.all(sql, args![account, status.map(Status::as_str), page.limit.unwrap_or(i64::MAX), page.skip]).await
     }
 
     /// How many servers there are of each status.

@@ -143,7 +143,8 @@ impl Tx {
     pub async fn outlook(&mut self, account: &AccountId, lease: &LeaseId) -> Result<Option<Outlook>> {
         let now = self.now;
         let pages = self.pages(std::slice::from_ref(account)).await?;
-        Ok(pages.iter().flat_map(|p| &p.books.leases).find(|s| s.lease.id == *lease).map(|s| s.outlook(now)))
+        let found = pages.iter().find_map(|p| Some((p, p.books.leases.iter().find(|s| s.lease.id == *lease)?)));
+        Ok(found.map(|(p, s)| s.outlook(p.books.tax, now)))
     }
 
     /// Puts an account aside until an operator looks.

@@ -10,7 +10,7 @@ use leasehold_commands::{
 use leasehold_domain::{Money, Timestamp, policy::Key};
 use leasehold_notifier::LANGUAGES;
 use leasehold_store::{
-    accounts::{AccountState, NewAccount},
+    accounts::{AccountState, NewAccount, Tier},
     books::Booked,
 };
 use serde_json::json;
@@ -119,6 +119,13 @@ pub enum Account {
         #[arg(long)]
         reason: String,
     },
+    /// Give it another tier.
+    Tier {
+        /// Account id or number.
+        account: String,
+        /// `standard`, `pro` or `enterprise`.
+        tier: Tier,
+    },
     /// What moved its wallet, with the balance before and after.
     Statement(StatementArgs),
 }
@@ -210,6 +217,12 @@ pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
         Account::List => list(c).await,
         Account::Show { account } => one(c, &account).await,
         Account::SshKey { account, file, name } => ssh_key(c, &account, &file, name).await,
+        Account::Tier { account, tier } => {
+            let app = c.app().await?;
+            accounts::set_tier(&app.store, &app.actor, &account, tier).await?;
+            show(c.json(), &json!({ "account": account, "tier": tier }), || say!("account {account} is {tier}"));
+            Ok(())
+        }
         Account::Statement(args) => statement(c, &args).await,
     }
 }

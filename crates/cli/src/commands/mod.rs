@@ -60,6 +60,7 @@ pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Account(command) => account::run(c, command).await,
         Command::Activity { account, server, limit } => activity::run(c, account, server, limit).await,
+        Command::Api => roles::api(c).await,
         Command::Attention(command) => attention::run(c, command).await,
         Command::Backup { file } => backup::run(c, &file).await,
         Command::Billing(command) => billing::run(c, command).await,

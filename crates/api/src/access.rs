@@ -1,0 +1,133 @@
+//! Who asks, and what they may do. The key is looked up once a request; each handler names the scope that it needs by the type of
+//! its argument, so that no handler of an account's things can be written without one.
+
+use std::{marker::PhantomData, ops::Deref};
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    http::{header::AUTHORIZATION, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use leasehold_domain::AccountId;
+use leasehold_store::{
+    Store, Tx,
+    activity::Actor,
+    keys::{ApiKey, USED},
+    servers::Server,
+};
+
+use crate::{Api, cloud::error::Failure, limit::client};
+
+/// An account's program, by its key.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// Whose key it is.
+    pub(crate) account: AccountId,
+    /// The key's id.
+    pub(crate) key: String,
+    scopes: String,
+    /// For the activity log.
+    pub(crate) actor: Actor,
+}
+
+impl Caller {
+    fn of(key: ApiKey, origin: String) -> Option<Self> {
+        let account: AccountId = key.account_id?.into();
+        let actor = Actor { name: format!("key:{}", key.public_id), origin };
+        Some(Self { account, key: key.id, scopes: key.scopes, actor })
+    }
+
+    fn may(&self, scope: &str) -> bool {
+        self.scopes.split(',').any(|has| has == scope || has == "*")
+    }
+
+    /// One of its servers; another account's is not found. One that has ended is not shown.
+    pub(crate) async fn server(&self, tx: &mut Tx, id: &str) -> Result<Server, Failure> {
+        Ok(tx.server_of(&self.account, id).await?)
+    }
+}
+
+/// Looks the key up, if there is one, and leaves what was found with the request.
+pub(crate) async fn find_out_who(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let presented = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|text| text.strip_prefix("Bearer "));
+    if let Some(text) = presented {
+        match look_up(&api.store, text.trim()).await {
+            Ok(key) => {
+                let origin = client(&request);
+                if let Some(caller) = key.and_then(|key| Caller::of(key, origin)) {
+                    request.extensions_mut().insert(caller);
+                }
+            }
+            Err(error) => return Failure::from(error).into_response(),
+        }
+    }
+    next.run(request).await
+}
+
+/// The key behind a text, if it is one; that it was used is noted.
+async fn look_up(store: &Store, text: &str) -> leasehold_store::Result<Option<ApiKey>> {
+    let mut tx = store.read().await?;
+    let key = tx.key_presented(text).await?;
+    let now = tx.now;
+    drop(tx);
+    if let Some(key) = &key
+        && key.last_used_at.is_none_or(|at| now.since(at.0) >= USED)
+    {
+        let mut tx = store.begin().await?;
+        tx.key_used(&key.id).await?;
+        tx.commit().await?;
+    }
+    Ok(key)
+}
+
+/// What a handler needs the key for.
+pub trait Scope: Send + Sync {
+    /// Its name, as keys carry it.
+    const NAME: &'static str;
+}
+
+macro_rules! scopes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+        impl Scope for $name { const NAME: &'static str = $text; }
+    )+ };
+}
+
+scopes! {
+    /// Its account and the catalogue.
+    AccountRead = "account:read",
+    /// Invoices and movements.
+    BillingRead = "billing:read",
+    /// Ending and reinstalling servers.
+    ServersDestroy = "servers:destroy",
+    /// Its servers.
+    ServersRead = "servers:read",
+    /// Ordering and changing servers.
+    ServersWrite = "servers:write",
+}
+
+/// A caller that has the scope `S`.
+pub(crate) struct For<S> {
+    caller: Caller,
+    scope: PhantomData<S>,
+}
+
+impl<S> Deref for For<S> {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl<S: Scope> FromRequestParts<Api> for For<S> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Failure> {
+        let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(Failure::unknown_key)?;
+        if caller.may(S::NAME) { Ok(Self { caller, scope: PhantomData }) } else { Err(Failure::lacks(S::NAME)) }
+    }
+}

@@ -1,0 +1,118 @@
+//! The errors of the Cloud API: `{"message", "statusCode"}`. What went wrong inside is in the log under the request's number, and
+//! nowhere else.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use leasehold_commands::CommandError;
+use leasehold_store::StoreError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Why a request was not carried out.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({ "message": "server 'web' not found", "statusCode": 404 }))]
+pub(crate) struct Failure {
+    /// What, which, why, and what to do.
+    message: String,
+    /// The status of the answer.
+    status_code: u16,
+    #[serde(skip)]
+    retry_after: Option<u64>,
+}
+
+/// After how many seconds a request is worth another try that something temporary was in the way of.
+const SOON: u64 = 5;
+
+impl Failure {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { message: message.into(), status_code: status.as_u16(), retry_after: None }
+    }
+
+    /// 400: the request is wrong.
+    pub(crate) fn bad(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 401: no key, or one that is not valid (any more).
+    pub(crate) fn unknown_key() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "a valid API key is needed: Authorization: Bearer KEY")
+    }
+
+    /// 403: the key lacks a scope.
+    pub(crate) fn lacks(scope: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, format!("the key lacks the scope '{scope}'"))
+    }
+
+    /// 413: the body is too long.
+    pub(crate) fn too_large(most: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has {most} bytes at most"))
+    }
+
+    /// 429: too many requests.
+    pub(crate) fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let message = format!("too many requests; try again in {seconds} s");
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
+    }
+
+    fn later(message: String) -> Self {
+        Self { retry_after: Some(SOON), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+    }
+
+    fn inside(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something broke inside; the X-Request-Id of this answer tells the operator what")
+    }
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Invalid(text) => Self::bad(text),
+            CommandError::NotFound(text) => Self::new(StatusCode::NOT_FOUND, text),
+            CommandError::Refused(text) => Self::new(StatusCode::CONFLICT, text),
+            CommandError::TryAgain(text) => {
+                tracing::warn!(error = text, "a request could not be carried out now");
+                Self::later("the database does not answer in time; try again".into())
+            }
+            CommandError::Store(error) => Self::inside(&error),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        CommandError::from(error).into()
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after;
+        let mut response = (status, Json(self)).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// No route has this path.
+pub(crate) async fn no_such_route() -> Failure {
+    Failure::new(StatusCode::NOT_FOUND, "no such path; all there are stand in /openapi.json")
+}
+
+/// The path has no such method.
+pub(crate) async fn no_such_method() -> Failure {
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not know that method; all there are stand in /openapi.json")
+}

@@ -1,0 +1,77 @@
+//! So many requests a minute a key, or an address without one. On PostgreSQL all processes count together, in one row a minute.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+};
+
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderValue},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use leasehold_domain::Timestamp;
+use leasehold_store::Store;
+
+use crate::{Api, access::Caller, cloud::error::Failure};
+
+const MINUTE_MS: i64 = 60_000;
+
+/// Counts requests by the minute.
+pub(crate) struct Limiter {
+    per_minute: i64,
+    /// Where one process serves all: the minute, and who asked how often in it.
+    here: Mutex<(i64, HashMap<String, i64>)>,
+}
+
+impl Limiter {
+    pub(crate) fn new(per_minute: i64) -> Self {
+        Self { per_minute, here: Mutex::default() }
+    }
+
+    /// Counts one more request; how many that makes in this minute.
+    async fn one_more(&self, store: &Store, who: &str, minute: i64) -> leasehold_store::Result<i64> {
+        if store.is_sqlite() {
+            let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+            if here.0 != minute {
+                *here = (minute, HashMap::new());
+            }
+            let n = here.1.entry(who.to_owned()).or_default();
+            *n += 1;
+            return Ok(*n);
+        }
+        let mut tx = store.begin().await?;
+        let n = tx.count_call(who, minute).await?;
+        tx.commit().await?;
+        Ok(n)
+    }
+}
+
+/// Where a request came from.
+pub(crate) fn client(request: &Request) -> String {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map_or_else(|| "unknown".to_owned(), |from| from.0.ip().to_string())
+}
+
+/// Counts a request, refuses what is too much, and says on every answer how much is left.
+pub(crate) async fn count(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let who = request.extensions().get::<Caller>().map_or_else(|| format!("address:{}", client(&request)), |caller| format!("key:{}", caller.key));
+    let now = api.store.clock().now();
+    let minute = now.as_millis().div_euclid(MINUTE_MS);
+    let n = match api.limiter.one_more(&api.store, &who, minute).await {
+        Ok(n) => n,
+        Err(error) => return Failure::from(error).into_response(),
+    };
+    let (most, reset) = (api.limiter.per_minute, (minute + 1) * MINUTE_MS);
+    let mut response = if n > most { Failure::too_many(Timestamp::from_millis(reset).since(now)).into_response() } else { next.run(request).await };
+    let headers = response.headers_mut();
+    say(headers, "x-ratelimit-limit", most);
+    say(headers, "x-ratelimit-remaining", (most - n).max(0));
+    say(headers, "x-ratelimit-reset", reset / 1000);
+    response
+}
+
+fn say(headers: &mut HeaderMap, name: &'static str, value: i64) {
+    headers.insert(name, HeaderValue::from(value));
+}

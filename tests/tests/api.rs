@@ -1,0 +1,206 @@
+//! Stories of programs that use the Cloud API.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
+
+use std::{process::Command, time::Duration};
+
+use leasehold_api::Api;
+use leasehold_commands::keys;
+use leasehold_domain::server::Status;
+use leasehold_store::keys::KeyKind;
+use leasehold_tests::{
+    App, on_both,
+    program::{Program, eventually, free_port},
+    web::send,
+};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+/// Every operation of the description: method, path, scope.
+fn operations() -> Vec<(String, String, Option<String>)> {
+    let document = serde_json::to_value(leasehold_api::document()).unwrap();
+    let mut all = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let scope = operation["security"][0]["key"][0].as_str().map(str::to_owned);
+            all.push((method.to_uppercase(), path.clone(), scope));
+        }
+    }
+    all
+}
+
+/// Routes that anybody may call.
+const OPEN: &[&str] = &["/healthz", "/openapi.json", "/readyz"];
+
+on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let (mine, other) = (app.account.clone(), app.new_account("other@example.org", "50.00").await);
+    let api = app.api();
+    for (method, path, scope) in operations() {
+        let Some(scope) = scope else {
+            assert!(OPEN.contains(&path.as_str()), "{method} {path} has no scope");
+            assert_eq!(send(&api, &method, &path, "", "").await.status, 200, "{path}");
+            continue;
+        };
+        let concrete = path.replace("{id}", server.id.as_str());
+        let what = format!("{method} {path}");
+        assert_eq!(send(&api, &method, &concrete, "", "").await.status, 401, "{what} without a key");
+        let others: Vec<&str> = keys::SCOPES.iter().copied().filter(|s| *s != scope && *s != "*").collect();
+        let refused = send(&api, &method, &concrete, &app.key(&mine, &others.join(",")).await, "").await;
+        assert_eq!(refused.status, 403, "{what} with every other scope");
+        assert_eq!(refused.body, json!({ "message": format!("the key lacks the scope '{scope}'"), "statusCode": 403 }));
+        let strange = send(&api, &method, &concrete, &app.key(&other, "*").await, r#"{"label":"x"}"#).await;
+        assert_eq!(strange.status, if path.contains("{id}") { 404 } else { 200 }, "{what} of another account");
+    }
+    // Nothing of all that was done; what ends the server comes last.
+    assert_eq!((app.status("web").await, app.server(&server.id).await.label.as_str()), (Status::Running, "web"));
+    let mut allowed: Vec<_> = operations().into_iter().filter_map(|(method, path, scope)| Some((method, path, scope?))).collect();
+    allowed.sort_by_key(|(method, ..)| method == "DELETE");
+    for (method, path, scope) in allowed {
+        let concrete = path.replace("{id}", server.id.as_str());
+        let answer = send(&api, &method, &concrete, &app.key(&mine, &scope).await, r#"{"label":"web"}"#).await;
+        assert!(matches!(answer.status, 200 | 202 | 204 | 409), "{method} {path}: {answer:?}");
+    }
+    app.until_quiet().await;
+});
+
+on_both!(a_program_watches_and_switches_its_server(app) {
+    let (api, key) = (app.api(), app.key(&app.account, "*").await);
+    let account = send(&api, "GET", "/api/v1/account", &key, "").await.body;
+    assert_eq!((&account["balance"], &account["currency"], &account["tier"]), (&json!("100.00"), &json!("EUR"), &json!("standard")));
+    let server = app.order("web").await;
+    let path = format!("/api/v1/servers/{}", server.id);
+    let pending = send(&api, "GET", &path, &key, "").await.body;
+    assert_eq!((&pending["status"], &pending["progress"]["stepsDone"], &pending["progress"]["stepsTotal"]), (&json!("pending"), &json!(0), &json!(9)));
+    assert_eq!(send(&api, "POST", &format!("{path}/power/stop"), &key, "").await.status, 409, "not while it is built");
+    app.until_quiet().await;
+    let running = send(&api, "GET", &path, &key, "").await.body;
+    assert_eq!((&running["status"], &running["progress"], &running["networking"]["netmask"]), (&json!("running"), &Value::Null, &json!("255.255.255.0")));
+    let billing = &running["billing"];
+    assert_eq!((&billing["cycle"], &billing["price"], &billing["state"], &billing["autoRenew"]), (&json!("1m"), &json!("9.00"), &json!("active"), &json!(true)));
+    let list = send(&api, "GET", "/api/v1/servers?status=running&limit=10", &key, "").await.body;
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["id"], &list[0]["ipAddress"]), (1, &json!(server.id), &running["networking"]["primaryIp"]));
+    assert_eq!(send(&api, "GET", "/api/v1/servers?page=2&limit=1", &key, "").await.body, json!([]));
+    for (verb, said, after) in [("stop", "stopping", Status::Stopped), ("start", "starting", Status::Running), ("reboot", "rebooting", Status::Running)] {
+        let answer = send(&api, "POST", &format!("{path}/power/{verb}"), &key, "").await;
+        assert_eq!((answer.status, answer.body), (202, json!({ "status": said })));
+        app.until_quiet().await;
+        assert_eq!(app.status("web").await, after);
+    }
+    let renamed = send(&api, "PATCH", &format!("{path}/label"), &key, r#"{"label":"Web 2","more":1}"#).await;
+    assert_eq!((renamed.status, &renamed.body["label"]), (200, &json!("Web 2")));
+    assert_eq!(send(&api, "DELETE", &path, &key, "").await.status, 204);
+    assert_eq!(send(&api, "GET", &path, &key, "").await.body["statusReason"], "terminating");
+    app.until_quiet().await;
+    assert_eq!(send(&api, "GET", &path, &key, "").await.status, 404, "it is gone");
+    assert_eq!(send(&api, "GET", "/api/v1/servers", &key, "").await.body, json!([]));
+});
+
+on_both!(a_hundred_requests_a_minute_pass_over_all_processes(app) {
+    let key = app.key(&app.account, "account:read").await;
+    // On a file one process serves; over PostgreSQL several count together.
+    let first = Api::new(app.store.clone(), 100);
+    let second = if app.store.is_sqlite() { first.clone() } else { Api::new(app.store.clone(), 100) };
+    let calls = (0..160).map(|n| {
+        let (api, key) = (if n % 2 == 0 { first.clone() } else { second.clone() }, key.clone());
+        async move { send(&api, "GET", "/api/v1/regions", &key, "").await }
+    });
+    let answers = futures::future::join_all(calls).await;
+    assert_eq!(answers.iter().filter(|a| a.status == 200).count(), 100);
+    let refused: Vec<_> = answers.iter().filter(|a| a.status == 429).collect();
+    assert_eq!(refused.len(), 60);
+    let reset = app.now().as_millis() / 60_000 * 60 + 60;
+    assert!(refused.iter().all(|a| a.header("x-ratelimit-remaining") == "0" && a.header("x-ratelimit-reset") == reset.to_string()));
+    assert!(refused.iter().all(|a| a.header("retry-after").parse::<u64>().is_ok_and(|s| (1..=61).contains(&s))));
+    // Others are not in its way, and the next minute is a new one.
+    let other = app.key(&app.account, "account:read").await;
+    assert_eq!(send(&first, "GET", "/api/v1/regions", &other, "").await.header("x-ratelimit-remaining"), "99");
+    assert_eq!(send(&second, "GET", "/api/v1/regions", "", "").await.header("x-ratelimit-remaining"), "99");
+    app.advance(Duration::from_mins(1));
+    assert_eq!(send(&first, "GET", "/api/v1/regions", &key, "").await.status, 200);
+});
+
+on_both!(a_key_that_is_not_valid_any_more_opens_nothing(app) {
+    let (api, me) = (app.api(), App::operator());
+    let month = Some(Duration::from_hours(30 * 24));
+    let (row, text) = keys::create(&app.store, &me, Some(&app.account), KeyKind::Api, "lsh_", "account:read", month).await.unwrap();
+    let text = text.expose_secret().to_owned();
+    let status = async |key: &str| send(&api, "GET", "/api/v1/account", key, "").await.status;
+    assert_eq!(status(&text).await, 200);
+    let used = app.store.read().await.unwrap().key(&row.id).await.unwrap().last_used_at.unwrap();
+    assert_eq!(used.0, app.now());
+    let mut turned = text.clone().into_bytes();
+    turned.swap(20, 21);
+    let other_prefix = text.replace("lsh_", "lsx_");
+    for wrong in [String::from_utf8(turned).unwrap(), text[..text.len() - 1].to_owned(), other_prefix, "lsh_".into(), "lsh_x_y".into()] {
+        assert_eq!(status(&wrong).await, 401, "{wrong}");
+    }
+    app.advance(Duration::from_hours(30 * 24));
+    assert_eq!(status(&text).await, 401, "its time is over");
+    let (row, text) = keys::create(&app.store, &me, Some(&app.account), KeyKind::Api, "lsh_", "account:read", None).await.unwrap();
+    assert_eq!(status(text.expose_secret()).await, 200);
+    keys::revoke(&app.store, &me, &row.id).await.unwrap();
+    assert_eq!(status(text.expose_secret()).await, 401, "revoked");
+});
+
+on_both!(a_bad_request_is_named_and_changes_nothing(app) {
+    let (api, key) = (app.api(), app.key(&app.account, "*").await);
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let label = format!("/api/v1/servers/{}/label", server.id);
+    let long = format!(r#"{{"label":"{}"}}"#, "x".repeat(300_000));
+    let deep = format!(r#"{{"label":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    for (status, says, method, path, body) in [
+        (400, "'label': invalid type: integer", "PATCH", label.as_str(), r#"{"label":7}"#),
+        (400, "missing field `label`", "PATCH", &label, "{}"),
+        (400, "the body", "PATCH", &label, "nonsense"),
+        (400, "trailing characters", "PATCH", &label, r#"{"label":"a"} {}"#),
+        (400, "label 'a\\0b' is not allowed", "PATCH", &label, r#"{"label":"a\u0000b"}"#),
+        (400, "'label'", "PATCH", &label, &deep),
+        (413, "a body has 262144 bytes at most", "PATCH", &label, &long),
+        (404, "server 'nobody'", "GET", "/api/v1/servers/nobody", ""),
+        (404, "server 'web'", "GET", "/api/v1/servers/web", ""),
+        (404, "no such path", "GET", "/api/v1/nothing", ""),
+        (404, "no such path", "GET", "/api/v1/servers/../../etc/passwd", ""),
+        (405, "does not know that method", "DELETE", "/api/v1/regions", ""),
+        (400, "'limit' is 1 to 1000", "GET", "/api/v1/servers?limit=0", ""),
+        (400, "'page' begins with 1", "GET", "/api/v1/servers?page=0", ""),
+        (400, "page", "GET", "/api/v1/servers?page=-1", ""),
+        (400, "asleep", "GET", "/api/v1/servers?status=asleep", ""),
+    ] {
+        let answer = send(&api, method, path, &key, body.to_owned()).await;
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        let message = answer.body["message"].as_str().expect("every error has a message");
+        assert!(message.contains(says), "{method} {path}: {message}");
+        assert_eq!((&answer.body["statusCode"], answer.header("x-request-id").len()), (&json!(status), 36));
+    }
+    assert_eq!(app.server(&server.id).await.label, "web");
+});
+
+#[test]
+fn the_daemon_serves_http_until_it_is_stopped() {
+    let mut p = Program::new(None);
+    let port = free_port();
+    p.set("API__LISTEN", &format!("127.0.0.1:{port}"));
+    let account = p.set_up("20.00");
+    let key = p.json(&["key", "create", "--account", &account])["key"].as_str().unwrap().to_owned();
+    let daemon = p.daemon(&["serve"]);
+    let curl = |path: &str, more: &[&str]| {
+        let answer = Command::new("curl").args(["-s", "-w", "\n%{http_code}"]).args(more).arg(format!("http://127.0.0.1:{port}{path}")).output().unwrap();
+        String::from_utf8(answer.stdout).unwrap()
+    };
+    eventually("it is ready", || curl("/readyz", &[]).ends_with("200"));
+    assert!(curl("/healthz", &[]).starts_with("ok"));
+    let with_key = format!("Authorization: Bearer {key}");
+    let answer = curl("/api/v1/account", &["-H", &with_key]);
+    assert!(answer.contains(r#""balance":"20.00""#) && answer.ends_with("200"), "{answer}");
+    assert!(curl("/api/v1/account", &[]).ends_with("401"));
+    assert!(!std::fs::read_to_string(p.path("daemon.log")).unwrap().contains(&key), "no key in the log");
+    // Somebody who sends nothing does not keep it from stopping.
+    let idle = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    assert_eq!(daemon.stop(), Some(0));
+    drop(idle);
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    p.refuses(2, &["api.listen"], &["serve"]);
+    drop(taken);
+}
