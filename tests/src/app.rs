@@ -219,7 +219,7 @@ impl App {
 
     /// When an account is due to be settled next.
     pub async fn next_settle(&self) -> Option<Timestamp> {
-        self.store.read().await.unwrap().next_settle().await.unwrap()
+        self.store.read().await.unwrap().next_settle(self.now()).await.unwrap()
     }
 
     /// One tick of the books.
@@ -315,6 +315,14 @@ impl App {
     pub async fn audit(&self) {
         let findings = self.store.audit().await.unwrap();
         assert!(findings.is_empty(), "{findings:#?}");
+        // What is told of a wallet is what is in it.
+        let mut tx = self.store.read().await.unwrap();
+        for account in tx.accounts(50).await.unwrap() {
+            let (from, until) = (Timestamp::default(), Timestamp::from_millis(i64::MAX));
+            let statement = tx.statement(&account.id, from, until, 3).await.unwrap();
+            let posted = tx.wallet(&account.id).await.unwrap().posted;
+            assert_eq!(statement.closing, posted, "the statement of account {}", account.number);
+        }
     }
 
     /// Machines by mark are the servers that have a place: at rest nothing else may stand on a node, and what runs is on.

@@ -612,7 +612,8 @@ on_both!(more_renewals_than_were_forecast_wait_for_an_operator(app) {
     assert!(app.attention().await.is_empty(), "{:?}", app.attention().await);
     let before = count(app, renewed).await;
     assert_eq!(before, 480);
-    // What nobody expected: leases that were changed past the books.
+    // What nobody expected: leases that were changed past the books, one of them cancelled.
+    change(app, "update leases set auto_renew = false where id = (select min(id) from leases)").await;
     change(app, "update leases set paid_until = paid_until - 2678400000, decide_at = 1").await;
     change(app, "update wallets set settle_at = 1 where account_id in (select account_id from leases)").await;
     let run = || leasehold_cron::settle::run(&app.store);
@@ -621,24 +622,45 @@ on_both!(more_renewals_than_were_forecast_wait_for_an_operator(app) {
         settled.unwrap();
     }
     assert_eq!(count(app, renewed).await, before, "none before the first of too many");
+    assert_eq!(count(app, "select count(*) from leases where state = 'ended'").await, 0, "nor is one ended");
+    assert_eq!(app.attention().await, ["breaker_open breaker:renewal"]);
+    // One that looked at it already, and looks back only a little, is of the same mind.
+    let settler = Settler::new(app.store.clone());
+    settler.run().await.unwrap();
+    settler.run().await.unwrap();
     assert_eq!(app.attention().await, ["breaker_open breaker:renewal"]);
     // A payment settles its account at once, and charges it no more than the tick does; others go on.
     app.top_up("a100000001", "10.00").await;
     app.order("web").await;
     app.until_quiet().await;
     assert_eq!((count(app, renewed).await, lease(app, "web").await), (before, "active 1 2026-07-18".to_owned()));
+    // Set right, nobody needs to be asked.
+    change(app, "update leases set auto_renew = true, paid_until = paid_until + case when server_id = (select id from servers where label = 'web') then 0 else 2678400000 end").await;
+    app.settle().await;
+    assert!(app.attention().await.is_empty(), "the breaker closes by itself");
+});
+
+on_both!(renewals_that_an_operator_confirms_go_all_together(app) {
+    found(app, 60, 0).await;
+    change(app, "delete from forecasts").await;
+    app.settle().await;
+    let renewed = "select count(*) from charges where no > 1";
+    assert_eq!((count(app, renewed).await, app.attention().await), (0, vec!["breaker_open breaker:renewal".to_owned()]));
     let me = App::operator();
     for (n, why) in [(121, "120 renewals are due; 121 are more"), (119, "120 renewals are due, and are let through together")] {
         let refused = billing::confirm_breaker(&app.store, &me, Kind::Renewal, n).await.unwrap_err();
         assert!(refused.to_string().starts_with(why), "{refused}");
     }
-    // One more than were confirmed, and all wait on; set right, nobody needs to be asked.
     billing::confirm_breaker(&app.store, &me, Kind::Renewal, 120).await.unwrap();
-    change(app, "update leases set paid_until = paid_until - 2764800000, decide_at = 1 where server_id = (select id from servers where label = 'web')").await;
-    change(app, "update wallets set settle_at = 1 where account_id = (select account_id from servers where label = 'web')").await;
+    // Many more than were confirmed, and it is told anew.
+    change(app, "update breakers set confirmed = 60 where kind = 'renewal'").await;
     app.settle().await;
-    assert_eq!(count(app, renewed).await, before);
-    change(app, "update leases set paid_until = paid_until + case when server_id = (select id from servers where label = 'web') then 2764800000 else 2678400000 end").await;
+    assert_eq!((count(app, renewed).await, app.attention().await), (0, vec!["breaker_open breaker:renewal".to_owned()]));
+    // A few that fell due since are no reason to wait.
+    billing::confirm_breaker(&app.store, &me, Kind::Renewal, 120).await.unwrap();
+    change(app, "update breakers set confirmed = 119 where kind = 'renewal'").await;
     app.settle().await;
-    assert!(app.attention().await.is_empty(), "the breaker closes by itself");
+    assert_eq!(count(app, renewed).await, 120);
+    app.settle().await;
+    assert!(app.attention().await.is_empty());
 });

@@ -38,20 +38,21 @@ impl Driver<'_> {
             }
             // So are looks at the nodes, of which every one sees all machines.
             let nodes = ticked_at == Some(now) || now >= until;
-            self.quiet(if nodes { Queue::ALL } else { &[Queue::Servers, Queue::Mails] }).await?;
+            let looked_at = self.quiet(if nodes { Queue::ALL } else { &[Queue::Servers, Queue::Mails] }).await?;
             show(now);
             let left = until.since(self.store.clock().now());
             if left.is_zero() {
                 return Ok(());
             }
-            let next = self.next_event().await?.map_or(left, |at| at.since(self.store.clock().now()).max(self.step).max(Duration::from_millis(1)));
+            let next = self.next_event(looked_at).await?.map_or(left, |at| at.since(self.store.clock().now()).max(self.step).max(Duration::from_millis(1)));
             self.store.advance_clock(next.min(left)).await?;
         }
     }
 
-    /// Works until nothing is due at this instant: no account, no row of these queues.
-    async fn quiet(&self, queues: &[Queue]) -> Result<(), Failure> {
+    /// Works until nothing is due at this instant: no account, no row of these queues. When the accounts were looked at last.
+    async fn quiet(&self, queues: &[Queue]) -> Result<Timestamp, Failure> {
         for _ in 0..ROUNDS {
+            let looked_at = self.store.clock().now();
             let mut idle = self.scheduler.settler.run().await?.accounts == 0;
             for queue in queues {
                 while self.worker.run_some(*queue, AT_ONCE).await? > 0 {
@@ -59,17 +60,17 @@ impl Driver<'_> {
                 }
             }
             if idle {
-                return Ok(());
+                return Ok(looked_at);
             }
         }
         Err(Failure::Failed("the queues do not come to rest; see: leasehold queue list".into()))
     }
 
     /// The next instant at which a server, a mail or an account is due; nodes are looked at along the way.
-    async fn next_event(&self) -> Result<Option<Timestamp>, Failure> {
+    async fn next_event(&self, looked_at: Timestamp) -> Result<Option<Timestamp>, Failure> {
         let servers = self.store.next_due(Queue::Servers).await?;
         let mails = self.store.next_due(Queue::Mails).await?;
-        let accounts = self.store.read().await?.next_settle().await?;
+        let accounts = self.store.read().await?.next_settle(looked_at).await?;
         Ok(servers.into_iter().chain(mails).chain(accounts).min())
     }
 }

@@ -4,7 +4,7 @@ use leasehold_domain::{
     Timestamp,
     breaker::{Kind, Limits},
 };
-use leasehold_store::{Result, Store, Tx, When};
+use leasehold_store::{Result, Store, Tx, When, breakers::Renewals};
 
 /// Opens a breaker when what is due does not fit, and closes it when it does. How many an operator let through of what an open one
 /// stops; none while it is closed.
@@ -30,28 +30,39 @@ pub(crate) async fn judge(tx: &mut Tx, kind: Kind, due: i64, fits: bool, why: im
     Ok(Some(breaker.confirmed))
 }
 
+/// From when on is looked while it is open: whoever opened it may have looked further back.
+const EVER: Timestamp = Timestamp::from_millis(i64::MIN);
+
 /// Whether leases may be renewed that became due after `after` and until `until`: not where many more are due than were forecast, for
-/// then a clock or an import is wrong. An operator lets all of them through or none.
+/// then an import is wrong. An operator lets all of them through or none; a few that fell due since are no reason to wait.
 pub(crate) async fn renewals_may_go(store: &Store, after: Timestamp, until: Timestamp) -> Result<bool> {
     let mut tx = store.read().await?;
-    let renewals = tx.renewals_due(after, until).await?;
     let limits = Limits::of(&tx.policies(std::iter::empty()).await?.system(), Kind::Renewal);
     let open = tx.breakers().await?.iter().any(|b| b.kind == Kind::Renewal && b.opened_at.is_some());
-    if renewals.unexpected <= limits.count && !open {
+    if !open && tx.renewals_due(after, until).await?.unexpected <= limits.count {
         return Ok(true);
     }
     let limit = limits.limit(tx.running_leases().await?);
     drop(tx);
     let mut tx = store.begin().await?;
-    let (due, unexpected) = (renewals.due, renewals.unexpected);
+    // Counted under the lock, so that two schedulers do not judge by what each saw before the other.
+    tx.lock_breaker(Kind::Renewal).await?;
+    let Renewals { due, unexpected } = tx.renewals_due(EVER, until).await?;
     let why = || {
         format!(
-            "{due} renewals are due, {unexpected} of them above twice the forecast of their day, more than {limit}: none of these accounts is charged. \
-             Look at the clock and at what was imported; if they are right: leasehold breaker confirm {} --count {due}",
+            "{due} leases are to be renewed or end, {unexpected} of them above twice the forecast of their day, more than {limit}: none of these accounts is settled. \
+             Look at what was imported; if they are right: leasehold breaker confirm {} --count {due}",
             Kind::Renewal
         )
     };
-    let let_through = judge(&mut tx, Kind::Renewal, due, unexpected <= limit, why).await?;
+    let passes = match judge(&mut tx, Kind::Renewal, due, unexpected <= limit, &why).await? {
+        None => true,
+        Some(confirmed) if confirmed > 0 && due - confirmed <= limit => true,
+        Some(_) => {
+            tx.attend("breaker_open", &format!("breaker:{}", Kind::Renewal), &why()).await?;
+            false
+        }
+    };
     tx.commit().await?;
-    Ok(let_through.is_none_or(|confirmed| confirmed >= due))
+    Ok(passes)
 }

@@ -19,6 +19,8 @@ const QUICK: Duration = Duration::from_millis(250);
 
 /// Nobody makes an account due further back than this: requests write their own time, and a statement ends within a minute.
 const LATE: Duration = Duration::from_mins(3);
+/// A day, as days are numbered.
+const DAY_MS: i64 = 86_400_000;
 /// How often everything is looked through all the same.
 const FULL: Duration = Duration::from_mins(10);
 
@@ -38,7 +40,8 @@ pub struct Settler {
 struct Drained {
     until: Timestamp,
     looked_through_at: Timestamp,
-    forecast_on: Option<String>,
+    /// The day of the last forecast that this process knows of.
+    forecast_on: Option<i64>,
 }
 
 /// Settles all that is due, once.
@@ -90,7 +93,7 @@ impl Settler {
                 settled = settled.and(enforce::run(store, *step, after, began).await?);
             }
         }
-        self.forecast(after, began).await?;
+        self.forecast(after, began, settled.accounts as i64 >= FIRST).await?;
         Ok(settled)
     }
 
@@ -120,19 +123,26 @@ impl Settler {
         Ok(settled)
     }
 
-    /// Once a day, when nothing is due: how much will fall due when.
-    async fn forecast(&self, after: Timestamp, began: Timestamp) -> Result<()> {
-        let today = Some(began.day());
-        if self.drained.lock().unwrap_or_else(PoisonError::into_inner).forecast_on == today {
+    /// Once a day, and after much was settled, when nothing is due: how much will fall due when.
+    async fn forecast(&self, after: Timestamp, began: Timestamp, much: bool) -> Result<()> {
+        let today = began.as_millis().div_euclid(DAY_MS);
+        let known = || self.drained.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().forecast_on == Some(today) && !much {
             return Ok(());
         }
-        let mut tx = self.store.begin().await?;
-        if tx.any_account_due(after, began).await? {
-            return Ok(());
+        let mut tx = self.store.read().await?;
+        let made = !much && !tx.no_forecast_on(today).await?;
+        if !made {
+            if tx.any_account_due(after, began).await? {
+                return Ok(());
+            }
+            let ahead = tx.renewals_ahead().await?;
+            drop(tx);
+            let mut tx = self.store.begin().await?;
+            tx.forecast_renewals(today, &ahead).await?;
+            tx.commit().await?;
         }
-        tx.forecast_renewals().await?;
-        tx.commit().await?;
-        self.drained.lock().unwrap_or_else(PoisonError::into_inner).forecast_on = today;
+        known().forecast_on = Some(today);
         Ok(())
     }
 }

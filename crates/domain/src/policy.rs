@@ -86,8 +86,16 @@ names! {
 
 impl Key {
     /// Whether it is a rule of the whole house only.
-    pub fn is_for_the_house(self) -> bool {
-        self.as_str().starts_with("breaker.")
+    pub const fn is_for_the_house(self) -> bool {
+        matches!(
+            self,
+            Self::SuspensionsCount
+                | Self::SuspensionsPercent
+                | Self::TerminationsCount
+                | Self::TerminationsPercent
+                | Self::RenewalsCount
+                | Self::RenewalsPercent
+        )
     }
 }
 
@@ -148,7 +156,7 @@ impl Default for Policy {
             never_terminate: false,
             suspensions: Limits { count: 50, basis_points: 200 },
             terminations: Limits { count: 10, basis_points: 50 },
-            renewals: Limits { count: 50, basis_points: 200 },
+            renewals: Limits { count: 50, basis_points: 500 },
         }
     }
 }

@@ -245,10 +245,13 @@ impl Books<'_> {
 
     /// Where a lease rested and does no longer, and what was paid is over, a new period begins now.
     async fn after_rest(&mut self, before: &Lease) -> Result<()> {
-        let now = self.tx.now;
         let lease = self.lease(&before.server).await?;
+        if before.rests() == lease.rests() {
+            return Ok(());
+        }
+        let now = self.tx.now;
         let over = lease.state == LeaseState::Active && lease.paid_until.is_some_and(|at| at < now);
-        if before.rests() && !lease.rests() && over {
+        if !lease.rests() && over {
             let sql = "update leases set anchor_at = $1, anchor_no = $2, paid_until = $1 where id = $3 and state = 'active'";
             self.tx.exec_one(sql, args![now, lease.period_no + 1, &lease.id]).await?;
         }

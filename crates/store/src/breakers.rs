@@ -12,13 +12,19 @@ use sqlx::FromRow;
 
 use crate::{Result, Rows, Tx, When, args};
 
-/// Which leases `l` are to be renewed at such a time.
-macro_rules! to_renew {
+/// Which leases `l` came to the end of what is paid at such a time: they are renewed, or ended where they are cancelled.
+macro_rules! fell_due {
     ($now:literal) => {
-        concat!("l.state = 'active' and l.auto_renew and l.paid_until <= ", $now, " and l.down_at is null and l.free_at is null")
+        concat!(
+            "l.state = 'active' and l.paid_until <= ",
+            $now,
+            " and case when l.auto_renew then l.down_at is null and l.free_at is null else coalesce(l.protect_until, 0) <= ",
+            $now,
+            " end"
+        )
     };
 }
-pub(crate) use to_renew;
+pub(crate) use fell_due;
 
 /// A breaker.
 #[derive(Clone, Debug, FromRow)]
@@ -28,7 +34,7 @@ pub struct Breaker {
     pub kind: Kind,
     /// Since when it does; none while it lets everything through.
     pub opened_at: Option<When>,
-    /// How many were due when it opened.
+    /// How many were due when it was looked at last.
     pub due: i64,
     /// How many an operator let through that were not done yet.
     pub confirmed: i64,
@@ -45,7 +51,7 @@ pub struct Load {
     pub running: i64,
 }
 
-/// Leases that are to be renewed now.
+/// Leases that came to the end of what is paid, and are to be renewed or ended now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Renewals {
     /// All of them.
@@ -84,40 +90,51 @@ impl Tx {
         self.int("select count(*) from leases where state in ('active', 'past_due', 'suspended')", &[]).await
     }
 
-    /// The leases to be renewed, of accounts that became due after `after` and until `until`.
+    /// The leases that fell due, of accounts that became due after `after` and until `until`. One that begins anew is never unexpected.
     pub async fn renewals_due(&mut self, after: Timestamp, until: Timestamp) -> Result<Renewals> {
         let sql = concat!(
-            "with d(day, due) as (select l.paid_until / 86400000, count(*) from wallets w join leases l on l.account_id = w.account_id \
+            "with d(day, due, anew) as (select l.paid_until / 86400000, count(*), count(case when l.anchor_at = l.paid_until then 1 end) from wallets w join leases l on l.account_id = w.account_id \
              where w.settle_at > $1 and w.settle_at <= $2 and ",
-            to_renew!("$2"),
-            " group by 1) select d.due, coalesce(f.renewals, 0) from d left join forecasts f on f.day = d.day"
+            fell_due!("$2"),
+            " group by 1) select d.due, d.anew, coalesce(f.renewals, 0) from d left join forecasts f on f.day = d.day"
         );
-        let days: Vec<(i64, i64)> = self.all(sql, args![after, until]).await?;
-        let all = |f: fn(i64, i64) -> i64| days.iter().map(|(due, forecast)| f(*due, *forecast)).sum();
-        Ok(Renewals { due: all(|due, _| due), unexpected: all(unexpected) })
+        let days: Vec<(i64, i64, i64)> = self.all(sql, args![after, until]).await?;
+        let due = days.iter().map(|(due, ..)| due).sum();
+        Ok(Renewals { due, unexpected: days.iter().map(|(due, anew, forecast)| unexpected(due - anew, *forecast)).sum() })
     }
 
-    /// Whether an account has to wait: it has leases to renew, and the breaker stops renewals.
+    /// Whether an account has to wait: it has leases that fell due, and the breaker stops renewals.
     pub(crate) async fn renewals_wait(&mut self, account: &AccountId) -> Result<bool> {
         let sql = concat!(
             "select count(*) from breakers where kind = 'renewal' and opened_at is not null \
              and exists (select 1 from leases l where l.account_id = $1 and ",
-            to_renew!("$2"),
+            fell_due!("$2"),
             ")"
         );
         let now = self.now;
         Ok(self.int(sql, args![account, now]).await? > 0)
     }
 
-    /// Counts how many leases will fall due on which day. Those that rest may fall due on any.
-    pub async fn forecast_renewals(&mut self) -> Result<()> {
-        let now = self.now;
+    /// How many leases will fall due on which day.
+    pub async fn renewals_ahead(&mut self) -> Result<Vec<(i64, i64)>> {
+        self.all("select paid_until / 86400000, count(*) from leases where state = 'active' and paid_until is not null group by 1", &[]).await
+    }
+
+    /// Whether nothing was forecast yet on this day or a later one.
+    pub async fn no_forecast_on(&mut self, day: i64) -> Result<bool> {
+        Ok(self.int("select count(*) from counters where name = 'forecast_on' and value >= $1", args![day]).await? == 0)
+    }
+
+    /// Keeps a forecast, made on this day, in the place of the one before.
+    pub async fn forecast_renewals(&mut self, on: i64, ahead: &[(i64, i64)]) -> Result<()> {
         self.lock_breaker(Kind::Renewal).await?;
         self.exec("delete from forecasts", &[]).await?;
-        let sql = "insert into forecasts (day, renewals) select case when paid_until < $1 then $1 else paid_until end / 86400000, count(*) from leases \
-                   where state = 'active' and paid_until is not null group by 1";
-        self.exec(sql, args![now]).await?;
-        Ok(())
+        let mut rows = Rows::new("v_day:i v_renewals:i");
+        ahead.iter().for_each(|(day, renewals)| rows.push(&[(*day).into(), (*renewals).into()]));
+        let sql = "with v(v_day, v_renewals) as ({rows}) insert into forecasts (day, renewals) select v_day, v_renewals from v";
+        self.exec_rows(sql, rows, &[]).await?;
+        let sql = "insert into counters (name, value) values ('forecast_on', $1) on conflict (name) do update set value = $1";
+        self.exec_one(sql, args![on]).await
     }
 
     /// Writes how a breaker stands.

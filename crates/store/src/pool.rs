@@ -39,7 +39,8 @@ pub struct Options {
     pub keys: Option<KeyRing>,
     /// Makes no file and applies no migration.
     pub as_it_is: bool,
-    /// Commits are not waited for until they are on the disk: for a trial, which a power cut may cost its last moments.
+    /// Commits are not waited for until they are on the disk, unless the database follows the system's clock: for a trial, which a power
+    /// cut may cost its last moments.
     pub trial: bool,
 }
 
@@ -79,10 +80,14 @@ const FRESH: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(2);
 
 /// A statement that nobody waits for any more ends at the server, too: it would go on holding its rows.
-async fn limit(conn: &mut PgConnection) -> sqlx::Result<()> {
+async fn limit(conn: &mut PgConnection, trial: bool) -> sqlx::Result<()> {
     let ends = "select set_config(name, case name when 'statement_timeout' then '60s' else '2s' end, false) from pg_settings \
                 where name in ('statement_timeout', 'client_connection_check_interval')";
-    conn.execute(ends).await.map(drop)
+    conn.execute(ends).await?;
+    if trial {
+        conn.execute("set synchronous_commit = off").await?;
+    }
+    Ok(())
 }
 
 /// A connection whose server vanished without a word would be waited for by the pool for ever, and its place with it.
@@ -102,6 +107,14 @@ fn sqlite_options(path: &str, trial: bool) -> SqliteConnectOptions {
         .statement_cache_capacity(256)
 }
 
+/// 1 where a database follows the system's clock: it is no trial, whatever the configuration says.
+const FOR_REAL: &str = "select 1 from clock where id = 1 and mode = 'system'";
+
+async fn made_for_real_sqlite(plain: &SqliteConnectOptions) -> bool {
+    let Ok(mut conn) = plain.clone().read_only(true).connect().await else { return false };
+    sqlx::query_scalar(FOR_REAL).fetch_optional(&mut conn).await.unwrap_or(None) == Some(1)
+}
+
 /// The address without its password, for messages.
 fn without_password(url: &str) -> String {
     let url = url.split('?').next().unwrap_or_default();
@@ -115,7 +128,9 @@ impl Store {
     pub async fn open(options: Options) -> Result<Self> {
         let unreachable = |source| StoreError::Unreachable { url: without_password(&options.url), source };
         let (pool, wakes) = if let Some(path) = options.url.strip_prefix("sqlite:") {
-            let connect = if options.as_it_is { SqliteConnectOptions::new().filename(path) } else { sqlite_options(path, options.trial) };
+            let plain = SqliteConnectOptions::new().filename(path);
+            let trial = options.trial && !made_for_real_sqlite(&plain).await;
+            let connect = if options.as_it_is { plain } else { sqlite_options(path, trial) };
             let pool = |n| SqlitePoolOptions::new().max_connections(n).test_before_acquire(false).idle_timeout(None).max_lifetime(None);
             // Long runs of writes: fewer pages are written twice.
             let writer = connect.clone().pragma("cache_size", "-65536").pragma("wal_autocheckpoint", "16000");
@@ -126,14 +141,15 @@ impl Store {
             (Pool::Sqlite { write, read, path }, wakes)
         } else {
             let connect = PgConnectOptions::from_str(&options.url).map_err(unreachable)?.application_name("leasehold");
-            let connect = if options.trial { connect.options([("synchronous_commit", "off")]) } else { connect };
             // The pool would try for its whole waiting time and then not say why.
-            connect.connect().await.map_err(unreachable)?.close().await.map_err(unreachable)?;
+            let mut first = connect.connect().await.map_err(unreachable)?;
+            let trial = options.trial && sqlx::query_scalar(FOR_REAL).fetch_optional(&mut first).await.unwrap_or(None) != Some(1);
+            first.close().await.map_err(unreachable)?;
             let pool = PgPoolOptions::new()
                 .max_connections(options.connections)
                 .acquire_timeout(ACQUIRE)
                 .max_lifetime(LIFETIME)
-                .after_connect(|conn, _| Box::pin(limit(conn)))
+                .after_connect(move |conn, _| Box::pin(limit(conn, trial)))
                 .test_before_acquire(false)
                 .before_acquire(|conn, meta| Box::pin(async move { if meta.idle_for < FRESH { Ok(true) } else { answers(conn).await } }))
                 .after_release(|conn, _| Box::pin(answers(conn)));

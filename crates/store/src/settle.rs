@@ -18,7 +18,7 @@ use leasehold_domain::{
     server::Status,
 };
 
-use crate::{Result, StoreError, Tx, args, breakers::to_renew, invoices::Bill};
+use crate::{Result, StoreError, Tx, args, breakers::fell_due, invoices::Bill};
 
 /// What notices and servers need to know of a lease.
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ impl Settled {
 
 impl Tx {
     /// Locks up to `limit` accounts that became due after `after`, those that wait longest first; on PostgreSQL without those that somebody
-    /// else has locked. Only those with nothing to renew, where renewals wait.
+    /// else has locked. Only those of which no lease fell due, where renewals wait.
     pub async fn claim_due(&mut self, after: Timestamp, limit: i64, renewals: bool) -> Result<Claimed> {
         let now = self.now;
         let sql = if renewals {
@@ -99,7 +99,7 @@ impl Tx {
             concat!(
                 "select account_id, currency, posted, held from wallets where settle_at > $1 and settle_at <= $2 \
                  and not exists (select 1 from leases l where l.account_id = wallets.account_id and ",
-                to_renew!("$2"),
+                fell_due!("$2"),
                 ") order by settle_at, account_id limit $3 {skip}"
             )
         };
@@ -163,10 +163,9 @@ impl Tx {
         Ok(self.exec(sql, args![now, account]).await? == 1)
     }
 
-    /// When an account becomes due next; those that are due already wait for somebody.
-    pub async fn next_settle(&mut self) -> Result<Option<Timestamp>> {
-        let now = self.now;
-        let row: Option<(Option<i64>,)> = self.optional("select min(settle_at) from wallets where settle_at > $1", args![now]).await?;
+    /// When an account becomes due next after `after`; those that were due by then wait for somebody.
+    pub async fn next_settle(&mut self, after: Timestamp) -> Result<Option<Timestamp>> {
+        let row: Option<(Option<i64>,)> = self.optional("select min(settle_at) from wallets where settle_at > $1", args![after]).await?;
         Ok(row.and_then(|(at,)| at).map(Timestamp::from_millis))
     }
 

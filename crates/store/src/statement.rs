@@ -50,10 +50,10 @@ impl Tx {
         let (own, currency) = (wallet_account(account), self.wallet(account).await?.posted.currency);
         let money = |minor| Money::new(minor, currency);
         let sum = "select coalesce(cast(sum(case when credit = $2 then amount else -amount end) as bigint), 0) from transfers \
-                   where wallet = $1 and state = 'posted' and coalesce(resolved_at, created_at) < $3";
+                   where wallet = $1 and $2 in (debit, credit) and state = 'posted' and coalesce(resolved_at, created_at) < $3";
         let closing = self.int(sum, args![account, &own, until]).await?;
         let sql = "select coalesce(resolved_at, created_at) as at, code, case when credit = $2 then amount else -amount end as amount, reason, reference \
-                   from transfers where wallet = $1 and state = 'posted' and coalesce(resolved_at, created_at) >= $3 and coalesce(resolved_at, created_at) < $4 \
+                   from transfers where wallet = $1 and $2 in (debit, credit) and state = 'posted' and coalesce(resolved_at, created_at) >= $3 and coalesce(resolved_at, created_at) < $4 \
                    order by at desc, id desc limit $5";
         let rows: Vec<Row> = self.all(sql, args![account, &own, from, until, limit]).await?;
         let mut balance = closing;

@@ -59,10 +59,10 @@ async fn books(tx: &mut Tx) -> Result<Finding> {
     const CHECK: &str = "books";
     let lag = tx.oldest_due_account().await?.map_or(Duration::ZERO, |at| tx.now.since(at));
     let open: Vec<String> = tx.breakers().await?.iter().filter(|b| b.opened_at.is_some()).map(|b| b.kind.to_string()).collect();
-    Ok(if lag > LATE {
-        broken(CHECK, format!("accounts wait for {} s to be settled", lag.as_secs()), "is a scheduler running? leasehold tick list, leasehold attention list")
-    } else if !open.is_empty() {
+    Ok(if !open.is_empty() {
         look(CHECK, format!("the breaker is open: {}", open.join(", ")), "leasehold breaker show")
+    } else if lag > LATE {
+        broken(CHECK, format!("accounts wait for {} s to be settled", lag.as_secs()), "is a scheduler running? leasehold tick list, leasehold attention list")
     } else {
         ok(CHECK, "every account that was due is settled")
     })
