@@ -28,6 +28,11 @@ fn operations() -> Vec<(String, String, Option<String>)> {
     all
 }
 
+/// A path with the things of the account in it.
+fn concrete(path: &str, server: &str) -> String {
+    path.replace("/invoices/{id}", "/invoices/2026-000001").replace("{id}", server)
+}
+
 /// Routes that anybody may call.
 const OPEN: &[&str] = &["/healthz", "/openapi.json", "/readyz"];
 
@@ -42,7 +47,7 @@ on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
             assert_eq!(send(&api, &method, &path, "", "").await.status, 200, "{path}");
             continue;
         };
-        let concrete = path.replace("{id}", server.id.as_str());
+        let concrete = concrete(&path, server.id.as_str());
         let what = format!("{method} {path}");
         assert_eq!(send(&api, &method, &concrete, "", "").await.status, 401, "{what} without a key");
         let others: Vec<&str> = keys::SCOPES.iter().copied().filter(|s| *s != scope && *s != "*").collect();
@@ -57,7 +62,7 @@ on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
     let mut allowed: Vec<_> = operations().into_iter().filter_map(|(method, path, scope)| Some((method, path, scope?))).collect();
     allowed.sort_by_key(|(method, ..)| method == "DELETE");
     for (method, path, scope) in allowed {
-        let concrete = path.replace("{id}", server.id.as_str());
+        let concrete = concrete(&path, server.id.as_str());
         let answer = send(&api, &method, &concrete, &app.key(&mine, &scope).await, r#"{"label":"web"}"#).await;
         assert!(matches!(answer.status, 200 | 202 | 204 | 409), "{method} {path}: {answer:?}");
     }
@@ -72,12 +77,28 @@ on_both!(a_program_watches_and_switches_its_server(app) {
     let path = format!("/api/v1/servers/{}", server.id);
     let pending = send(&api, "GET", &path, &key, "").await.body;
     assert_eq!((&pending["status"], &pending["progress"]["stepsDone"], &pending["progress"]["stepsTotal"]), (&json!("pending"), &json!(0), &json!(9)));
-    assert_eq!(send(&api, "POST", &format!("{path}/power/stop"), &key, "").await.status, 409, "not while it is built");
+    for (method, what) in [("POST", "power/stop"), ("GET", "credentials")] {
+        assert_eq!(send(&api, method, &format!("{path}/{what}"), &key, "").await.status, 409, "not while it is built");
+    }
     app.until_quiet().await;
     let running = send(&api, "GET", &path, &key, "").await.body;
     assert_eq!((&running["status"], &running["progress"], &running["networking"]["netmask"]), (&json!("running"), &Value::Null, &json!("255.255.255.0")));
     let billing = &running["billing"];
     assert_eq!((&billing["cycle"], &billing["price"], &billing["state"], &billing["autoRenew"]), (&json!("1m"), &json!("9.00"), &json!("active"), &json!(true)));
+    let stats = send(&api, "GET", &format!("{path}/stats"), &key, "").await.body;
+    assert_eq!(stats, json!({ "powerState": "POWERED_ON", "live": null }));
+    let credentials = send(&api, "GET", &format!("{path}/credentials"), &key, "").await.body;
+    assert_eq!((&credentials["username"], &credentials["ip"], &credentials["port"]), (&json!("root"), &running["networking"]["primaryIp"], &json!(22)));
+    assert!(credentials["password"].as_str().unwrap().len() >= 16);
+    let read = app.store.read().await.unwrap().activity(None, Some(server.id.as_str()), 1).await.unwrap();
+    assert!(read[0].action == "server.credentials" && read[0].actor.starts_with("key:"), "{read:?}");
+    let addons = send(&api, "GET", &format!("{path}/addons"), &key, "").await.body;
+    assert!(addons.as_array().unwrap().iter().any(|a| a["type"] == "extra-ip" && a["active"] == json!(false)), "{addons}");
+    let invoices = send(&api, "GET", "/api/v1/billing/invoices?limit=5", &key, "").await.body;
+    assert_eq!((&invoices[0]["invoiceNumber"], &invoices[0]["total"], &invoices[0]["status"]), (&json!("2026-000001"), &json!("9.00"), &json!("paid")));
+    let invoice = send(&api, "GET", "/api/v1/billing/invoices/2026-000001", &key, "").await.body;
+    assert_eq!((&invoice["id"], &invoice["subtotal"], &invoice["discount"], &invoice["tax"]), (&invoices[0]["id"], &json!("9.00"), &json!("0.00"), &json!("0.00")));
+    assert_eq!(invoice["lines"][0]["amount"], "9.00");
     let list = send(&api, "GET", "/api/v1/servers?status=running&limit=10", &key, "").await.body;
     assert_eq!((list.as_array().unwrap().len(), &list[0]["id"], &list[0]["ipAddress"]), (1, &json!(server.id), &running["networking"]["primaryIp"]));
     assert_eq!(send(&api, "GET", "/api/v1/servers?page=2&limit=1", &key, "").await.body, json!([]));
@@ -116,6 +137,11 @@ on_both!(a_hundred_requests_a_minute_pass_over_all_processes(app) {
     let other = app.key(&app.account, "account:read").await;
     assert_eq!(send(&first, "GET", "/api/v1/regions", &other, "").await.header("x-ratelimit-remaining"), "99");
     assert_eq!(send(&second, "GET", "/api/v1/regions", "", "").await.header("x-ratelimit-remaining"), "99");
+    for _ in 0..100 {
+        send(&first, "GET", "/api/v1/regions", "", "").await;
+    }
+    assert_eq!(send(&first, "GET", "/api/v1/regions", "", "").await.status, 429);
+    assert_eq!(send(&first, "GET", "/healthz", "", "").await.status, 200, "a load balancer is always answered");
     app.advance(Duration::from_mins(1));
     assert_eq!(send(&first, "GET", "/api/v1/regions", &key, "").await.status, 200);
 });
@@ -165,6 +191,8 @@ on_both!(a_bad_request_is_named_and_changes_nothing(app) {
         (405, "does not know that method", "DELETE", "/api/v1/regions", ""),
         (400, "'limit' is 1 to 1000", "GET", "/api/v1/servers?limit=0", ""),
         (400, "'page' begins with 1", "GET", "/api/v1/servers?page=0", ""),
+        (400, "'limit' is 1 to 100", "GET", "/api/v1/billing/invoices?limit=101", ""),
+        (404, "invoice '2026-000099'", "GET", "/api/v1/billing/invoices/2026-000099", ""),
         (400, "page", "GET", "/api/v1/servers?page=-1", ""),
         (400, "asleep", "GET", "/api/v1/servers?status=asleep", ""),
     ] {

@@ -16,6 +16,7 @@ use utoipa::{
     tags(
         (name = "account", description = "Who asks"),
         (name = "catalogue", description = "What can be ordered"),
+        (name = "billing", description = "What was paid"),
         (name = "servers", description = "Servers and their power"),
         (name = "health", description = "For load balancers"),
     )

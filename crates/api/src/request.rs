@@ -1,13 +1,15 @@
 //! What is true of every request: it has a number, a body of bearable size, and its fields are named when they are wrong.
 
 use axum::{
-    extract::{FromRequest, Request, State},
-    http::HeaderValue,
+    extract::{FromRequest, FromRequestParts, Query, Request, State},
+    http::{HeaderValue, request::Parts},
     middleware::Next,
     response::Response,
 };
-use serde::de::DeserializeOwned;
+use leasehold_store::Page;
+use serde::{Deserialize, de::DeserializeOwned};
 use tracing::Instrument;
+use utoipa::IntoParams;
 
 use crate::{Api, cloud::error::Failure};
 
@@ -23,6 +25,43 @@ pub(crate) async fn number(State(api): State<Api>, request: Request, next: Next)
         response.headers_mut().insert("x-request-id", id);
     }
     response
+}
+
+/// Which part of a list is wanted.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Paged {
+    /// From 1.
+    #[param(minimum = 1)]
+    page: Option<u32>,
+    /// Lines a page.
+    #[param(minimum = 1, maximum = 100, default = 100)]
+    limit: Option<u32>,
+}
+
+/// Lines a page at most, and where nothing is said.
+const MOST_LINES: u32 = 100;
+
+impl Paged {
+    pub(crate) fn page(self) -> Page {
+        let limit = self.limit.unwrap_or(MOST_LINES);
+        Page { limit: Some(i64::from(limit)), skip: i64::from(self.page.unwrap_or(1) - 1) * i64::from(limit) }
+    }
+}
+
+impl FromRequestParts<Api> for Paged {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
+        let Query(paged) = Query::<Self>::from_request_parts(parts, api).await.map_err(|e| Failure::bad(e.body_text()))?;
+        if paged.page == Some(0) {
+            return Err(Failure::bad("'page' begins with 1"));
+        }
+        if paged.limit.is_some_and(|limit| !(1..=MOST_LINES).contains(&limit)) {
+            return Err(Failure::bad(format!("'limit' is 1 to {MOST_LINES}")));
+        }
+        Ok(paged)
+    }
 }
 
 /// A JSON body. Unknown fields are ignored; a wrong one is named.

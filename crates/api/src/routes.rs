@@ -5,7 +5,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Api,
-    cloud::{account, catalog, power, servers},
+    cloud::{account, addons, billing, catalog, live, power, servers},
     health,
     openapi::{self, Frame},
 };
@@ -14,8 +14,13 @@ use crate::{
 pub(crate) fn all() -> OpenApiRouter<Api> {
     let cloud = OpenApiRouter::new()
         .routes(routes!(account::show))
+        .routes(routes!(addons::list))
+        .routes(routes!(billing::list))
+        .routes(routes!(billing::show))
         .routes(routes!(catalog::os_templates))
         .routes(routes!(catalog::regions))
+        .routes(routes!(live::credentials))
+        .routes(routes!(live::stats))
         .routes(routes!(servers::list))
         .routes(routes!(servers::show, servers::destroy))
         .routes(routes!(servers::rename))

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::FromRow;
 
-use crate::{Result, Rows, StoreError, Tx, accounts::Account, args};
+use crate::{Page, Result, Rows, StoreError, Tx, accounts::Account, args};
 
 /// How a buyer is named and taxed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,6 +269,19 @@ impl Tx {
     pub async fn invoices(&mut self, account: Option<&AccountId>, limit: i64) -> Result<Vec<Invoice>> {
         let sql = "select * from invoices where ($1 is null or account_id = $1) order by id desc limit $2";
         self.all(sql, args![account.map(AccountId::as_str), limit]).await
+    }
+
+    /// A part of an account's invoices and credit notes, newest first.
+    pub async fn invoices_of(&mut self, account: &AccountId, page: Page) -> Result<Vec<Invoice>> {
+        let sql = "select * from invoices where account_id = $1 order by id desc limit $2 offset $3";
+        self.all(sql, args![account, page.limit.unwrap_or(i64::MAX), page.skip]).await
+    }
+
+    /// An invoice of an account by its id or its number.
+    pub async fn invoice_of(&mut self, account: &AccountId, id_or_number: &str) -> Result<Invoice> {
+        let (series, number) = id_or_number.rsplit_once('-').and_then(|(s, n)| Some((s, n.parse::<i64>().ok()?))).unwrap_or((id_or_number, 0));
+        let sql = "select * from invoices where account_id = $1 and (id = $2 or (series = $3 and number = $4))";
+        self.optional(sql, args![account, id_or_number, series, number]).await?.ok_or_else(|| StoreError::not_found("invoice", id_or_number))
     }
 
     /// One invoice by its number, `2026-000042`.

@@ -8,7 +8,7 @@ use leasehold_domain::{
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Queue, Result, StoreError, Text, Tx, When, args};
+use crate::{Page, Queue, Result, StoreError, Text, Tx, When, args};
 
 /// A server.
 #[derive(Clone, Debug, FromRow)]
@@ -156,15 +156,6 @@ impl Server {
     pub fn place(&self) -> Option<(NodeId, i64)> {
         Some((self.node_id.clone()?.into(), self.vmid?))
     }
-}
-
-/// A part of a list.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Page {
-    /// So many at most; none: all.
-    pub limit: Option<i64>,
-    /// So many are left out before it.
-    pub skip: i64,
 }
 
 /// A hold.

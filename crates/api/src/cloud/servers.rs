@@ -13,11 +13,7 @@ use leasehold_domain::{
     lease::{Cycle, LeaseState},
     server::{Goal, Status, Step},
 };
-use leasehold_store::{
-    Tx,
-    addresses::Address,
-    servers::{Page, Server},
-};
+use leasehold_store::{Page, Tx, addresses::Address, servers::Server};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
