@@ -9,7 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use leasehold_domain::AccountId;
+use leasehold_domain::{AccountId, ServerId};
 use leasehold_store::{
     Store, Tx,
     activity::Actor,
@@ -45,6 +45,11 @@ impl Caller {
     /// One of its servers; another account's is not found. One that has ended is not shown.
     pub(crate) async fn server(&self, tx: &mut Tx, id: &str) -> Result<Server, Failure> {
         Ok(tx.server_of(&self.account, id).await?)
+    }
+
+    /// The id of one of its servers, by that id alone: labels are for people.
+    pub(crate) async fn server_id(&self, store: &Store, id: &str) -> Result<ServerId, Failure> {
+        Ok(self.server(&mut store.read().await?, id).await?.id)
     }
 }
 

@@ -4,13 +4,15 @@ use leasehold_domain::{
     Timestamp,
     breaker::{Kind, Limits},
 };
-use leasehold_store::{Result, Store, Tx, When, breakers::Renewals};
+use leasehold_store::{
+    Result, Store, Tx, When,
+    breakers::{Breaker, Renewals},
+};
 
 /// Opens a breaker when what is due does not fit, and closes it when it does. How many an operator let through of what an open one
-/// stops; none while it is closed.
-pub(crate) async fn judge(tx: &mut Tx, kind: Kind, due: i64, fits: bool, why: impl FnOnce() -> String) -> Result<Option<i64>> {
-    let mut breaker = tx.lock_breaker(kind).await?;
-    let subject = format!("breaker:{kind}");
+/// stops; none while it is closed. The caller holds its lock, and counted under it.
+pub(crate) async fn judge(tx: &mut Tx, mut breaker: Breaker, due: i64, fits: bool, why: impl FnOnce() -> String) -> Result<Option<i64>> {
+    let subject = format!("breaker:{}", breaker.kind);
     if fits {
         if breaker.opened_at.take().is_some() {
             breaker.confirmed = 0;
@@ -46,7 +48,7 @@ pub(crate) async fn renewals_may_go(store: &Store, after: Timestamp, until: Time
     drop(tx);
     let mut tx = store.begin().await?;
     // Counted under the lock, so that two schedulers do not judge by what each saw before the other.
-    tx.lock_breaker(Kind::Renewal).await?;
+    let breaker = tx.lock_breaker(Kind::Renewal).await?;
     let Renewals { due, unexpected } = tx.renewals_due(EVER, until).await?;
     let why = || {
         format!(
@@ -55,7 +57,7 @@ pub(crate) async fn renewals_may_go(store: &Store, after: Timestamp, until: Time
             Kind::Renewal
         )
     };
-    let passes = match judge(&mut tx, Kind::Renewal, due, unexpected <= limit, &why).await? {
+    let passes = match judge(&mut tx, breaker, due, unexpected <= limit, &why).await? {
         None => true,
         Some(confirmed) if confirmed > 0 && due - confirmed <= limit => true,
         Some(_) => {

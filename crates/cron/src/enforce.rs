@@ -10,7 +10,7 @@ use leasehold_domain::{
 };
 use leasehold_store::{Result, Store, Tx, settle::Settled};
 
-use crate::{breaker, settle};
+use crate::{breaker::judge, settle};
 
 /// What is taken away, in the order in which it is looked at.
 pub(crate) const STEPS: &[Enforcement] = &[Termination, Suspension];
@@ -110,7 +110,7 @@ async fn one_by_one(store: &Store, step: Enforcement, accounts: &[AccountId], pe
 /// How many may be taken away now.
 async fn allowance(tx: &mut Tx, step: Enforcement) -> Result<i64> {
     // The lock comes first: others count what they did under it.
-    tx.lock_breaker(step.into()).await?;
+    let breaker = tx.lock_breaker(step.into()).await?;
     let load = tx.enforcement_load(step, tx.now - DAY).await?;
     let limit = Limits::of(&tx.policies(std::iter::empty()).await?.system(), step.into()).limit(load.running);
     let (due, done) = (load.due, load.done);
@@ -120,6 +120,6 @@ async fn allowance(tx: &mut Tx, step: Enforcement) -> Result<i64> {
              if they are right: leasehold breaker confirm {step} --count {due}"
         )
     };
-    let let_through = breaker::judge(tx, step.into(), due, due == 0 || due + done <= limit, why).await?;
+    let let_through = judge(tx, breaker, due, due == 0 || due + done <= limit, why).await?;
     Ok(let_through.unwrap_or(due))
 }

@@ -237,6 +237,11 @@ pub struct Invoice {
     pub reverse_charge: bool,
 }
 
+/// `2026-000042` in its parts; what is no number finds nothing.
+fn series_and_number(name: &str) -> (&str, i64) {
+    name.rsplit_once('-').and_then(|(series, number)| Some((series, number.parse().ok()?))).unwrap_or((name, 0))
+}
+
 impl Invoice {
     /// What was taxed at which rate.
     pub fn taxed(&self) -> Result<Vec<Taxed>> {
@@ -279,14 +284,14 @@ impl Tx {
 
     /// An invoice of an account by its id or its number.
     pub async fn invoice_of(&mut self, account: &AccountId, id_or_number: &str) -> Result<Invoice> {
-        let (series, number) = id_or_number.rsplit_once('-').and_then(|(s, n)| Some((s, n.parse::<i64>().ok()?))).unwrap_or((id_or_number, 0));
+        let (series, number) = series_and_number(id_or_number);
         let sql = "select * from invoices where account_id = $1 and (id = $2 or (series = $3 and number = $4))";
         self.optional(sql, args![account, id_or_number, series, number]).await?.ok_or_else(|| StoreError::not_found("invoice", id_or_number))
     }
 
     /// One invoice by its number, `2026-000042`.
     pub async fn invoice(&mut self, name: &str) -> Result<Invoice> {
-        let (series, number) = name.rsplit_once('-').and_then(|(s, n)| Some((s, n.parse::<i64>().ok()?))).unwrap_or((name, 0));
+        let (series, number) = series_and_number(name);
         let found = self.optional("select * from invoices where series = $1 and number = $2", args![series, number]).await?;
         found.ok_or_else(|| StoreError::not_found("invoice", name))
     }

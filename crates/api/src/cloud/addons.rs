@@ -45,7 +45,7 @@ pub(crate) struct AddonView {
     (status = 429, body = Failure),
 ))]
 pub(crate) async fn list(State(api): State<Api>, caller: For<ServersRead>, Path(id): Path<String>) -> Result<Json<Vec<AddonView>>, Failure> {
-    let id = caller.server(&mut api.store.read().await?, &id).await?.id;
+    let id = caller.server_id(&api.store, &id).await?;
     let offers = addons::offers(&api.store, id.as_str()).await?;
     let view = |o: addons::Offer| AddonView {
         id: o.id,

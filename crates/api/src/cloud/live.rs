@@ -47,7 +47,7 @@ pub(crate) struct CredentialsView {
     (status = 429, body = Failure),
 ))]
 pub(crate) async fn stats(State(api): State<Api>, caller: For<ServersRead>, Path(id): Path<String>) -> Result<Json<StatsView>, Failure> {
-    let id = caller.server(&mut api.store.read().await?, &id).await?.id;
+    let id = caller.server_id(&api.store, &id).await?;
     let s = stats::stats(&api.store, id.as_str()).await?;
     Ok(Json(StatsView { power_state: s.power_state, live: s.live }))
 }
@@ -62,7 +62,7 @@ pub(crate) async fn stats(State(api): State<Api>, caller: For<ServersRead>, Path
     (status = 429, body = Failure),
 ))]
 pub(crate) async fn credentials(State(api): State<Api>, caller: For<ServersRead>, Path(id): Path<String>) -> Result<Json<CredentialsView>, Failure> {
-    let id = caller.server(&mut api.store.read().await?, &id).await?.id;
+    let id = caller.server_id(&api.store, &id).await?;
     let (at, password) = servers::credentials(&api.store, &caller.actor, id.as_str()).await?;
     let password = password.map(|p| p.expose_secret().to_owned());
     Ok(Json(CredentialsView { username: at.username, password, ip: at.host, port: at.port }))

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::error::Failure;
 use crate::{
     Api,
-    access::{Caller, For, ServersWrite},
+    access::{For, ServersWrite},
 };
 
 /// What the server is doing now.
@@ -28,11 +28,6 @@ const fn accepted(status: &'static str) -> Accepted {
     (StatusCode::ACCEPTED, Json(PowerView { status }))
 }
 
-/// The caller's server by its id alone: labels are for people.
-async fn own(api: &Api, caller: &Caller, id: &str) -> Result<String, Failure> {
-    Ok(caller.server(&mut api.store.read().await?, id).await?.id.0)
-}
-
 /// Switches a server on.
 #[utoipa::path(post, path = "/servers/{id}/power/start", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path)), responses(
     (status = 202, body = PowerView),
@@ -43,7 +38,7 @@ async fn own(api: &Api, caller: &Caller, id: &str) -> Result<String, Failure> {
     (status = 429, body = Failure),
 ))]
 pub(crate) async fn start(State(api): State<Api>, caller: For<ServersWrite>, Path(id): Path<String>) -> Result<Accepted, Failure> {
-    servers::start(&api.store, &caller.actor, &own(&api, &caller, &id).await?).await?;
+    servers::start(&api.store, &caller.actor, caller.server_id(&api.store, &id).await?.as_str()).await?;
     Ok(accepted("starting"))
 }
 
@@ -57,7 +52,7 @@ pub(crate) async fn start(State(api): State<Api>, caller: For<ServersWrite>, Pat
     (status = 429, body = Failure),
 ))]
 pub(crate) async fn stop(State(api): State<Api>, caller: For<ServersWrite>, Path(id): Path<String>) -> Result<Accepted, Failure> {
-    servers::stop(&api.store, &caller.actor, &own(&api, &caller, &id).await?).await?;
+    servers::stop(&api.store, &caller.actor, caller.server_id(&api.store, &id).await?.as_str()).await?;
     Ok(accepted("stopping"))
 }
 
@@ -71,6 +66,6 @@ pub(crate) async fn stop(State(api): State<Api>, caller: For<ServersWrite>, Path
     (status = 429, body = Failure),
 ))]
 pub(crate) async fn reboot(State(api): State<Api>, caller: For<ServersWrite>, Path(id): Path<String>) -> Result<Accepted, Failure> {
-    servers::reboot(&api.store, &caller.actor, &own(&api, &caller, &id).await?).await?;
+    servers::reboot(&api.store, &caller.actor, caller.server_id(&api.store, &id).await?.as_str()).await?;
     Ok(accepted("rebooting"))
 }

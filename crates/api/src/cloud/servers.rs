@@ -315,7 +315,7 @@ pub(crate) async fn rename(
     Path(id): Path<String>,
     Body(new): Body<Label>,
 ) -> Result<Json<ServerView>, Failure> {
-    let id = caller.server(&mut api.store.read().await?, &id).await?.id;
+    let id = caller.server_id(&api.store, &id).await?;
     let s = servers::label(&api.store, &caller.actor, id.as_str(), &new.label).await?;
     let addresses = api.store.read().await?.addresses(&id).await?;
     Ok(Json(view(s, &addresses)))
@@ -330,7 +330,7 @@ pub(crate) async fn rename(
     (status = 429, body = Failure),
 ))]
 pub(crate) async fn destroy(State(api): State<Api>, caller: For<ServersDestroy>, Path(id): Path<String>) -> Result<StatusCode, Failure> {
-    let id = caller.server(&mut api.store.read().await?, &id).await?.id;
+    let id = caller.server_id(&api.store, &id).await?;
     servers::terminate(&api.store, &caller.actor, id.as_str()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -44,8 +44,9 @@ pub(super) async fn run(c: &Context, command: Breaker) -> Result<(), Failure> {
             let (breakers, since) = (tx.breakers().await?, tx.now - Duration::from_hours(24));
             let policy = tx.policies(std::iter::empty()).await?.system();
             let (mut rows, mut values) = (Vec::new(), Vec::new());
+            let running = tx.running_leases().await?;
             for kind in Kind::ALL {
-                let limit = Limits::of(&policy, *kind).limit(tx.running_leases().await?);
+                let limit = Limits::of(&policy, *kind).limit(running);
                 let (due, done, limit) = if let Some(step) = Enforcement::ALL.iter().find(|step| Kind::from(**step) == *kind) {
                     let load = tx.enforcement_load(*step, since).await?;
                     (load.due, Some(load.done), limit)
