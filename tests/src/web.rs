@@ -1,14 +1,16 @@
 //! The HTTP APIs as a client sees them, without a socket.
 
+use std::time::Duration;
+
 use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request},
 };
 use leasehold_api::Api;
 use leasehold_commands::keys;
-use leasehold_store::keys::KeyKind;
+use leasehold_store::{args, keys::KeyKind};
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::App;
@@ -22,6 +24,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body; null where it is none or no JSON.
     pub body: Value,
+    /// The same as it came.
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -36,17 +40,58 @@ const MOST: usize = 16 << 20;
 
 /// Sends one request.
 pub async fn send(api: &Api, method: &str, path: &str, key: &str, body: impl Into<Body>) -> Answer {
+    send_with(api, method, path, key, &[], body).await
+}
+
+/// Sends one request with further headers.
+pub async fn send_with(api: &Api, method: &str, path: &str, key: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
     if !key.is_empty() {
         request = request.header("authorization", format!("Bearer {key}"));
     }
     let response = api.router().oneshot(request.body(body.into()).unwrap()).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = to_bytes(response.into_body(), MOST).await.unwrap();
-    Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null), bytes: bytes.into() }
+}
+
+/// Waits for an answer while the workers work.
+pub async fn while_working<T>(app: &App, answer: impl Future<Output = T>) -> T {
+    let work = async {
+        loop {
+            app.drain().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        answer = answer => answer,
+        () = work => unreachable!("work never ends"),
+    }
+}
+
+/// The body of an order of a small server called `web`.
+pub async fn order_body(app: &App) -> String {
+    let product = app.store.read().await.unwrap().offered_product("small").await.unwrap().id;
+    json!({ "productId": product, "os": "debian-12", "osTemplate": "debian-12", "label": "web", "hostname": "web" }).to_string()
 }
 
 impl App {
+    /// The id of an add-on of the catalogue, by its kind.
+    pub async fn addon_id(&self, kind: &str) -> String {
+        self.store.read().await.unwrap().addons().await.unwrap().into_iter().find(|a| a.kind.as_str() == kind).unwrap().id
+    }
+
+    /// Takes all addresses of a pool away, as if servers had them.
+    pub async fn use_up_addresses(&self, pool: &str) {
+        let mut tx = self.store.begin().await.unwrap();
+        let late = self.now() + Duration::from_hours(24 * 365);
+        tx.exec("update addresses set free_at = $1 where pool_id = $2 and server_id is null", args![late, pool]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     /// The HTTP APIs over this store, with a limit that nothing reaches.
     pub fn api(&self) -> Api {
         Api::new(self.store.clone(), 1_000_000)

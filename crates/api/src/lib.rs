@@ -5,6 +5,7 @@ pub mod access;
 mod cloud;
 mod health;
 mod limit;
+mod once;
 mod openapi;
 mod request;
 mod routes;

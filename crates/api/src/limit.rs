@@ -31,6 +31,17 @@ impl Limiter {
         Self { per_minute, here: Mutex::default() }
     }
 
+    /// Takes one of what a bucket holds for this minute.
+    pub(crate) async fn take(&self, store: &Store, bucket: Bucket, key: &str) -> Result<(), Failure> {
+        let now = store.clock().now();
+        let minute = now.as_millis().div_euclid(MINUTE_MS);
+        let n = self.one_more(store, &format!("{}:{key}", bucket.name()), minute).await?;
+        if n > bucket.per_minute() {
+            return Err(Failure::too_many(Timestamp::from_millis((minute + 1) * MINUTE_MS).since(now)));
+        }
+        Ok(())
+    }
+
     /// Counts one more request; how many that makes in this minute.
     async fn one_more(&self, store: &Store, who: &str, minute: i64) -> leasehold_store::Result<i64> {
         if store.is_sqlite() {
@@ -46,6 +57,27 @@ impl Limiter {
         let n = tx.count_call(who, minute).await?;
         tx.commit().await?;
         Ok(n)
+    }
+}
+
+/// What is counted beside all requests, since it could be used for guessing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bucket {
+    /// Looking at coupons.
+    Coupons,
+}
+
+impl Bucket {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Coupons => "coupons",
+        }
+    }
+
+    const fn per_minute(self) -> i64 {
+        match self {
+            Self::Coupons => 20,
+        }
     }
 }
 

@@ -1,18 +1,25 @@
-//! The description of all routes, made from the routes themselves.
+//! The description of all routes, made from the routes themselves. What is true of many routes is said here once.
 
 use axum::Json;
 use utoipa::{
     OpenApi,
     openapi::{
-        OpenApi as Document,
+        Header, HttpMethod, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder, Type,
+        content::ContentBuilder,
+        header::HeaderBuilder,
+        path::{Operation, PathItem},
+        schema::ObjectBuilder,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
+
+use crate::{cloud::error::Failure, once};
 
 /// What stands around the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Leasehold", description = "Order, watch and run servers.", license(name = "MIT OR Apache-2.0")),
+    components(schemas(Failure)),
     tags(
         (name = "account", description = "Who asks"),
         (name = "catalogue", description = "What can be ordered"),
@@ -34,5 +41,82 @@ pub fn document() -> Document {
     let mut document = crate::routes::all().split_for_parts().1;
     let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key, as `leasehold key create` shows it once.")).build();
     document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(key));
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            add_common_answers(path, &method, operation);
+        }
+    }
     document
+}
+
+/// The operations of a path.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
+    let all = [
+        (HttpMethod::Delete, item.delete.as_mut()),
+        (HttpMethod::Get, item.get.as_mut()),
+        (HttpMethod::Patch, item.patch.as_mut()),
+        (HttpMethod::Post, item.post.as_mut()),
+        (HttpMethod::Put, item.put.as_mut()),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation?)))
+}
+
+/// Adds what any route of its sort may answer, unless the route says more of it.
+fn add_common_answers(path: &str, method: &HttpMethod, operation: &mut Operation) {
+    if !path.starts_with("/api/") {
+        return;
+    }
+    let parameters = operation.parameters.as_deref().unwrap_or_default();
+    let once = parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name.eq_ignore_ascii_case(once::KEY)));
+    let body = operation.request_body.is_some();
+    let asks = body || !parameters.is_empty();
+    let key = operation.security.is_some();
+    let common = [
+        (400, "the request is wrong; the message names the field", asks),
+        (401, "no key, or one that is not valid (any more)", key),
+        (403, "the key lacks the scope, or the account is frozen", key),
+        (404, "there is no such thing, or it is another account's", path.contains('{')),
+        (409, "an equal request is being carried out", once),
+        (413, "the body is too long", body || *method == HttpMethod::Post),
+        (422, "the Idempotency-Key was used for another request", once),
+        (429, "too many requests", true),
+        (500, "something broke inside; the operator finds it under the X-Request-Id", true),
+        (503, "not now; try again", true),
+    ];
+    let answers = &mut operation.responses.responses;
+    for (status, means, may_be) in common {
+        if may_be {
+            answers.entry(status.to_string()).or_insert_with(|| RefOr::T(failure(means)));
+        }
+    }
+    for (status, answer) in answers {
+        if let RefOr::T(answer) = answer {
+            add_headers(status, once, answer);
+        }
+    }
+}
+
+fn failure(means: &str) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Failure"))).build();
+    ResponseBuilder::new().description(means).content("application/json", content).build()
+}
+
+fn add_headers(status: &str, once: bool, answer: &mut Response) {
+    let mut add = |name: &str, kind: Type, means: &str| {
+        answer.headers.insert(name.to_owned(), RefOr::T(header(kind, means)));
+    };
+    add("X-Request-Id", Type::String, "the request's number, which the operator finds in the log");
+    add("X-RateLimit-Limit", Type::Integer, "requests a minute");
+    add("X-RateLimit-Remaining", Type::Integer, "how many are left of them");
+    add("X-RateLimit-Reset", Type::Integer, "when the next minute begins, in Unix seconds");
+    if matches!(status, "429" | "503") {
+        add("Retry-After", Type::Integer, "when to try again, in seconds");
+    }
+    if once && status.starts_with('2') {
+        add("Idempotent-Replayed", Type::String, "`true` where the request was carried out earlier and this is its answer");
+    }
+}
+
+fn header(kind: Type, means: &str) -> Header {
+    HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(kind))).description(Some(means)).build()
 }

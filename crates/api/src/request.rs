@@ -1,8 +1,9 @@
 //! What is true of every request: it has a number, a body of bearable size, and its fields are named when they are wrong.
 
 use axum::{
+    body::Bytes,
     extract::{FromRequest, FromRequestParts, Query, Request, State},
-    http::{HeaderValue, request::Parts},
+    http::{HeaderValue, StatusCode, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -71,16 +72,26 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Failure> {
-        let bytes = axum::body::Bytes::from_request(request, api).await.map_err(|e| {
-            if e.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE { Failure::too_large(MOST_BYTES) } else { Failure::bad("the body could not be read") }
-        })?;
-        let mut json = serde_json::Deserializer::from_slice(&bytes);
-        let body = serde_path_to_error::deserialize(&mut json).map_err(|e| {
-            let path = e.path().to_string();
-            let field = if path == "." { "the body".to_owned() } else { format!("'{path}'") };
-            Failure::bad(format!("{field}: {}", e.inner()))
-        })?;
-        json.end().map_err(|e| Failure::bad(format!("the body: {e}")))?;
-        Ok(Self(body))
+        let bytes = bytes(request, api).await?;
+        parse(&bytes).map(Self)
     }
+}
+
+/// The body as it was sent.
+pub(crate) async fn bytes(request: Request, api: &Api) -> Result<Bytes, Failure> {
+    Bytes::from_request(request, api)
+        .await
+        .map_err(|e| if e.status() == StatusCode::PAYLOAD_TOO_LARGE { Failure::too_large(MOST_BYTES) } else { Failure::bad("the body could not be read") })
+}
+
+/// Reads JSON whole; nothing at all counts as `null`, so that a body may be left out where all of its fields may.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    let mut json = serde_json::Deserializer::from_slice(if bytes.is_empty() { b"null" } else { bytes });
+    let body = serde_path_to_error::deserialize(&mut json).map_err(|e| {
+        let path = e.path().to_string();
+        let field = if path == "." { "the body".to_owned() } else { format!("'{path}'") };
+        Failure::bad(format!("{field}: {}", e.inner()))
+    })?;
+    json.end().map_err(|e| Failure::bad(format!("the body: {e}")))?;
+    Ok(body)
 }

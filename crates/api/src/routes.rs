@@ -5,7 +5,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Api,
-    cloud::{account, addons, billing, catalog, live, power, servers},
+    cloud::{account, activity, addons, billing, catalog, live, order, power, reseller, servers, shop, snapshots},
     health,
     openapi::{self, Frame},
 };
@@ -14,16 +14,29 @@ use crate::{
 pub(crate) fn all() -> OpenApiRouter<Api> {
     let cloud = OpenApiRouter::new()
         .routes(routes!(account::show))
-        .routes(routes!(addons::list))
+        .routes(routes!(activity::list))
+        .routes(routes!(addons::list, addons::add))
+        .routes(routes!(addons::end))
         .routes(routes!(billing::list))
         .routes(routes!(billing::show))
+        .routes(routes!(billing::transactions))
         .routes(routes!(catalog::os_templates))
         .routes(routes!(catalog::regions))
         .routes(routes!(live::credentials))
+        .routes(routes!(live::password_reset))
         .routes(routes!(live::stats))
-        .routes(routes!(servers::list))
+        .routes(routes!(order::reinstall))
+        .routes(routes!(reseller::show))
+        .routes(routes!(servers::list, order::place))
         .routes(routes!(servers::show, servers::destroy))
         .routes(routes!(servers::rename))
+        .routes(routes!(servers::set_billing))
+        .routes(routes!(shop::affiliates))
+        .routes(routes!(shop::coupon))
+        .routes(routes!(shop::products))
+        .routes(routes!(snapshots::list, snapshots::take))
+        .routes(routes!(snapshots::delete))
+        .routes(routes!(snapshots::revert))
         .routes(routes!(power::reboot))
         .routes(routes!(power::start))
         .routes(routes!(power::stop));

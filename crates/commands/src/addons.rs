@@ -1,7 +1,7 @@
 //! Add-ons of a server that runs: quoted, held, attached by a worker, ended with a period.
 
 use leasehold_domain::{
-    Timestamp,
+    ServerId, Timestamp,
     addon::{AddonKind, AddonState, prorated},
     lease::{Lease, LeaseState},
 };
@@ -9,7 +9,8 @@ use leasehold_store::{Store, Tx, When, activity::Actor, addons::ServerAddon, ser
 use serde::Serialize;
 
 use crate::{
-    CommandError, Result, commit, replayed,
+    CommandError, Result, commit,
+    once::{Begun, Once, begin},
     servers::{locked, must_be_delivered},
     terms::Basket,
 };
@@ -59,15 +60,20 @@ async fn lease_of(tx: &mut Tx, s: &Server) -> Result<Lease> {
 pub async fn offers(store: &Store, server: &str) -> Result<Vec<Offer>> {
     let mut tx = store.read().await?;
     let s = tx.find_server(server).await?;
-    let (lease, account, product) = (lease_of(&mut tx, &s).await?, tx.account(&s.account_id).await?, tx.product(&s.product_id).await?);
-    let basket = Basket::of(&mut tx, &account, &product, lease.cycle).await?;
+    offers_of(&mut tx, &s).await
+}
+
+/// As [`offers`], in a transaction that is open.
+pub async fn offers_of(tx: &mut Tx, s: &Server) -> Result<Vec<Offer>> {
+    let (lease, account, product) = (lease_of(tx, s).await?, tx.account(&s.account_id).await?, tx.product(&s.product_id).await?);
+    let basket = Basket::of(tx, &account, &product, lease.cycle).await?;
     let live = tx.live_addons(&s.id).await?;
     let mut offers = Vec::new();
     for addon in tx.offered_addons(&product.id).await? {
         let has = live.iter().find(|l| l.kind == addon.kind);
-        let Some(mut a) = basket.priced(&mut tx, &addon).await? else { continue };
+        let Some(mut a) = basket.priced(tx, &addon).await? else { continue };
         let price = basket.taxed(a.lines(true)?)?.total;
-        let now = if has.is_none() { quote(&tx, &basket, &lease, &mut a).ok() } else { None };
+        let now = if has.is_none() { quote(tx, &basket, &lease, &mut a).ok() } else { None };
         let mine = has.filter(|l| l.addon_id == addon.id);
         offers.push(Offer {
             id: addon.id,
@@ -86,24 +92,32 @@ pub async fn offers(store: &Store, server: &str) -> Result<Vec<Offer>> {
 /// Adds something to a server: its price to the end of what is paid is set aside now, and paid when a worker has attached it.
 /// The same key with the same request is the same request.
 pub async fn attach(store: &Store, actor: &Actor, server: &str, addon: &str, key: Option<&str>) -> Result<ServerAddon> {
-    let mut tx = store.begin().await?;
-    let s = locked(&mut tx, server).await?;
-    let request = format!("addon {addon} for {}", s.id);
-    if let Some(before) = replayed(&mut tx, &s.account_id, key, &request).await? {
-        return Ok(tx.server_addon(&before).await?);
-    }
+    let s = store.read().await?.find_server(server).await?;
+    let once = key.map(|key| Once::new(key, format!("addon {addon} for {}", s.id))).transpose()?;
+    let mut open = match begin(store, s.account_id.as_str(), once).await? {
+        Begun::Before(id) => return Ok(store.read().await?.server_addon(&id).await?),
+        Begun::Now(open) => open,
+    };
+    let a = add(&mut open.tx, actor, &s.id, addon).await?;
+    open.end(&a.id).await?;
+    Ok(a)
+}
+
+/// As [`attach`], for an account whose lock is held.
+pub async fn add(tx: &mut Tx, actor: &Actor, server: &ServerId, addon: &str) -> Result<ServerAddon> {
+    let s = tx.lock_server(server).await?;
     must_be_delivered(&s, "given an add-on")?;
     // What is due is paid first: the quote is for what is left of the period that runs.
     tx.settle_account(&s.account_id).await?;
-    let (lease, account, product) = (lease_of(&mut tx, &s).await?, tx.account(&s.account_id).await?, tx.product(&s.product_id).await?);
-    account.may_buy().map_err(CommandError::Refused)?;
-    let basket = Basket::of(&mut tx, &account, &product, lease.cycle).await?;
-    let mut a = ServerAddon { server_id: s.id.clone(), state: AddonState::Held, ..basket.addon(&mut tx, addon).await? };
+    let (lease, account, product) = (lease_of(tx, &s).await?, tx.account(&s.account_id).await?, tx.product(&s.product_id).await?);
+    account.may_buy().map_err(CommandError::Frozen)?;
+    let basket = Basket::of(tx, &account, &product, lease.cycle).await?;
+    let mut a = ServerAddon { server_id: s.id.clone(), state: AddonState::Held, ..basket.addon(tx, addon).await? };
     if let Some(other) = tx.live_addons(&s.id).await?.into_iter().find(|l| l.kind == a.kind) {
         let ends = if other.state == AddonState::Ending { "; it ends with the period" } else { "" };
-        return Err(CommandError::Refused(format!("server {} has an add-on of the kind {} already: {}{ends}", s.label, a.kind, other.name)));
+        return Err(CommandError::Exists(format!("server {} has an add-on of the kind {} already: {}{ends}", s.label, a.kind, other.name)));
     }
-    let price = quote(&tx, &basket, &lease, &mut a)?;
+    let price = quote(tx, &basket, &lease, &mut a)?;
     if a.kind.has_addresses() {
         a.asked_no = tx.ask_addresses(&s.id).await?;
     }
@@ -118,13 +132,8 @@ pub async fn attach(store: &Store, actor: &Actor, server: &str, addon: &str, key
         // No machine has to be asked.
         books.attach_addon(&a, now).await?;
     }
-    if let Some(key) = key {
-        tx.remember_answer(&s.account_id, key, &request, &a.id).await?;
-    }
     tx.log(actor, "addon.attach", Some(&s.account_id), Some(&s.id), &format!("{} for {}", a.name, price.total)).await?;
-    let a = tx.server_addon(&a.id).await?;
-    commit(tx).await?;
-    Ok(a)
+    Ok(tx.server_addon(&a.id).await?)
 }
 
 /// An add-on ends with what is paid; the next period is not charged for it. Asking twice is asking once.

@@ -2,6 +2,7 @@
 //! deleted; what live servers need cannot go.
 
 mod addons;
+mod affiliates;
 mod coupons;
 mod entries;
 mod policies;
@@ -19,6 +20,7 @@ use leasehold_store::{
     nodes::{Node, NodeState},
 };
 
+pub use affiliates::affiliates;
 pub use entries::Catalog;
 use entries::NodeEntry;
 
@@ -111,6 +113,7 @@ pub async fn import(store: &Store, actor: &Actor, catalog: &Catalog, check_node:
     addons::import(&mut tx, catalog, how.reprice, &mut changes).await?;
     coupons::import(&mut tx, catalog, &mut changes).await?;
     seller::import(&mut tx, catalog, &mut changes).await?;
+    affiliates::import(&mut tx, catalog, &mut changes).await?;
     tiers::import(&mut tx, catalog, &mut changes).await?;
     policies::import(&mut tx, catalog, &mut changes).await?;
     if !changes.is_empty() && !how.dry_run {

@@ -1,6 +1,6 @@
 //! Why a request was not carried out, by what the one who asked can do about it. Nothing was changed.
 
-use leasehold_domain::{ledger::Refused, names::BadName};
+use leasehold_domain::{Money, ledger::Refused, names::BadName};
 use leasehold_store::StoreError;
 
 /// The result of a request.
@@ -15,9 +15,29 @@ pub enum CommandError {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
-    /// A rule forbids it: funds, state, protection.
+    /// A rule forbids it: state, protection, room.
     #[error("{0}")]
     Refused(String),
+    /// There is one already, and there may be no second.
+    #[error("{0}")]
+    Exists(String),
+    /// The wallet does not hold enough.
+    #[error("the wallet holds {available} to spend, {wanted} is needed; top it up with: leasehold account credit")]
+    Funds {
+        /// What could be spent.
+        available: Money,
+        /// What was asked.
+        wanted: Money,
+    },
+    /// Nothing is sold to this account.
+    #[error("{0}")]
+    Frozen(String),
+    /// The key of a request stands for another one.
+    #[error("{0}")]
+    OtherRequest(String),
+    /// Another request is in the way; it will be over soon.
+    #[error("{0}")]
+    Underway(String),
     /// It may work later.
     #[error("{0}")]
     TryAgain(String),
@@ -30,7 +50,8 @@ impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { .. } => Self::NotFound(error.to_string()),
-            StoreError::Refused(Refused::Funds { .. }) | StoreError::Illegal(_) => Self::Refused(error.to_string()),
+            StoreError::Refused(Refused::Funds { available, wanted }) => Self::Funds { available, wanted },
+            StoreError::Illegal(_) => Self::Refused(error.to_string()),
             StoreError::Refused(_) | StoreError::Money(_) | StoreError::Broken(_) => Self::Invalid(error.to_string()),
             other if other.is_outage() => Self::TryAgain(other.to_string()),
             other => Self::Store(other),

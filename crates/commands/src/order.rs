@@ -1,8 +1,11 @@
 //! The order: everything that it is, in one transaction under the account's lock.
 
-use leasehold_domain::{Money, RegionId, ServerId, coupon::CouponRefused, lease::Cycle, names, notice::NoticeKind, placement::Size};
+use leasehold_domain::{
+    RegionId, ServerId, Timestamp, coupon::CouponRefused, lease::Cycle, names, notice::NoticeKind, period::Anchor, placement::Size, price::Price,
+};
 use leasehold_store::{
     Store, Tx,
+    accounts::Account,
     activity::Actor,
     addons::ServerAddon,
     catalog::{Product, Template},
@@ -10,7 +13,11 @@ use leasehold_store::{
 };
 use serde::Serialize;
 
-use crate::{CommandError, Result, commit, replayed, terms::Basket};
+use crate::{
+    CommandError, Result,
+    once::{Begun, Once, begin},
+    terms::Basket,
+};
 
 /// What is ordered.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +42,9 @@ pub struct Order {
     /// A coupon's code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coupon: Option<String>,
+    /// The SSH keys that it is built with, by id or number; all of the account's where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_keys: Vec<String>,
     /// The same key with the same order is the same order.
     #[serde(skip)]
     pub key: Option<String>,
@@ -53,50 +63,50 @@ impl Order {
             cycle: Cycle::Month,
             addons: vec![],
             coupon: None,
+            ssh_keys: vec![],
             key: None,
         }
     }
 }
 
-/// Longest idempotency key.
-const KEY_MAX: usize = 255;
-
-/// Takes an order: redeems nothing twice, holds the price, writes server, lease and confirmation, or changes nothing.
-pub async fn order(store: &Store, actor: &Actor, order: &Order) -> Result<Server> {
-    check_names(order)?;
-    let request = serde_json::to_string(order).map_err(|e| CommandError::Invalid(e.to_string()))?;
-    let mut tx = store.begin().await?;
-    let account = tx.find_account(&order.account).await?;
-    // The account's lock comes first: two orders with one key, or for the last coin, come one after the other.
-    tx.books(&account.id).await?;
-    let account = tx.account(&account.id).await?;
-    if let Some(before) = replayed(&mut tx, &account.id, order.key.as_deref(), &request).await? {
-        return Ok(tx.server(&before.into()).await?);
-    }
-    account.may_buy().map_err(CommandError::Refused)?;
-    let product = tx.offered_product(&order.product).await?;
-    let template = offered_template(&mut tx, &order.template, &product).await?;
-    let region = offered_region(&mut tx, order.region.as_deref(), &product).await?;
-    check_room(&mut tx, &region, &product).await?;
-    let basket = Basket::of(&mut tx, &account, &product, order.cycle).await?;
-    let (server, price) = write(&mut tx, order, &basket, &template, &region).await?;
-    if let Some(key) = &order.key {
-        tx.remember_answer(&account.id, key, &request, server.as_str()).await?;
-    }
-    tx.log(actor, "server.order", Some(&account.id), Some(&server), &format!("{} {} in {region} for {price}", product.key, template.id)).await?;
-    commit(tx).await?;
-    Ok(store.read().await?.server(&server).await?)
+/// An order that was taken.
+#[derive(Clone, Debug)]
+pub struct Ordered {
+    /// The server, waiting for a worker.
+    pub server: Server,
+    /// What was set aside for the first period.
+    pub price: Price,
+    /// When the next period begins, if the server ran from now on.
+    pub next_renewal_at: Timestamp,
 }
 
-fn check_names(order: &Order) -> Result<()> {
+/// Takes an order of an operator or a program on this machine.
+pub async fn order(store: &Store, actor: &Actor, order: &Order) -> Result<Server> {
+    let request = serde_json::to_string(order).map_err(|e| CommandError::Invalid(e.to_string()))?;
+    let once = order.key.as_ref().map(|key| Once::new(key, request)).transpose()?;
+    let mut open = match begin(store, &order.account, once).await? {
+        Begun::Before(server) => return Ok(store.read().await?.server(&server.into()).await?),
+        Begun::Now(open) => open,
+    };
+    let server = place(&mut open.tx, &open.account, actor, order).await?.server;
+    open.end(server.id.as_str()).await?;
+    Ok(server)
+}
+
+/// Takes an order of an account whose lock is held: redeems nothing twice, holds the price, writes server, lease and confirmation.
+pub async fn place(tx: &mut Tx, account: &Account, actor: &Actor, order: &Order) -> Result<Ordered> {
     order.label.as_deref().map_or(Ok(()), names::label)?;
     order.hostname.as_deref().map_or(Ok(()), names::hostname)?;
-    match &order.key {
-        Some(key) if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|b| b.is_ascii_graphic()) => {
-            Err(CommandError::Invalid(format!("an idempotency key is 1 to {KEY_MAX} visible ASCII characters")))
-        }
-        _ => Ok(()),
-    }
+    account.may_buy().map_err(CommandError::Frozen)?;
+    let product = tx.offered_product(&order.product).await?;
+    let template = offered_template(tx, &order.template, &product).await?;
+    let region = offered_region(tx, order.region.as_deref(), &product).await?;
+    check_room(tx, &region, &product).await?;
+    let basket = Basket::of(tx, account, &product, order.cycle).await?;
+    let ordered = write(tx, order, &basket, &template, &region).await?;
+    let said = format!("{} {} in {region} for {}", product.key, template.id, ordered.price.total);
+    tx.log(actor, "server.order", Some(&account.id), Some(&ordered.server.id), &said).await?;
+    Ok(ordered)
 }
 
 async fn offered_template(tx: &mut Tx, text: &str, product: &Product) -> Result<Template> {
@@ -137,7 +147,7 @@ async fn check_room(tx: &mut Tx, region: &RegionId, p: &Product) -> Result<()> {
 
 const SLUG: &str = "abcdefghjkmnpqrstuvwxyz23456789";
 
-async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Template, region: &RegionId) -> Result<(ServerId, Money)> {
+async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Template, region: &RegionId) -> Result<Ordered> {
     let (account, product) = (basket.account, basket.product);
     let id = ServerId(tx.new_id());
     let generated = format!("{}-{}", product.key, tx.dice().text(SLUG, 6));
@@ -166,9 +176,22 @@ async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Templ
         // Given to the guest once it runs, and taken from it when the add-on ends.
         tx.ask_addresses(&id).await?;
     }
+    choose_ssh_keys(tx, order, account, &id).await?;
     let server = tx.server(&id).await?;
     tx.tell(&server, NoticeKind::OrderConfirmation, id.as_str(), None).await?;
-    Ok((id, terms.price.total))
+    let anchor = Anchor { at: tx.now, no: 1, cycle: order.cycle, zone };
+    let next_renewal_at = anchor.end_of(1).map_err(|e| CommandError::Invalid(e.to_string()))?;
+    Ok(Ordered { server, price: terms.price, next_renewal_at })
+}
+
+async fn choose_ssh_keys(tx: &mut Tx, order: &Order, account: &Account, server: &ServerId) -> Result<()> {
+    let known = if order.ssh_keys.is_empty() { vec![] } else { tx.ssh_keys(&account.id).await? };
+    for wanted in &order.ssh_keys {
+        let key = known.iter().find(|k| k.id == *wanted || k.number.to_string() == *wanted);
+        let key = key.ok_or_else(|| CommandError::NotFound(format!("no SSH key '{wanted}'")))?;
+        tx.choose_ssh_key(server, &key.id).await?;
+    }
+    Ok(())
 }
 
 /// The add-ons of an order, one of a kind; their addresses are taken when the server is placed.

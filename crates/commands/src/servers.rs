@@ -27,10 +27,14 @@ pub(crate) async fn locked(tx: &mut Tx, id: &str) -> Result<Server> {
 }
 
 pub(crate) async fn done(mut tx: Tx, actor: &Actor, s: &Server, action: &str, detail: &str) -> Result<Server> {
-    tx.log(actor, action, Some(&s.account_id), Some(&s.id), detail).await?;
-    let server = tx.server(&s.id).await?;
+    let server = logged(&mut tx, actor, s, action, detail).await?;
     commit(tx).await?;
     Ok(server)
+}
+
+async fn logged(tx: &mut Tx, actor: &Actor, s: &Server, action: &str, detail: &str) -> Result<Server> {
+    tx.log(actor, action, Some(&s.account_id), Some(&s.id), detail).await?;
+    Ok(tx.server(&s.id).await?)
 }
 
 fn refuse(s: &Server, verb: &str, why: &str) -> CommandError {
@@ -88,6 +92,13 @@ pub async fn reboot(store: &Store, actor: &Actor, id: &str) -> Result<Server> {
 pub async fn reinstall(store: &Store, actor: &Actor, id: &str, template: Option<&str>, drop_snapshots: bool) -> Result<Server> {
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, id).await?;
+    let s = wipe(&mut tx, actor, s, template, drop_snapshots).await?;
+    commit(tx).await?;
+    Ok(s)
+}
+
+/// As [`reinstall`], of a server that is locked.
+pub async fn wipe(tx: &mut Tx, actor: &Actor, s: Server, template: Option<&str>, drop_snapshots: bool) -> Result<Server> {
     must_be_delivered(&s, "reinstalled")?;
     let template = tx.offered_template(template.unwrap_or(s.template_id.as_str())).await?;
     if template.min_disk_gb > s.disk_gb {
@@ -98,7 +109,7 @@ pub async fn reinstall(store: &Store, actor: &Actor, id: &str, template: Option<
         return Err(refuse(&s, "reinstalled", &format!("has {snapshots} snapshots that would be lost; delete them, or drop them with it")));
     }
     tx.ask_reinstall(&s, &template.id).await?;
-    done(tx, actor, &s, "server.reinstall", template.id.as_str()).await
+    logged(tx, actor, &s, "server.reinstall", template.id.as_str()).await
 }
 
 /// Another build of a failed server; the price is held anew.
@@ -191,13 +202,20 @@ pub async fn protect(store: &Store, actor: &Actor, id: &str, until: Option<Times
 pub async fn set_auto_renew(store: &Store, actor: &Actor, id: &str, auto_renew: bool) -> Result<Server> {
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, id).await?;
-    let lease = running_lease(&mut tx, &s, if auto_renew { "renewed" } else { "cancelled" }).await?;
+    renew(&mut tx, actor, &s, auto_renew).await?;
+    commit(tx).await?;
+    Ok(s)
+}
+
+/// As [`set_auto_renew`], of a server that is locked.
+pub async fn renew(tx: &mut Tx, actor: &Actor, s: &Server, auto_renew: bool) -> Result<()> {
+    let lease = running_lease(tx, s, if auto_renew { "renewed" } else { "cancelled" }).await?;
     if !auto_renew && lease.state != LeaseState::Active {
-        return Err(refuse(&s, "cancelled", "is not paid, so there is nothing that it could end with; end it now with: leasehold server terminate"));
+        return Err(refuse(s, "cancelled", "is not paid, so there is nothing that it could end with; end it now with: leasehold server terminate"));
     }
     tx.set_auto_renew(&lease, auto_renew).await?;
     let until = lease.paid_until.map_or_else(String::new, Timestamp::human);
-    done(tx, actor, &s, if auto_renew { "server.renew" } else { "server.cancel" }, &format!("paid until {until}")).await
+    logged(tx, actor, s, if auto_renew { "server.renew" } else { "server.cancel" }, &format!("paid until {until}")).await.map(drop)
 }
 
 async fn running_lease(tx: &mut Tx, s: &Server, verb: &str) -> Result<Lease> {
@@ -250,16 +268,39 @@ pub async fn credentials(store: &Store, actor: &Actor, id: &str) -> Result<(Sign
     Ok((sign_in, password))
 }
 
-/// Asks for a new root password; answers the number of the request, see [`password_reset_answer`].
+/// Asks for a new root password; answers the number of the request, see [`password_reset_outcome`].
 pub async fn password_reset(store: &Store, actor: &Actor, id: &str) -> Result<(Server, i64)> {
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, id).await?;
-    must_be_delivered(&s, "given a new password")?;
+    let number = ask_password(&mut tx, actor, &s).await?;
+    commit(tx).await?;
+    Ok((s, number))
+}
+
+/// As [`password_reset`], of a server that is locked.
+pub async fn ask_password(tx: &mut Tx, actor: &Actor, s: &Server) -> Result<i64> {
+    must_be_delivered(s, "given a new password")?;
     if s.status != Status::Running {
-        return Err(refuse(&s, "given a new password", "is not running"));
+        return Err(refuse(s, "given a new password", "is not running"));
     }
     let number = tx.ask_password(&s.id).await?;
-    Ok((done(tx, actor, &s, "server.password_reset", "").await?, number))
+    tx.log(actor, "server.password_reset", Some(&s.account_id), Some(&s.id), "").await?;
+    Ok(number)
+}
+
+/// How long an answer of the guest is waited for.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Waits until a password reset was answered; without an answer in time it may still happen.
+pub async fn password_reset_outcome(store: &Store, s: &Server, number: i64) -> Result<()> {
+    let answered = async {
+        while !password_reset_answer(store, s, number).await? {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    };
+    let late = |_| CommandError::TryAgain(format!("{} has not answered in {} s; it may still happen, look at its credentials", s.label, ANSWER.as_secs()));
+    tokio::time::timeout(ANSWER, Box::pin(answered)).await.map_err(late)?
 }
 
 /// Whether a password reset was answered; an error when it failed.

@@ -1,31 +1,44 @@
 //! Snapshots of a server's disk.
 
 use leasehold_domain::{names, server::Status};
-use leasehold_store::{Store, activity::Actor, servers::Server, snapshots::SnapshotView};
+use leasehold_store::{Store, Tx, activity::Actor, servers::Server, snapshots::SnapshotView};
 
 use crate::{
-    CommandError, Result,
+    CommandError, Result, commit,
     servers::{done, locked, must_be_delivered},
 };
 
 /// Snapshots that a server may have beside its nightly ones.
-const MOST: usize = 10;
+const MOST: usize = 2;
+
+const SLUG: &str = "abcdefghjkmnpqrstuvwxyz23456789";
 
 /// Asks for a snapshot under this name.
 pub async fn take(store: &Store, actor: &Actor, server: &str, name: &str) -> Result<Server> {
-    names::label(name)?;
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, server).await?;
-    must_be_delivered(&s, "given a snapshot")?;
+    add(&mut tx, actor, &s, Some(name), None).await?;
+    commit(tx).await?;
+    Ok(s)
+}
+
+/// As [`take`], of a server that is locked; a name is made up where none is given. Answers the snapshot's id.
+pub async fn add(tx: &mut Tx, actor: &Actor, s: &Server, name: Option<&str>, description: Option<&str>) -> Result<String> {
+    let made_up = format!("snapshot-{}", tx.dice().text(SLUG, 6));
+    let name = name.unwrap_or(&made_up);
+    names::snapshot(name)?;
+    description.map_or(Ok(()), names::description)?;
+    must_be_delivered(s, "given a snapshot")?;
     let there = tx.snapshots(&s.id).await?;
     if there.iter().any(|n| n.name == name) {
-        return Err(CommandError::Refused(format!("server {} has a snapshot '{name}' already", s.label)));
+        return Err(CommandError::Exists(format!("server {} has a snapshot '{name}' already", s.label)));
     }
     if there.iter().filter(|n| n.keep_until.is_none()).count() >= MOST {
         return Err(CommandError::Refused(format!("server {} has {MOST} snapshots, the most that it may have; delete one first", s.label)));
     }
-    tx.ask_snapshot(&s.id, name).await?;
-    done(tx, actor, &s, "server.snapshot", name).await
+    let id = tx.ask_snapshot(&s.id, name, description).await?;
+    tx.log(actor, "server.snapshot", Some(&s.account_id), Some(&s.id), name).await?;
+    Ok(id)
 }
 
 /// Asks for the return of the disk to a snapshot: what was written since is lost.

@@ -23,7 +23,7 @@ pub async fn stats(store: &Store, id: &str) -> Result<Stats> {
     let mut tx = store.read().await?;
     let s = tx.find_server(id).await?;
     let on = s.status == Status::Running;
-    let stats = Stats { power_state: if on { "POWERED_ON" } else { "POWERED_OFF" }, live: tx.live(&s.id).await?, traffic: tx.traffic(&s.id).await? };
+    let stats = Stats { power_state: power_state(on), live: tx.live(&s.id).await?, traffic: tx.traffic(&s.id).await? };
     let renew = on && tx.watch_is_old(&s.id).await?;
     drop(tx);
     if renew {
@@ -32,4 +32,9 @@ pub async fn stats(store: &Store, id: &str) -> Result<Stats> {
         commit(tx).await?;
     }
     Ok(stats)
+}
+
+/// The words for it.
+pub const fn power_state(on: bool) -> &'static str {
+    if on { "POWERED_ON" } else { "POWERED_OFF" }
 }

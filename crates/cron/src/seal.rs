@@ -1,6 +1,7 @@
 //! The activity log as a chain: each committed line gets its place and the SHA-256 over the hash before it and itself,
 //! so that a line that is changed or taken out later is found.
 
+use leasehold_domain::hex;
 use leasehold_store::{Result, Store, activity::Activity};
 use sha2::{Digest, Sha256};
 
@@ -25,7 +26,7 @@ fn link(before: &str, line: &Activity) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 pub(crate) async fn run(store: &Store) -> Result<()> {

@@ -4,6 +4,7 @@
 //! Whatever is decided here is carried out by the other crates, which never decide.
 
 pub mod addon;
+pub mod affiliate;
 pub mod books;
 pub mod breaker;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod decision;
 pub mod dice;
 pub mod document;
 pub mod dunning;
+pub mod hex;
 pub mod id;
 pub mod lease;
 pub mod ledger;
@@ -34,6 +36,7 @@ pub mod usage;
 pub mod window;
 
 pub use dice::Dice;
+pub use hex::hex;
 pub use id::*;
 pub use machine::Mark;
 pub use money::{Currency, Money};

@@ -21,6 +21,18 @@ pub fn label(text: &str) -> Result<(), BadName> {
     check(first && rest && text.len() <= 64, "label", text, "use 1 to 64 letters, digits, spaces, _ or -, starting with a letter or digit")
 }
 
+/// A snapshot's name: like a label, up to 80 characters.
+pub fn snapshot(text: &str) -> Result<(), BadName> {
+    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || " ._-".contains(c));
+    check(first && rest && text.len() <= 80, "snapshot name", text, "use 1 to 80 letters, digits, spaces, ., _ or -, starting with a letter or digit")
+}
+
+/// What is said of a thing in one line: up to 255 characters without control characters.
+pub fn description(text: &str) -> Result<(), BadName> {
+    check(text.chars().count() <= 255 && !text.chars().any(char::is_control), "description", text, "use up to 255 characters in one line")
+}
+
 /// A hostname: DNS labels joined by points, 63 characters in all (RFC 1123 letters, digits and inner hyphens).
 pub fn hostname(text: &str) -> Result<(), BadName> {
     let dns = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !part.starts_with('-') && !part.ends_with('-');

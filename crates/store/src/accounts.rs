@@ -1,6 +1,6 @@
 //! Accounts, the people behind them, and their SSH keys.
 
-use leasehold_domain::{AccountId, Currency, Timestamp, UserId, names, tax::TaxStatus};
+use leasehold_domain::{AccountId, Currency, ServerId, Timestamp, UserId, names, tax::TaxStatus};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -218,6 +218,20 @@ impl Tx {
     /// Forgets answers older than `before`.
     pub async fn prune_answers(&mut self, before: Timestamp) -> Result<u64> {
         self.exec("delete from idempotency where created_at < $1", args![before]).await
+    }
+
+    /// Says that a server is built with this key, and with no others but those said likewise.
+    pub async fn choose_ssh_key(&mut self, server: &ServerId, key: &str) -> Result<()> {
+        self.exec("insert into server_ssh_keys (server_id, ssh_key_id) values ($1, $2) on conflict do nothing", args![server, key]).await?;
+        Ok(())
+    }
+
+    /// The SSH keys that a server is built with: those that were chosen for it, or all of its account.
+    pub async fn ssh_keys_for(&mut self, server: &ServerId) -> Result<Vec<SshKey>> {
+        let sql = "select k.id, k.number, k.name, k.fingerprint, k.public_key, k.created_at from servers s join ssh_keys k on k.account_id = s.account_id \
+                   where s.id = $1 and (not exists (select 1 from server_ssh_keys c where c.server_id = $1) \
+                   or exists (select 1 from server_ssh_keys c where c.server_id = $1 and c.ssh_key_id = k.id)) order by k.number";
+        self.all(sql, args![server]).await
     }
 
     /// The SSH keys of an account.

@@ -4,7 +4,7 @@ use leasehold_domain::{AccountId, ServerId, Timestamp};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Result, Rows, Tx, args};
+use crate::{Page, Result, Rows, Tx, args};
 
 /// Whoever asks for a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,12 @@ impl Tx {
     pub async fn activity(&mut self, account: Option<&str>, server: Option<&str>, limit: i64) -> Result<Vec<Activity>> {
         let sql = "select * from activity where ($1 is null or account_id = $1) and ($2 is null or server_id = $2) order by id desc limit $3";
         self.all(sql, args![account, server, limit]).await
+    }
+
+    /// What happened to a server, newest first.
+    pub async fn activity_of(&mut self, server: &ServerId, page: Page) -> Result<Vec<Activity>> {
+        let sql = "select * from activity where server_id = $1 order by id desc limit $2 offset $3";
+        self.all(sql, args![server, page.limit.unwrap_or(i64::MAX), page.skip]).await
     }
 
     /// Lines that are not yet in the chain, oldest first.

@@ -96,6 +96,11 @@ pub struct ServerAddon {
 }
 
 impl ServerAddon {
+    /// What was set aside for it when it was added to a server that runs, tax included.
+    pub fn price_now(&self) -> Result<Money> {
+        self.money(self.held + self.held_margin + self.held_tax)
+    }
+
     /// An amount of it as money.
     pub fn money(&self, minor: i64) -> Result<Money> {
         Ok(Money::new(minor, self.currency.parse()?))
@@ -254,7 +259,7 @@ impl Tx {
                    and a.state in ('active', 'ending') and s.goal <> 'terminated' and s.status in ('running', 'stopped') \
                    and not exists (select 1 from snapshots n where n.server_id = s.id and n.name = $2) order by s.id limit 1000";
         for (server, keep_days) in self.all::<(String, i64)>(sql, args![node, &name]).await? {
-            let id = self.ask_snapshot(&server.as_str().into(), &name).await?;
+            let id = self.ask_snapshot(&server.as_str().into(), &name, None).await?;
             let until = now + std::time::Duration::from_hours(24 * keep_days.cast_unsigned());
             self.exec_one("update snapshots set keep_until = $1 where id = $2", args![until, id]).await?;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_domain::{AccountId, Timestamp, names};
+use leasehold_domain::{AccountId, Timestamp, hex, names};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use sqlx::FromRow;
@@ -79,7 +79,7 @@ pub const USED: Duration = Duration::from_mins(1);
 const CHECKSUM_LEN: usize = 6;
 
 fn checksum(public: &str, secret: &str) -> String {
-    Sha256::digest(format!("{public}{secret}")).iter().take(CHECKSUM_LEN / 2).map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(format!("{public}{secret}"))[..CHECKSUM_LEN / 2])
 }
 
 /// The parts of a key's text.

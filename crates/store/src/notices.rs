@@ -58,7 +58,7 @@ impl Tx {
         let account = self.account(&server.account_id).await?;
         let sign_in = self.sign_in(server).await?;
         let addresses: Vec<String> = self.addresses(&server.id).await?.into_iter().map(|a: Address| a.address).collect();
-        let keys = self.ssh_keys(&server.account_id).await?.len();
+        let keys = self.ssh_keys_for(&server.id).await?.len();
         let lease = self.lease_of(&server.id).await?;
         let (product,): (String,) = self.one("select name from products where id = $1", args![&server.product_id]).await?;
         let (region,): (String,) = self.one("select name from regions where id = $1", args![&server.region_id]).await?;

@@ -40,15 +40,25 @@ impl Tx {
 
     /// The id of the party that sells now.
     pub async fn seller(&mut self) -> Result<Option<String>> {
-        let row: Option<(String,)> = self.optional("select value from house where key = $1", args![SELLER]).await?;
-        Ok(row.map(|(id,)| id))
+        self.house(SELLER).await
     }
 
     /// Who sells from now on.
     pub async fn set_seller(&mut self, party: &Party) -> Result<()> {
         let id = self.put_party(party).await?;
+        self.set_house(SELLER, &id).await
+    }
+
+    /// What the house has to say under a key, if anything.
+    pub async fn house(&mut self, key: &str) -> Result<Option<String>> {
+        let row: Option<(String,)> = self.optional("select value from house where key = $1", args![key]).await?;
+        Ok(row.map(|(value,)| value))
+    }
+
+    /// What the house says from now on.
+    pub async fn set_house(&mut self, key: &str, value: &str) -> Result<()> {
         let sql = "insert into house (key, value) values ($1, $2) on conflict (key) do update set value = excluded.value";
-        self.exec_one(sql, args![SELLER, id]).await
+        self.exec_one(sql, args![key, value]).await
     }
 
     /// The rate of a country, basis points.

@@ -5,7 +5,7 @@ use std::{fmt, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use chacha20poly1305::{AeadInPlace, KeyInit, XChaCha20Poly1305};
-use leasehold_domain::Dice;
+use leasehold_domain::{Dice, hex};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -31,9 +31,7 @@ impl fmt::Debug for KeyRing {
 
 impl Key {
     fn new(secret: [u8; KEY_LEN]) -> Self {
-        let digest = Sha256::digest(secret);
-        let id = digest.iter().take(4).map(|b| format!("{b:02x}")).collect();
-        Self { id, secret }
+        Self { id: hex(&Sha256::digest(secret)[..4]), secret }
     }
 }
 
@@ -71,7 +69,7 @@ impl KeyRing {
     pub fn fingerprint(&self, text: &str) -> String {
         use hmac::{Hmac, KeyInit, Mac};
         let mac = self.0.last().and_then(|oldest| Hmac::<Sha256>::new_from_slice(&oldest.secret).ok());
-        mac.map_or_else(String::new, |mac| mac.chain_update(text).finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect())
+        mac.map_or_else(String::new, |mac| hex(&mac.chain_update(text).finalize().into_bytes()))
     }
 
     fn seal(&self, aad: &str, plain: &str, nonce: [u8; NONCE_LEN]) -> Result<(String, String)> {

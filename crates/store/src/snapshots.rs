@@ -15,6 +15,12 @@ pub struct Snapshot {
     pub server_id: String,
     /// The customer's name for it.
     pub name: String,
+    /// What its owner says of it.
+    pub description: Option<String>,
+    /// Whether its machine was on when it was taken.
+    pub powered_on: Option<bool>,
+    /// When the disk last began from it: it was taken, or put back to it.
+    pub base_at: Option<When>,
     /// What a worker shall do with it.
     pub asked: Option<Text<SnapshotWork>>,
     /// The number of the return that was asked for last.
@@ -77,10 +83,10 @@ impl Tx {
     }
 
     /// Asks for a new snapshot; answers its id.
-    pub async fn ask_snapshot(&mut self, server: &ServerId, name: &str) -> Result<String> {
+    pub async fn ask_snapshot(&mut self, server: &ServerId, name: &str, description: Option<&str>) -> Result<String> {
         let (id, now) = (self.new_id(), self.now);
-        let sql = "insert into snapshots (id, server_id, name, asked, asked_at, created_at) values ($1, $2, $3, 'take', $4, $4)";
-        self.exec_one(sql, args![&id, server, name, now]).await?;
+        let sql = "insert into snapshots (id, server_id, name, description, asked, asked_at, created_at) values ($1, $2, $3, $4, 'take', $5, $5)";
+        self.exec_one(sql, args![&id, server, name, description, now]).await?;
         self.want(Queue::Servers, server.as_str()).await?;
         Ok(id)
     }
@@ -101,15 +107,16 @@ impl Tx {
     }
 
     /// What was asked of a snapshot is done, unless something else was asked of it meanwhile.
-    pub async fn snapshot_done(&mut self, s: &Snapshot, did: SnapshotWork) -> Result<()> {
+    pub async fn snapshot_done(&mut self, s: &Snapshot, did: SnapshotWork, powered_on: bool) -> Result<()> {
         let now = self.now;
         match did {
             SnapshotWork::Take => {
-                let sql = "update snapshots set taken_at = $1, asked = case when asked = 'take' then null else asked end where id = $2";
-                self.exec(sql, args![now, &s.id]).await?
+                let sql = "update snapshots set taken_at = $1, base_at = $1, powered_on = $2, asked = case when asked = 'take' then null else asked end where id = $3";
+                self.exec(sql, args![now, powered_on, &s.id]).await?
             }
             SnapshotWork::Revert => {
-                self.exec("update snapshots set asked = null where id = $1 and asked = 'revert' and reverts = $2", args![&s.id, s.reverts]).await?
+                let sql = "update snapshots set asked = null, base_at = $1 where id = $2 and asked = 'revert' and reverts = $3";
+                self.exec(sql, args![now, &s.id, s.reverts]).await?
             }
             SnapshotWork::Drop => self.exec("delete from snapshots where id = $1", args![&s.id]).await?,
         };

@@ -4,7 +4,7 @@
 use leasehold_domain::{AccountId, Money, Timestamp, ledger::wallet_account};
 use sqlx::FromRow;
 
-use crate::{Result, Tx, args};
+use crate::{Page, Result, Tx, args};
 
 /// One movement of a wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,13 @@ struct Row {
     reference: String,
 }
 
+#[derive(FromRow)]
+struct Balanced {
+    #[sqlx(flatten)]
+    row: Row,
+    balance: i64,
+}
+
 impl Tx {
     /// The last `limit` movements from `from` on and before `until`.
     pub async fn statement(&mut self, account: &AccountId, from: Timestamp, until: Timestamp, limit: i64) -> Result<Statement> {
@@ -64,5 +71,24 @@ impl Tx {
         }
         movements.reverse();
         Ok(Statement { opening: money(balance), movements, closing: money(closing) })
+    }
+
+    /// What moved a wallet, newest first.
+    pub async fn movements(&mut self, account: &AccountId, page: Page) -> Result<Vec<Movement>> {
+        let (own, currency) = (wallet_account(account), self.wallet(account).await?.posted.currency);
+        let sql = "select * from (select coalesce(resolved_at, created_at) as at, id, code, case when credit = $2 then amount else -amount end as amount, reason, reference, \
+                   cast(sum(case when credit = $2 then amount else -amount end) over (order by coalesce(resolved_at, created_at), id) as bigint) as balance \
+                   from transfers where wallet = $1 and $2 in (debit, credit) and state = 'posted') m order by at desc, id desc limit $3 offset $4";
+        let rows: Vec<Balanced> = self.all(sql, args![account, &own, page.limit.unwrap_or(i64::MAX), page.skip]).await?;
+        let money = |minor| Money::new(minor, currency);
+        let movement = |Balanced { row: r, balance }| Movement {
+            at: r.at,
+            code: r.code,
+            amount: money(r.amount),
+            balance: money(balance),
+            reason: r.reason,
+            reference: r.reference,
+        };
+        Ok(rows.into_iter().map(movement).collect())
     }
 }

@@ -218,7 +218,7 @@ impl Context<'_> {
         let s = self.server();
         let mut tx = self.w.store.read().await?;
         let username = tx.template(&s.build_template_id).await?.username;
-        let ssh_keys = tx.ssh_keys(&s.account_id).await?.into_iter().map(|k| k.public_key).collect();
+        let ssh_keys = tx.ssh_keys_for(&s.id).await?.into_iter().map(|k| k.public_key).collect();
         let addresses = tx.addresses(&s.id).await?.into_iter().filter(|a| a.addon.is_none()).map(of_guest).collect();
         Ok(GuestConfig { hostname: s.hostname.clone(), username, ssh_keys, addresses })
     }

@@ -174,7 +174,7 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         }
         Step::TakeSnapshot | Step::RevertSnapshot | Step::DropSnapshot => {
             if let (Some(n), Some(did)) = (&task.snapshot, task.server.snapshot_asked) {
-                tx.snapshot_done(n, did.0).await?;
+                tx.snapshot_done(n, did.0, task.server.power.map(|p| p.0) == Some(Power::On)).await?;
                 if n.keep_until.is_some() && did.0 == SnapshotWork::Take {
                     tx.attended("backup_failed", &format!("server:{}", s.id), "worker").await?;
                 }

@@ -35,9 +35,6 @@ pub(crate) struct AccountView {
 /// The account of the key.
 #[utoipa::path(get, path = "/account", tag = "account", security(("key" = ["account:read"])), responses(
     (status = 200, body = AccountView),
-    (status = 401, body = Failure),
-    (status = 403, body = Failure),
-    (status = 429, body = Failure),
 ))]
 pub(crate) async fn show(State(api): State<Api>, caller: For<AccountRead>) -> Result<Json<AccountView>, Failure> {
     let mut tx = api.store.read().await?;

@@ -3,11 +3,14 @@
 use axum::{
     Json,
     extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
 };
 use leasehold_domain::{Money, Timestamp};
 use leasehold_store::{
     Tx,
     invoices::{Invoice, InvoiceLine},
+    statement::Movement,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -92,34 +95,81 @@ async fn own(tx: &mut Tx, caller: &Caller, id: &str) -> Result<Invoice, Failure>
 /// The account's invoices and credit notes, newest first.
 #[utoipa::path(get, path = "/billing/invoices", tag = "billing", security(("key" = ["billing:read"])), params(Paged), responses(
     (status = 200, body = [InvoiceView]),
-    (status = 400, body = Failure),
-    (status = 401, body = Failure),
-    (status = 403, body = Failure),
-    (status = 429, body = Failure),
 ))]
 pub(crate) async fn list(State(api): State<Api>, caller: For<BillingRead>, paged: Paged) -> Result<Json<Vec<InvoiceView>>, Failure> {
     let all = api.store.read().await?.invoices_of(&caller.account, paged.page()).await?;
     Ok(Json(all.iter().map(view).collect::<Result<_, _>>()?))
 }
 
-/// An invoice with its lines.
-#[utoipa::path(get, path = "/billing/invoices/{id}", tag = "billing", security(("key" = ["billing:read"])), params(("id" = String, Path, description = "id or number")), responses(
-    (status = 200, body = InvoiceDetail),
-    (status = 401, body = Failure),
-    (status = 403, body = Failure),
-    (status = 404, body = Failure),
-    (status = 429, body = Failure),
+/// What moved the wallet.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TransactionView {
+    id: String,
+    /// What for: `top_up`, `order`, `renewal`, …
+    #[serde(rename = "type")]
+    #[schema(example = "renewal")]
+    kind: String,
+    /// By how much the balance rose, a decimal; negative where it fell.
+    #[schema(example = "-9.00")]
+    amount: String,
+    #[schema(example = "41.00")]
+    balance_after: String,
+    description: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// What moved the account's wallet, newest first.
+#[utoipa::path(get, path = "/billing/transactions", tag = "billing", security(("key" = ["billing:read"])), params(Paged), responses(
+    (status = 200, body = [TransactionView]),
 ))]
-pub(crate) async fn show(State(api): State<Api>, caller: For<BillingRead>, Path(id): Path<String>) -> Result<Json<InvoiceDetail>, Failure> {
+pub(crate) async fn transactions(State(api): State<Api>, caller: For<BillingRead>, paged: Paged) -> Result<Json<Vec<TransactionView>>, Failure> {
+    let movements = api.store.read().await?.movements(&caller.account, paged.page()).await?;
+    let view = |m: Movement| TransactionView {
+        id: m.reference,
+        kind: m.code,
+        amount: m.amount.decimal(),
+        balance_after: m.balance.decimal(),
+        description: m.reason,
+        created_at: m.at,
+    };
+    Ok(Json(movements.into_iter().map(view).collect()))
+}
+
+/// An invoice with its lines; with `.pdf` after its id or number, the document.
+#[utoipa::path(get, path = "/billing/invoices/{id}", tag = "billing", security(("key" = ["billing:read"])), params(("id" = String, Path, description = "id or number; with .pdf after it the document", example = "2026-000042")), responses(
+    (status = 200, content((InvoiceDetail = "application/json"), (Vec<u8> = "application/pdf"))),
+))]
+pub(crate) async fn show(State(api): State<Api>, caller: For<BillingRead>, Path(id): Path<String>) -> Result<Response, Failure> {
     let mut tx = api.store.read().await?;
-    let i = own(&mut tx, &caller, &id).await?;
+    match id.strip_suffix(".pdf") {
+        Some(id) => {
+            let i = own(&mut tx, &caller, id).await?;
+            document(&mut tx, &i).await
+        }
+        None => Ok(Json(detail(&mut tx, &caller, &id).await?).into_response()),
+    }
+}
+
+async fn document(tx: &mut Tx, i: &Invoice) -> Result<Response, Failure> {
+    let document = tx.document(i).await?;
+    // Drawing takes a while; others are served meanwhile.
+    let drawn = tokio::task::spawn_blocking(move || leasehold_notifier::pdf(&document)).await.map_err(|e| Failure::inside(&e))?;
+    let file = format!("attachment; filename=\"{}.pdf\"", i.name());
+    let headers = [(header::CONTENT_TYPE, "application/pdf".to_owned()), (header::CONTENT_DISPOSITION, file)];
+    Ok((headers, drawn.map_err(|e| Failure::inside(&e))?).into_response())
+}
+
+async fn detail(tx: &mut Tx, caller: &Caller, id: &str) -> Result<InvoiceDetail, Failure> {
+    let i = own(tx, caller, id).await?;
     let lines = tx.invoice_lines(&i.id).await?;
     let sum = |wanted: fn(&i64) -> bool| lines.iter().map(|l| l.amount).filter(wanted).sum::<i64>();
-    Ok(Json(InvoiceDetail {
+    Ok(InvoiceDetail {
         subtotal: money(&i, sum(|amount| *amount > 0))?,
         discount: money(&i, -sum(|amount| *amount < 0))?,
         tax: money(&i, i.tax)?,
         invoice: view(&i)?,
         lines: lines.into_iter().map(|l| line(&i, l)).collect::<Result<_, _>>()?,
-    }))
+    })
 }

@@ -36,9 +36,6 @@ pub(crate) struct OsTemplateView {
 /// Where servers can be ordered.
 #[utoipa::path(get, path = "/regions", tag = "catalogue", security(("key" = ["account:read"])), responses(
     (status = 200, body = [RegionView]),
-    (status = 401, body = Failure),
-    (status = 403, body = Failure),
-    (status = 429, body = Failure),
 ))]
 pub(crate) async fn regions(State(api): State<Api>, _: For<AccountRead>) -> Result<Json<Vec<RegionView>>, Failure> {
     let all = api.store.read().await?.regions().await?;
@@ -48,9 +45,6 @@ pub(crate) async fn regions(State(api): State<Api>, _: For<AccountRead>) -> Resu
 /// Which operating systems can be ordered, one a version.
 #[utoipa::path(get, path = "/os-templates", tag = "catalogue", security(("key" = ["account:read"])), responses(
     (status = 200, body = [OsTemplateView]),
-    (status = 401, body = Failure),
-    (status = 403, body = Failure),
-    (status = 429, body = Failure),
 ))]
 pub(crate) async fn os_templates(State(api): State<Api>, _: For<AccountRead>) -> Result<Json<Vec<OsTemplateView>>, Failure> {
     let all = api.store.read().await?.templates().await?;

@@ -61,25 +61,47 @@ impl Failure {
         Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
     }
 
+    /// 404: as if it were not there.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
     fn later(message: String) -> Self {
         Self { retry_after: Some(SOON), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 
-    fn inside(error: &dyn std::error::Error) -> Self {
+    /// 500: it is ours to mend; nobody else learns why.
+    pub(crate) fn inside(error: &dyn std::error::Error) -> Self {
         tracing::error!(%error, "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something broke inside; the X-Request-Id of this answer tells the operator what")
+    }
+}
+
+impl Failure {
+    /// As ever, but a thing that the body names and that is not there is a fault of the body.
+    pub(crate) fn of_body(error: CommandError) -> Self {
+        match error {
+            CommandError::NotFound(text) => Self::bad(text),
+            other => other.into(),
+        }
     }
 }
 
 impl From<CommandError> for Failure {
     fn from(error: CommandError) -> Self {
         match error {
-            CommandError::Invalid(text) => Self::bad(text),
+            CommandError::Funds { available, wanted } => {
+                Self::new(StatusCode::PAYMENT_REQUIRED, format!("the wallet holds {available} to spend, {wanted} is needed; add funds and try again"))
+            }
+            CommandError::Frozen(text) => Self::new(StatusCode::FORBIDDEN, text),
+            CommandError::OtherRequest(text) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, text),
+            CommandError::Underway(text) => Self { retry_after: Some(1), ..Self::new(StatusCode::CONFLICT, text) },
+            CommandError::Invalid(text) | CommandError::Exists(text) => Self::bad(text),
             CommandError::NotFound(text) => Self::new(StatusCode::NOT_FOUND, text),
             CommandError::Refused(text) => Self::new(StatusCode::CONFLICT, text),
             CommandError::TryAgain(text) => {
                 tracing::warn!(error = text, "a request could not be carried out now");
-                Self::later("the database does not answer in time; try again".into())
+                Self::later("what this needs does not answer in time; try again".into())
             }
             CommandError::Store(error) => Self::inside(&error),
         }

@@ -1,10 +1,16 @@
 //! The Cloud API, `/api/v1`: one file a resource, and one for its errors.
 
 pub(crate) mod account;
+pub(crate) mod activity;
 pub(crate) mod addons;
 pub(crate) mod billing;
 pub(crate) mod catalog;
 pub(crate) mod error;
 pub(crate) mod live;
+pub(crate) mod order;
 pub(crate) mod power;
+pub(crate) mod reseller;
 pub(crate) mod servers;
+pub(crate) mod shop;
+pub(crate) mod snapshots;
+pub(crate) mod view;

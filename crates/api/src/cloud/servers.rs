@@ -1,26 +1,26 @@
 //! An account's servers.
 
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::collections::HashMap;
 
 use axum::{
     Json,
     extract::{Path, Query, State},
     http::StatusCode,
 };
-use leasehold_commands::servers;
-use leasehold_domain::{
-    ServerId, Timestamp,
-    lease::{Cycle, LeaseState},
-    server::{Goal, Status, Step},
-};
-use leasehold_store::{Page, Tx, addresses::Address, servers::Server};
-use serde::{Deserialize, Serialize};
+use leasehold_commands::{cycle, servers};
+use leasehold_domain::{ServerId, lease::Cycle, server::Status};
+use leasehold_store::{Page, addresses::Address};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::Failure;
+use super::{
+    error::Failure,
+    view::{BillingView, ServerDetail, ServerView, billing, detail, view},
+};
 use crate::{
     Api,
     access::{For, ServersDestroy, ServersRead, ServersWrite},
+    once,
     request::Body,
 };
 
@@ -39,116 +39,6 @@ pub(crate) struct Wanted {
     limit: Option<u32>,
 }
 
-/// An address beside the server's own.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct IpView {
-    #[schema(example = "203.0.113.17")]
-    ip: String,
-    gateway: String,
-    /// None for IPv6.
-    netmask: Option<String>,
-    #[schema(example = "203.0.113.0/24")]
-    cidr: String,
-    region: String,
-}
-
-/// A server at a glance.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ServerView {
-    id: String,
-    label: String,
-    hostname: String,
-    #[schema(value_type = String, example = "running")]
-    status: Status,
-    /// None before it is placed.
-    ip_address: Option<String>,
-    #[schema(example = "debian-12")]
-    os: String,
-    region: String,
-    vcpu: i64,
-    ram_mb: i64,
-    disk_gb: i64,
-    additional_ips: Vec<IpView>,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-}
-
-/// How a server is reached.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct NetworkingView {
-    primary_ip: Option<String>,
-    gateway: Option<String>,
-    netmask: Option<String>,
-    additional_ips: Vec<IpView>,
-}
-
-/// What a server is made of.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct SpecsView {
-    vcpu: i64,
-    ram_mb: i64,
-    ram_gb: f64,
-    disk_gb: i64,
-    bandwidth_gb: i64,
-    os: String,
-    region: String,
-}
-
-/// How a server is paid.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct BillingView {
-    #[schema(value_type = String, example = "1m")]
-    cycle: Cycle,
-    /// What a period costs from the next one on, tax included, a decimal.
-    #[schema(example = "9.00")]
-    price: String,
-    currency: String,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    paid_until: Option<Timestamp>,
-    #[schema(value_type = String, example = "active")]
-    state: LeaseState,
-    /// When it is suspended if nothing is paid, at the earliest.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    suspends_at: Option<Timestamp>,
-    /// When it is ended if nothing is paid, at the earliest.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    terminates_at: Option<Timestamp>,
-    auto_renew: bool,
-}
-
-/// How far a build is.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ProgressView {
-    #[schema(value_type = Option<String>, example = "create_disk")]
-    step: Option<Step>,
-    steps_done: usize,
-    steps_total: usize,
-    /// Of this step, from 1.
-    attempt: i64,
-    #[schema(value_type = String, format = DateTime)]
-    started_at: Timestamp,
-    error: Option<String>,
-}
-
-/// A server whole.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ServerDetail {
-    #[serde(flatten)]
-    server: ServerView,
-    status_reason: Option<String>,
-    networking: NetworkingView,
-    specs: SpecsView,
-    billing: Option<BillingView>,
-    /// None once it is built.
-    progress: Option<ProgressView>,
-}
-
 /// The other name of a server.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Label {
@@ -156,51 +46,9 @@ pub(crate) struct Label {
     label: String,
 }
 
-fn netmask(cidr: &str) -> Option<String> {
-    let (network, bits) = cidr.split_once('/')?;
-    network.parse::<Ipv4Addr>().ok()?;
-    let bits: u32 = bits.parse().ok().filter(|bits| *bits <= 32)?;
-    Some(Ipv4Addr::from(u32::MAX.checked_shl(32 - bits).unwrap_or(0)).to_string())
-}
-
-/// The server's own IPv4 address, and the others.
-fn split(addresses: &[Address], region: &str) -> (Option<Address>, Vec<IpView>) {
-    let primary = addresses.iter().position(|a| a.family == 4 && a.addon.is_none());
-    let others = addresses.iter().enumerate().filter(|(at, _)| Some(*at) != primary).map(|(_, a)| IpView {
-        ip: a.address.clone(),
-        gateway: a.gateway.clone(),
-        netmask: netmask(if a.is_block() { &a.address } else { &a.cidr }),
-        cidr: if a.is_block() { a.address.clone() } else { a.cidr.clone() },
-        region: region.to_owned(),
-    });
-    (primary.map(|at| addresses[at].clone()), others.collect())
-}
-
-fn view(s: Server, addresses: &[Address]) -> ServerView {
-    let (primary, additional_ips) = split(addresses, s.region_id.as_str());
-    ServerView {
-        id: s.id.0,
-        label: s.label,
-        hostname: s.hostname,
-        status: s.status,
-        ip_address: primary.map(|a| a.address),
-        os: s.template_id.0,
-        region: s.region_id.0,
-        vcpu: s.vcpu,
-        ram_mb: s.ram_mb,
-        disk_gb: s.disk_gb,
-        additional_ips,
-        created_at: s.created_at,
-    }
-}
-
 /// The account's servers, newest first.
 #[utoipa::path(get, path = "/servers", tag = "servers", security(("key" = ["servers:read"])), params(Wanted), responses(
     (status = 200, body = [ServerView]),
-    (status = 400, body = Failure),
-    (status = 401, body = Failure),
-    (status = 403, body = Failure),
-    (status = 429, body = Failure),
 ))]
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -231,83 +79,16 @@ pub(crate) async fn list(
 /// A server with its network, its bill and how far it is.
 #[utoipa::path(get, path = "/servers/{id}", tag = "servers", security(("key" = ["servers:read"])), params(("id" = String, Path)), responses(
     (status = 200, body = ServerDetail),
-    (status = 401, body = Failure),
-    (status = 403, body = Failure),
-    (status = 404, body = Failure),
-    (status = 429, body = Failure),
 ))]
 pub(crate) async fn show(State(api): State<Api>, caller: For<ServersRead>, Path(id): Path<String>) -> Result<Json<ServerDetail>, Failure> {
     let mut tx = api.store.read().await?;
     let s = caller.server(&mut tx, &id).await?;
-    let addresses = tx.addresses(&s.id).await?;
-    let (primary, additional_ips) = split(&addresses, s.region_id.as_str());
-    let product = tx.product(&s.product_id).await?;
-    let (billing, progress) = (billing(&mut tx, &s).await?, progress(&mut tx, &s).await?);
-    Ok(Json(ServerDetail {
-        status_reason: if s.goal == Goal::Terminated { Some("terminating".into()) } else { s.status_reason.clone() },
-        networking: NetworkingView {
-            primary_ip: primary.as_ref().map(|a| a.address.clone()),
-            gateway: primary.as_ref().map(|a| a.gateway.clone()),
-            netmask: primary.as_ref().and_then(|a| netmask(&a.cidr)),
-            additional_ips,
-        },
-        specs: SpecsView {
-            vcpu: s.vcpu,
-            ram_mb: s.ram_mb,
-            ram_gb: s.ram_mb as f64 / 1024.0,
-            disk_gb: s.disk_gb,
-            bandwidth_gb: product.bandwidth_gb,
-            os: s.template_id.0.clone(),
-            region: s.region_id.0.clone(),
-        },
-        billing,
-        progress,
-        server: view(s, &addresses),
-    }))
-}
-
-async fn billing(tx: &mut Tx, s: &Server) -> Result<Option<BillingView>, Failure> {
-    let Some(lease) = tx.lease_of(&s.id).await? else { return Ok(None) };
-    let next = tx.outlook(&lease.account, &lease.id).await?;
-    Ok(Some(BillingView {
-        cycle: lease.cycle,
-        price: next.as_ref().and_then(|n| n.next_price).unwrap_or(lease.price).decimal(),
-        currency: lease.price.currency.code().to_owned(),
-        paid_until: lease.paid_until,
-        state: lease.state,
-        suspends_at: next.as_ref().and_then(|n| n.suspends_at),
-        terminates_at: next.as_ref().and_then(|n| n.terminates_at),
-        auto_renew: lease.auto_renew,
-    }))
-}
-
-async fn progress(tx: &mut Tx, s: &Server) -> Result<Option<ProgressView>, Failure> {
-    if !matches!(s.status, Status::Pending | Status::Building | Status::Failed) {
-        return Ok(None);
-    }
-    let steps: Vec<_> = tx.steps(&s.id).await?.into_iter().filter(|step| step.generation == s.generation).collect();
-    let all = s.build.steps();
-    let last = steps.last();
-    let step = s.cursor.map(|step| step.0).or(last.map(|step| step.step));
-    Ok(Some(ProgressView {
-        step,
-        steps_done: step.and_then(|step| all.iter().position(|one| *one == step)).unwrap_or(0),
-        steps_total: all.len(),
-        attempt: last.map_or(1, |step| step.attempt),
-        started_at: steps.first().map_or(s.ordered_at, |step| step.started_at),
-        error: s.last_error.clone(),
-    }))
+    Ok(Json(detail(&mut tx, s).await?))
 }
 
 /// Gives a server another label.
 #[utoipa::path(patch, path = "/servers/{id}/label", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path)), request_body = Label, responses(
     (status = 200, body = ServerView),
-    (status = 400, body = Failure),
-    (status = 401, body = Failure),
-    (status = 403, body = Failure),
-    (status = 404, body = Failure),
-    (status = 413, body = Failure),
-    (status = 429, body = Failure),
 ))]
 pub(crate) async fn rename(
     State(api): State<Api>,
@@ -321,30 +102,49 @@ pub(crate) async fn rename(
     Ok(Json(view(s, &addresses)))
 }
 
+/// How a server is to be paid.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NewBilling {
+    /// Off: it ends with what is paid.
+    auto_renew: Option<bool>,
+    /// How much is paid at once from the next period on: 1m, 3m, 6m or 12m.
+    #[schema(value_type = Option<String>, example = "3m")]
+    cycle: Option<Cycle>,
+}
+
+/// Cancels a server with the end of what is paid, takes that back, or has it paid by another cycle from the next period on.
+#[utoipa::path(patch, path = "/servers/{id}/billing", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path)), request_body = NewBilling, responses(
+    (status = 200, body = BillingView),
+    (status = 409, body = Failure, description = "it is not paid"),
+))]
+pub(crate) async fn set_billing(
+    State(api): State<Api>,
+    caller: For<ServersWrite>,
+    Path(id): Path<String>,
+    Body(new): Body<NewBilling>,
+) -> Result<Json<BillingView>, Failure> {
+    let mut open = once::open(&api, &caller).await?;
+    let tx = &mut open.tx;
+    let id = caller.server(tx, &id).await?.id;
+    let s = tx.lock_server(&id).await?;
+    if let Some(cycle) = new.cycle {
+        cycle::switch(tx, &caller.actor, &s, cycle).await?;
+    }
+    if let Some(auto_renew) = new.auto_renew {
+        servers::renew(tx, &caller.actor, &s, auto_renew).await?;
+    }
+    let view = billing(tx, &s).await?.ok_or_else(|| Failure::not_found("the server has no lease"))?;
+    open.end("").await?;
+    Ok(Json(view))
+}
+
 /// Ends a server at once, also while it is built. Its disk is lost; what was paid is not given back.
 #[utoipa::path(delete, path = "/servers/{id}", tag = "servers", security(("key" = ["servers:destroy"])), params(("id" = String, Path)), responses(
     (status = 204, description = "it is being ended"),
-    (status = 401, body = Failure),
-    (status = 403, body = Failure),
-    (status = 404, body = Failure),
-    (status = 429, body = Failure),
 ))]
 pub(crate) async fn destroy(State(api): State<Api>, caller: For<ServersDestroy>, Path(id): Path<String>) -> Result<StatusCode, Failure> {
     let id = caller.server_id(&api.store, &id).await?;
     servers::terminate(&api.store, &caller.actor, id.as_str()).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::netmask;
-
-    #[test]
-    fn a_netmask_is_of_ipv4() {
-        assert_eq!(
-            ["10.0.0.0/8", "203.0.113.0/24", "0.0.0.0/0", "192.0.2.1/32"].map(|cidr| netmask(cidr).unwrap()),
-            ["255.0.0.0", "255.255.255.0", "0.0.0.0", "255.255.255.255"]
-        );
-        assert_eq!(["2001:db8::/64", "nonsense", "10.0.0.0/33"].map(netmask), [None, None, None]);
-    }
 }

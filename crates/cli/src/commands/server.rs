@@ -1,15 +1,13 @@
 //! `leasehold server …`
 
 use clap::Subcommand;
+use leasehold_commands::{cycle, servers};
+use leasehold_domain::server::Status;
 use leasehold_domain::{
     Timestamp,
     lease::Cycle,
     server::{HoldKind, Means},
 };
-use std::time::Duration;
-
-use leasehold_commands::{CommandError, cycle, servers};
-use leasehold_domain::server::Status;
 use leasehold_store::servers::{HoldTerms, Server as Row};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -332,28 +330,9 @@ async fn credentials(c: &Context, server: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The longest wait for an answer.
-const ANSWER: Duration = Duration::from_secs(10);
-
 async fn password_reset(c: &Context, app: &App, server: &str) -> Result<(), Failure> {
     let (s, number) = servers::password_reset(&app.store, &app.actor, server).await?;
-    let answered = tokio::time::timeout(ANSWER, async {
-        while !servers::password_reset_answer(&app.store, &s, number).await? {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Ok::<(), CommandError>(())
-    });
-    match answered.await {
-        Ok(answer) => answer?,
-        Err(_) => {
-            return Err(Failure::TryAgain(format!(
-                "{} has not answered in {} s; it may still happen, see: leasehold server show {}",
-                s.label,
-                ANSWER.as_secs(),
-                s.id
-            )));
-        }
-    }
+    servers::password_reset_outcome(&app.store, &s, number).await?;
     show(c.json(), &json!({ "server": s.id, "changed": true }), || say!("changed; see: leasehold server credentials {}", s.label));
     Ok(())
 }

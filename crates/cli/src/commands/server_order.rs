@@ -35,6 +35,9 @@ pub struct OrderArgs {
     /// A coupon's code.
     #[arg(long)]
     pub coupon: Option<String>,
+    /// An SSH key that it is built with, by number or id; may be given several times. All of the account's where none is named.
+    #[arg(long = "ssh-key")]
+    pub ssh_keys: Vec<String>,
     /// How much is paid at once: 1m, 3m, 6m, 12m.
     #[arg(long, default_value = "1m")]
     pub cycle: Cycle,
@@ -58,6 +61,7 @@ pub(super) async fn run(c: &Context, o: OrderArgs) -> Result<(), Failure> {
         cycle: o.cycle,
         addons: o.addons,
         coupon: o.coupon,
+        ssh_keys: o.ssh_keys,
         key: o.key,
     };
     let server = order::order(&app.store, &app.actor, &order).await?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use leasehold_domain::{Timestamp, document::Party};
+use leasehold_domain::{Timestamp, affiliate::Affiliates, document::Party};
 use serde::Deserialize;
 
 /// A catalogue file.
@@ -28,6 +28,8 @@ pub struct Catalog {
     pub(super) tier: Vec<TierEntry>,
     /// Who sells, as documents name it.
     pub(super) seller: Option<Party>,
+    /// What is offered to those who bring customers.
+    pub(super) affiliates: Option<Affiliates>,
     /// Tax by country, per cent.
     #[serde(default)]
     pub(super) tax: BTreeMap<String, String>,

@@ -1,11 +1,14 @@
-//! Stories of programs that use the Cloud API.
+//! Stories of programs that use the HTTP APIs.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
+
+mod orders;
+mod routes;
+mod servers;
 
 use std::{process::Command, time::Duration};
 
 use leasehold_api::Api;
 use leasehold_commands::keys;
-use leasehold_domain::server::Status;
 use leasehold_store::keys::KeyKind;
 use leasehold_tests::{
     App, on_both,
@@ -13,109 +16,7 @@ use leasehold_tests::{
     web::send,
 };
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
-
-/// Every operation of the description: method, path, scope.
-fn operations() -> Vec<(String, String, Option<String>)> {
-    let document = serde_json::to_value(leasehold_api::document()).unwrap();
-    let mut all = Vec::new();
-    for (path, methods) in document["paths"].as_object().unwrap() {
-        for (method, operation) in methods.as_object().unwrap() {
-            let scope = operation["security"][0]["key"][0].as_str().map(str::to_owned);
-            all.push((method.to_uppercase(), path.clone(), scope));
-        }
-    }
-    all
-}
-
-/// A path with the things of the account in it.
-fn concrete(path: &str, server: &str) -> String {
-    path.replace("/invoices/{id}", "/invoices/2026-000001").replace("{id}", server)
-}
-
-/// Routes that anybody may call.
-const OPEN: &[&str] = &["/healthz", "/openapi.json", "/readyz"];
-
-on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
-    let server = app.order("web").await;
-    app.until_quiet().await;
-    let (mine, other) = (app.account.clone(), app.new_account("other@example.org", "50.00").await);
-    let api = app.api();
-    for (method, path, scope) in operations() {
-        let Some(scope) = scope else {
-            assert!(OPEN.contains(&path.as_str()), "{method} {path} has no scope");
-            assert_eq!(send(&api, &method, &path, "", "").await.status, 200, "{path}");
-            continue;
-        };
-        let concrete = concrete(&path, server.id.as_str());
-        let what = format!("{method} {path}");
-        assert_eq!(send(&api, &method, &concrete, "", "").await.status, 401, "{what} without a key");
-        let others: Vec<&str> = keys::SCOPES.iter().copied().filter(|s| *s != scope && *s != "*").collect();
-        let refused = send(&api, &method, &concrete, &app.key(&mine, &others.join(",")).await, "").await;
-        assert_eq!(refused.status, 403, "{what} with every other scope");
-        assert_eq!(refused.body, json!({ "message": format!("the key lacks the scope '{scope}'"), "statusCode": 403 }));
-        let strange = send(&api, &method, &concrete, &app.key(&other, "*").await, r#"{"label":"x"}"#).await;
-        assert_eq!(strange.status, if path.contains("{id}") { 404 } else { 200 }, "{what} of another account");
-    }
-    // Nothing of all that was done; what ends the server comes last.
-    assert_eq!((app.status("web").await, app.server(&server.id).await.label.as_str()), (Status::Running, "web"));
-    let mut allowed: Vec<_> = operations().into_iter().filter_map(|(method, path, scope)| Some((method, path, scope?))).collect();
-    allowed.sort_by_key(|(method, ..)| method == "DELETE");
-    for (method, path, scope) in allowed {
-        let concrete = concrete(&path, server.id.as_str());
-        let answer = send(&api, &method, &concrete, &app.key(&mine, &scope).await, r#"{"label":"web"}"#).await;
-        assert!(matches!(answer.status, 200 | 202 | 204 | 409), "{method} {path}: {answer:?}");
-    }
-    app.until_quiet().await;
-});
-
-on_both!(a_program_watches_and_switches_its_server(app) {
-    let (api, key) = (app.api(), app.key(&app.account, "*").await);
-    let account = send(&api, "GET", "/api/v1/account", &key, "").await.body;
-    assert_eq!((&account["balance"], &account["currency"], &account["tier"]), (&json!("100.00"), &json!("EUR"), &json!("standard")));
-    let server = app.order("web").await;
-    let path = format!("/api/v1/servers/{}", server.id);
-    let pending = send(&api, "GET", &path, &key, "").await.body;
-    assert_eq!((&pending["status"], &pending["progress"]["stepsDone"], &pending["progress"]["stepsTotal"]), (&json!("pending"), &json!(0), &json!(9)));
-    for (method, what) in [("POST", "power/stop"), ("GET", "credentials")] {
-        assert_eq!(send(&api, method, &format!("{path}/{what}"), &key, "").await.status, 409, "not while it is built");
-    }
-    app.until_quiet().await;
-    let running = send(&api, "GET", &path, &key, "").await.body;
-    assert_eq!((&running["status"], &running["progress"], &running["networking"]["netmask"]), (&json!("running"), &Value::Null, &json!("255.255.255.0")));
-    let billing = &running["billing"];
-    assert_eq!((&billing["cycle"], &billing["price"], &billing["state"], &billing["autoRenew"]), (&json!("1m"), &json!("9.00"), &json!("active"), &json!(true)));
-    let stats = send(&api, "GET", &format!("{path}/stats"), &key, "").await.body;
-    assert_eq!(stats, json!({ "powerState": "POWERED_ON", "live": null }));
-    let credentials = send(&api, "GET", &format!("{path}/credentials"), &key, "").await.body;
-    assert_eq!((&credentials["username"], &credentials["ip"], &credentials["port"]), (&json!("root"), &running["networking"]["primaryIp"], &json!(22)));
-    assert!(credentials["password"].as_str().unwrap().len() >= 16);
-    let read = app.store.read().await.unwrap().activity(None, Some(server.id.as_str()), 1).await.unwrap();
-    assert!(read[0].action == "server.credentials" && read[0].actor.starts_with("key:"), "{read:?}");
-    let addons = send(&api, "GET", &format!("{path}/addons"), &key, "").await.body;
-    assert!(addons.as_array().unwrap().iter().any(|a| a["type"] == "extra-ip" && a["active"] == json!(false)), "{addons}");
-    let invoices = send(&api, "GET", "/api/v1/billing/invoices?limit=5", &key, "").await.body;
-    assert_eq!((&invoices[0]["invoiceNumber"], &invoices[0]["total"], &invoices[0]["status"]), (&json!("2026-000001"), &json!("9.00"), &json!("paid")));
-    let invoice = send(&api, "GET", "/api/v1/billing/invoices/2026-000001", &key, "").await.body;
-    assert_eq!((&invoice["id"], &invoice["subtotal"], &invoice["discount"], &invoice["tax"]), (&invoices[0]["id"], &json!("9.00"), &json!("0.00"), &json!("0.00")));
-    assert_eq!(invoice["lines"][0]["amount"], "9.00");
-    let list = send(&api, "GET", "/api/v1/servers?status=running&limit=10", &key, "").await.body;
-    assert_eq!((list.as_array().unwrap().len(), &list[0]["id"], &list[0]["ipAddress"]), (1, &json!(server.id), &running["networking"]["primaryIp"]));
-    assert_eq!(send(&api, "GET", "/api/v1/servers?page=2&limit=1", &key, "").await.body, json!([]));
-    for (verb, said, after) in [("stop", "stopping", Status::Stopped), ("start", "starting", Status::Running), ("reboot", "rebooting", Status::Running)] {
-        let answer = send(&api, "POST", &format!("{path}/power/{verb}"), &key, "").await;
-        assert_eq!((answer.status, answer.body), (202, json!({ "status": said })));
-        app.until_quiet().await;
-        assert_eq!(app.status("web").await, after);
-    }
-    let renamed = send(&api, "PATCH", &format!("{path}/label"), &key, r#"{"label":"Web 2","more":1}"#).await;
-    assert_eq!((renamed.status, &renamed.body["label"]), (200, &json!("Web 2")));
-    assert_eq!(send(&api, "DELETE", &path, &key, "").await.status, 204);
-    assert_eq!(send(&api, "GET", &path, &key, "").await.body["statusReason"], "terminating");
-    app.until_quiet().await;
-    assert_eq!(send(&api, "GET", &path, &key, "").await.status, 404, "it is gone");
-    assert_eq!(send(&api, "GET", "/api/v1/servers", &key, "").await.body, json!([]));
-});
+use serde_json::json;
 
 on_both!(a_hundred_requests_a_minute_pass_over_all_processes(app) {
     let key = app.key(&app.account, "account:read").await;

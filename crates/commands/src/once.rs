@@ -1,0 +1,81 @@
+//! A request that takes effect once, however often it is sent: its key is written with its effect, under the account's lock, so that
+//! nothing is ever known to be half done.
+
+use std::time::Duration;
+
+use leasehold_store::{Store, Tx, accounts::Account};
+use tokio::time::timeout;
+
+use crate::{CommandError, Result, commit};
+
+/// How long a request waits for another one of its account: an equal one that is being carried out, most of all.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest key.
+const KEY_MAX: usize = 255;
+
+/// What makes two requests the same.
+#[derive(Clone, Debug)]
+pub struct Once {
+    key: String,
+    request: String,
+}
+
+impl Once {
+    /// A key, 1 to 255 visible ASCII characters, and all that the request asks for: the same key never stands for two requests.
+    pub fn new(key: &str, request: impl Into<String>) -> Result<Self> {
+        if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(CommandError::Invalid(format!("an idempotency key is 1 to {KEY_MAX} visible ASCII characters")));
+        }
+        Ok(Self { key: key.to_owned(), request: request.into() })
+    }
+}
+
+/// What has come of a request so far.
+pub enum Begun {
+    /// It was carried out before; this was the answer.
+    Before(String),
+    /// It is to be carried out now.
+    Now(Box<Open>),
+}
+
+/// A transaction under an account's lock, in which a request is carried out. Dropped, it changes nothing.
+pub struct Open {
+    /// The transaction.
+    pub tx: Tx,
+    /// Who asks.
+    pub account: Account,
+    once: Option<Once>,
+}
+
+/// Begins to carry out a request of an account (id or number), unless that was done before.
+pub async fn begin(store: &Store, account: &str, once: Option<Once>) -> Result<Begun> {
+    let locked = async {
+        let mut tx = store.begin().await?;
+        let id = tx.find_account(account).await?.id;
+        // The account's lock comes first: two requests with one key, or for the last coin, come one after the other.
+        tx.books(&id).await?;
+        let account = tx.account(&id).await?;
+        Ok::<_, CommandError>((tx, account))
+    };
+    let waited = timeout(PATIENCE, Box::pin(locked)).await;
+    let (mut tx, account) = waited.map_err(|_| CommandError::Underway("another request of this account is being carried out; try again".into()))??;
+    if let Some(once) = &once
+        && let Some((request, answer)) = tx.answered(&account.id, &once.key).await?
+    {
+        if request != once.request {
+            return Err(CommandError::OtherRequest(format!("the key '{}' was used for another request; use a new key for a new request", once.key)));
+        }
+        return Ok(Begun::Before(answer));
+    }
+    Ok(Begun::Now(Box::new(Open { tx, account, once })))
+}
+
+impl Open {
+    /// Makes it so, and keeps the answer for whoever asks again.
+    pub async fn end(mut self, answer: &str) -> Result<()> {
+        if let Some(Once { key, request }) = &self.once {
+            self.tx.remember_answer(&self.account.id, key, request, answer).await?;
+        }
+        commit(self.tx).await
+    }
+}
