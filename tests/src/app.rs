@@ -16,7 +16,7 @@ use leasehold_domain::{
     server::{Means, Power, Status},
 };
 use leasehold_hypervisor::{Observed, connect};
-use leasehold_notifier::{Outbox, Renderer, Sender};
+use leasehold_notifier::{Hooks, Outbox, Renderer, Sender};
 use leasehold_store::{Clock, KeyRing, Options, Queue, Store, accounts::NewAccount, activity::Actor, args, servers::Server, settle::Settled};
 use leasehold_worker::{Fleet, Limits, Post, Worker};
 use tempfile::TempDir;
@@ -194,7 +194,8 @@ impl App {
     async fn due_queues(&self) -> Vec<Queue> {
         let sql = "select 'mails' as queue where exists (select 1 from mails where next_at <= $1) union all \
                    select 'nodes' where exists (select 1 from nodes where next_at <= $1) union all \
-                   select 'servers' where exists (select 1 from servers where next_at <= $1)";
+                   select 'servers' where exists (select 1 from servers where next_at <= $1) union all \
+                   select 'webhooks' where exists (select 1 from webhook_deliveries where next_at <= $1)";
         let mut tx = self.store.read().await.unwrap();
         let due: Vec<(String,)> = tx.all(sql, args![self.now()]).await.unwrap();
         due.into_iter().map(|(queue,)| queue.parse().unwrap()).collect()
@@ -204,7 +205,8 @@ impl App {
     pub async fn next_due(&self) -> Option<Timestamp> {
         let servers = self.store.next_due(Queue::Servers).await.unwrap();
         let mails = self.store.next_due(Queue::Mails).await.unwrap();
-        servers.into_iter().chain(mails).min()
+        let webhooks = self.store.next_due(Queue::Webhooks).await.unwrap();
+        servers.into_iter().chain(mails).chain(webhooks).min()
     }
 
     /// Works, moving the clock from event to event, until servers and mails are at rest.
@@ -370,7 +372,14 @@ fn sender() -> Sender {
 fn worker(store: &Store, name: &str, dir: &Path) -> Worker {
     let outbox = Outbox::open(&format!("file:{}", dir.join("mails").display()), None, sender()).unwrap();
     let post = Post { renderer: Renderer::new(None).unwrap(), outbox, host: "Test Host".into(), attach_documents: false };
-    Worker { store: store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), limits: Limits::default() }
+    Worker {
+        store: store.clone(),
+        name: name.into(),
+        fleet: Arc::new(Fleet::default()),
+        post: Arc::new(post),
+        hooks: Hooks::new(true).unwrap(),
+        limits: Limits::default(),
+    }
 }
 
 /// Two simulated nodes in one region, two plans, addresses of both families.

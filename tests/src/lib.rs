@@ -5,6 +5,7 @@ pub mod app;
 pub mod books;
 pub mod database;
 pub mod fleet;
+pub mod hook;
 pub mod program;
 pub mod sim;
 pub mod smtp;

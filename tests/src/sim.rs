@@ -1,7 +1,7 @@
 //! The seeded simulation: customers, operators, workers, the clock, faults and crashes, drawn from one seed, one actor at a
 //! time. After each history the promises are checked. The same seed is the same history.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use leasehold_commands::{
     accounts::{self, Movement},
@@ -10,34 +10,46 @@ use leasehold_commands::{
     cycle, order,
     refunds::{self, Refund},
     servers, snapshots,
+    webhooks::{self, NewWebhook},
 };
 use leasehold_domain::{
     Dice,
+    event::EventKind,
     lease::Cycle,
     notice::MailState,
     policy::{Key, Level},
     server::{HoldKind, Means, Status},
 };
 use leasehold_store::{
-    Queue, Store,
+    Page, Queue, Store,
     accounts::AccountState,
     books::Booked,
     crash::{POINTS, Plan, Stalled},
     invoices::Invoice,
     servers::{HoldTerms, Server},
     settle::Settled,
+    webhooks::DeliveryState,
 };
 use leasehold_worker::{Ran, Worker};
 
-use crate::{App, Kind};
+use crate::{App, Kind, hook::Receiver};
 
 /// Actions in one history. In every other one days pass instead of minutes, and it is about money.
 const ACTIONS: u64 = 80;
 /// How long addresses rest.
 const QUARANTINE: Duration = Duration::from_hours(24);
 /// Points where no transaction is open, so that a stalled worker holds up nobody.
-const STALLS: &[&str] =
-    &["mail.answered", "mail.intent_committed", "node.looked", "step.asked", "step.before_ask", "step.before_outcome", "work.before_settle"];
+const STALLS: &[&str] = &[
+    "mail.answered",
+    "mail.intent_committed",
+    "node.looked",
+    "step.asked",
+    "step.before_ask",
+    "step.before_outcome",
+    "webhook.answered",
+    "webhook.before_call",
+    "work.before_settle",
+];
 const FAULTS: &[&str] = &[
     "",
     "faults = { busy = 0.2 }",
@@ -61,6 +73,7 @@ pub struct Sim {
     stalled: Vec<StalledRun>,
     orders: u64,
     days: bool,
+    receiver: Receiver,
     mail_down: bool,
     mail_was_down: bool,
     verbs: std::collections::BTreeMap<&'static str, u64>,
@@ -88,11 +101,13 @@ impl Sim {
             stalled: vec![],
             orders: 0,
             days: seed % 2 == 1,
+            receiver: Receiver::start(200).await,
             mail_down: false,
             mail_was_down: false,
             verbs: std::collections::BTreeMap::new(),
             log: vec![],
         };
+        sim.subscribe().await;
         let coupon = NewCoupon { code: "SIM", percent: Some(30), periods: Some(2), uses: Some(3), ..NewCoupon::default() };
         coupons::create(&sim.app.store, &App::operator(), &coupon).await.unwrap();
         if sim.days {
@@ -130,6 +145,16 @@ impl Sim {
         visited
     }
 
+    /// A program of the account is told everything.
+    async fn subscribe(&self) {
+        let mut tx = self.app.store.begin().await.unwrap();
+        let account = tx.find_account(&self.app.account).await.unwrap().id;
+        let events: Vec<String> = EventKind::ALL.iter().map(ToString::to_string).collect();
+        let new = NewWebhook { url: &self.receiver.url, events: &events, plain: true };
+        webhooks::add(&mut tx, &App::operator(), &account, &new).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     /// What was done, for a failure's report.
     fn note(&mut self, what: String) {
         if std::env::var_os("LEASEHOLD_SIM_LOG").is_some() {
@@ -163,7 +188,7 @@ impl Sim {
             32..62 => {
                 let days = 1 + self.dice.below(9);
                 // The nodes are looked at once at the end.
-                let queues = [Queue::Servers, Queue::Mails];
+                let queues = [Queue::Servers, Queue::Mails, Queue::Webhooks];
                 for _ in 0..days {
                     self.app.advance(Duration::from_hours(24));
                     self.app.drain_all_of(&queues).await;
@@ -387,7 +412,7 @@ impl Sim {
     }
 
     fn some_worker(&self) -> (Worker, Queue) {
-        let queue = if self.dice.chance(0.7) { Queue::Servers } else { Queue::ALL[self.dice.below(3) as usize] };
+        let queue = if self.dice.chance(0.7) { Queue::Servers } else { Queue::ALL[self.dice.below(Queue::ALL.len() as u64) as usize] };
         (self.workers[self.dice.below(2) as usize].clone(), queue)
     }
 
@@ -498,7 +523,15 @@ impl Sim {
             assert!(!bad.contains(&mail.state), "{} is {}\n{}", mail.kind, mail.state, log());
             assert!(mail.attempt <= 1 || self.mail_was_down, "{} was sent {} times\n{}", mail.kind, mail.attempt, log());
         }
+        for delivery in tx.deliveries(None, None, Page::default()).await.unwrap() {
+            assert_eq!(delivery.state, DeliveryState::Delivered, "{} {:?}\n{}", delivery.event, delivery.last_error, log());
+        }
         drop(tx);
+        let told: HashSet<String> = self.receiver.told().into_iter().map(|t| t.body).collect();
+        for s in &servers {
+            let of = |text: &str| text.contains("\"server.created\"") && text.contains(s.id.as_str());
+            assert!(told.iter().any(|body| of(body)), "nobody was told that {} was ordered\n{}", s.label, log());
+        }
         self.app.machines_match().await;
         assert_eq!(leasehold_cron::verify_chain(&self.app.store).await.unwrap(), None, "the activity chain is whole");
     }

@@ -6,7 +6,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request},
 };
-use leasehold_api::Api;
+use leasehold_api::{Api, Settings};
 use leasehold_commands::keys;
 use leasehold_store::{args, keys::KeyKind};
 use secrecy::ExposeSecret;
@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use crate::App;
 
 /// What came back.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Answer {
     /// The status.
     pub status: u16,
@@ -26,6 +26,12 @@ pub struct Answer {
     pub body: Value,
     /// The same as it came.
     pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {:?}", self.status, self.body, self.headers)
+    }
 }
 
 impl Answer {
@@ -54,6 +60,10 @@ pub async fn send_with(api: &Api, method: &str, path: &str, key: &str, headers: 
     }
     let response = api.router().oneshot(request.body(body.into()).unwrap()).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    if headers.get("content-type").is_some_and(|kind| kind == "text/event-stream") {
+        // It would not end for a while.
+        return Answer { status, headers, body: Value::Null, bytes: vec![] };
+    }
     let bytes = to_bytes(response.into_body(), MOST).await.unwrap();
     Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null), bytes: bytes.into() }
 }
@@ -84,6 +94,13 @@ impl App {
         self.store.read().await.unwrap().addons().await.unwrap().into_iter().find(|a| a.kind.as_str() == kind).unwrap().id
     }
 
+    /// The id of an account's first webhook, if it has one.
+    pub async fn first_webhook(&self, account: &str) -> String {
+        let mut tx = self.store.read().await.unwrap();
+        let account = tx.find_account(account).await.unwrap().id;
+        tx.webhooks(&account).await.unwrap().first().map_or("none".to_owned(), |w| w.id.clone())
+    }
+
     /// Takes all addresses of a pool away, as if servers had them.
     pub async fn use_up_addresses(&self, pool: &str) {
         let mut tx = self.store.begin().await.unwrap();
@@ -94,7 +111,7 @@ impl App {
 
     /// The HTTP APIs over this store, with a limit that nothing reaches.
     pub fn api(&self) -> Api {
-        Api::new(self.store.clone(), 1_000_000)
+        Api::new(self.store.clone(), Settings { per_minute: 1_000_000, private_webhooks: true, ..Settings::default() })
     }
 
     /// A key of an account.

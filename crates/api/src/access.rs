@@ -59,7 +59,7 @@ pub(crate) async fn find_out_who(State(api): State<Api>, mut request: Request, n
     if let Some(text) = presented {
         match look_up(&api.store, text.trim()).await {
             Ok(key) => {
-                let origin = client(&request);
+                let origin = client(&api, &request);
                 if let Some(caller) = key.and_then(|key| Caller::of(key, origin)) {
                     request.extensions_mut().insert(caller);
                 }
@@ -112,6 +112,10 @@ scopes! {
     ServersRead = "servers:read",
     /// Ordering and changing servers.
     ServersWrite = "servers:write",
+    /// Its webhooks.
+    WebhooksRead = "webhooks:read",
+    /// Making and deleting webhooks.
+    WebhooksWrite = "webhooks:write",
 }
 
 /// A caller that has the scope `S`.

@@ -9,26 +9,61 @@ mod once;
 mod openapi;
 mod request;
 mod routes;
+mod sign_in;
 
-use std::{future::IntoFuture, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::IntoFuture,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use leasehold_store::Store;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
 
 pub use openapi::document;
+
+/// How the APIs are served.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Requests a minute of each key, and of each address without one.
+    pub per_minute: i64,
+    /// What the APIs are called from outside, without a `/` at the end.
+    pub public_url: String,
+    /// Whether webhooks may be plain HTTP.
+    pub private_webhooks: bool,
+    /// Whose `X-Forwarded-For` says where a request came from.
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { per_minute: 100, public_url: "http://127.0.0.1:8066".into(), private_webhooks: false, trusted_proxies: vec![] }
+    }
+}
+
+/// Connections of one process that listen for events.
+const LISTENERS: usize = 500;
 
 /// What the handlers share. Cloning shares it.
 #[derive(Clone)]
 pub struct Api {
     store: Store,
+    settings: Arc<Settings>,
     limiter: Arc<limit::Limiter>,
+    listeners: Arc<Semaphore>,
+    /// Fires when the process is told to stop: answers that would never end do.
+    stopping: CancellationToken,
 }
 
 impl Api {
-    /// Over a store; `per_minute` requests of each key, and of each address without one.
-    pub fn new(store: Store, per_minute: i64) -> Self {
-        Self { limiter: Arc::new(limit::Limiter::new(per_minute)), store }
+    /// Over a store.
+    pub fn new(store: Store, settings: Settings) -> Self {
+        let (limiter, listeners) = (Arc::new(limit::Limiter::new(settings.per_minute)), Arc::new(Semaphore::new(LISTENERS)));
+        Self { store, settings: Arc::new(settings), limiter, listeners, stopping: CancellationToken::new() }
     }
 
     /// Everything that is served, with what every request passes through first.
@@ -48,9 +83,11 @@ impl Api {
 /// Serves until `stop`; what is in flight then has `grace` to end.
 pub async fn serve(api: &Api, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static, grace: Duration) -> io::Result<()> {
     let service = api.router().into_make_service_with_connect_info::<SocketAddr>();
+    let ending = api.stopping.clone();
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
-    let told = async {
+    let told = async move {
         stop.await;
+        ending.cancel();
         drop(stopping);
     };
     let late = async {

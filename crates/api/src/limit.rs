@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Mutex, PoisonError},
 };
 
@@ -82,8 +82,21 @@ impl Bucket {
 }
 
 /// Where a request came from.
-pub(crate) fn client(request: &Request) -> String {
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map_or_else(|| "unknown".to_owned(), |from| from.0.ip().to_string())
+pub(crate) fn client(api: &Api, request: &Request) -> String {
+    let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() else { return "unknown".into() };
+    let trusted = |ip: &IpAddr| api.settings.trusted_proxies.contains(ip);
+    let forwarded = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+    let forwarded: Vec<IpAddr> = forwarded.filter_map(|ip| ip.trim().parse().ok()).collect();
+    // Each proxy adds whom it saw at the end: what stands before the last that is not ours could have been made up.
+    let hops = std::iter::once(peer.ip()).chain(forwarded.into_iter().rev());
+    let mut last = peer.ip();
+    for hop in hops {
+        last = hop;
+        if !trusted(&hop) {
+            break;
+        }
+    }
+    last.to_string()
 }
 
 /// Never counted: whoever floods the rest must not have a load balancer take the process for dead.
@@ -94,7 +107,7 @@ pub(crate) async fn count(State(api): State<Api>, request: Request, next: Next) 
     if HEALTH.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let who = request.extensions().get::<Caller>().map_or_else(|| format!("address:{}", client(&request)), |caller| format!("key:{}", caller.key));
+    let who = request.extensions().get::<Caller>().map_or_else(|| format!("address:{}", client(&api, &request)), |caller| format!("key:{}", caller.key));
     let now = api.store.clock().now();
     let minute = now.as_millis().div_euclid(MINUTE_MS);
     let n = match api.limiter.one_more(&api.store, &who, minute).await {

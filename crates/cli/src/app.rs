@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use leasehold_api::Api;
 use leasehold_cron::{Scheduler, settle::Settler};
 use leasehold_domain::{Dice, retry::Backoff};
-use leasehold_notifier::Renderer;
+use leasehold_notifier::{Hooks, Renderer};
 use leasehold_store::{Clock, KeyRing, Options, Queue, Store, activity::Actor, processes::Process};
 use leasehold_worker::{Fleet, Limits, Post, Roles, Worker, run_queues};
 use tokio::{
@@ -103,7 +103,8 @@ impl App {
             ..Limits::default()
         };
         let name = self.process_name(role);
-        Ok(Worker { store: self.store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), limits })
+        let hooks = Hooks::new(c.webhooks.allow_private_targets).map_err(|e| Failure::Failed(e.to_string()))?;
+        Ok(Worker { store: self.store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), hooks, limits })
     }
 
     /// The scheduler.
@@ -162,7 +163,7 @@ impl App {
         };
         let web = async {
             if let Some(listener) = web {
-                let api = Api::new(self.store.clone(), self.config.api.rate_limit);
+                let api = Api::new(self.store.clone(), self.config.api_settings());
                 leasehold_api::serve(&api, listener, stop.clone().cancelled_owned(), w.shutdown_grace).await?;
             }
             Ok(())

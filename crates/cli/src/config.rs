@@ -4,6 +4,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use config::{ConfigBuilder, Environment, File, FileFormat, Value, ValueKind, builder::DefaultState};
+use leasehold_api::Settings;
 use leasehold_notifier::{Outbox, Sender};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -23,6 +24,8 @@ pub struct Config {
     pub api: Api,
     /// Mail.
     pub mail: Mail,
+    /// Webhooks.
+    pub webhooks: Webhooks,
     /// The worker.
     pub worker: Worker,
     /// Builds.
@@ -54,7 +57,11 @@ pub struct Api {
     /// Where the HTTP APIs are served.
     pub listen: std::net::SocketAddr,
     /// Requests a minute of one key.
-    pub rate_limit: i64,
+    pub rate_limit_per_minute: i64,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// What the HTTP APIs are called from outside, for links; none: where they are served.
+    pub public_url: Option<String>,
     /// What every key begins with.
     pub key_prefix: String,
     /// Where this process serves its metrics.
@@ -78,6 +85,13 @@ pub struct Mail {
     pub attach_documents: bool,
     /// A folder with templates that replace the built-in ones.
     pub templates: Option<PathBuf>,
+}
+
+/// `[webhooks]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Webhooks {
+    /// Whether private addresses are called, too, and over plain HTTP.
+    pub allow_private_targets: bool,
 }
 
 /// `[worker]`
@@ -230,6 +244,19 @@ pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
         return Err(bad(format!("log.format '{}' is neither \"pretty\" nor \"json\"", config.log.format)));
     }
     Ok(config)
+}
+
+impl Config {
+    /// How the HTTP APIs are served.
+    pub fn api_settings(&self) -> Settings {
+        let public_url = self.api.public_url.clone().unwrap_or_else(|| format!("http://{}", self.api.listen));
+        Settings {
+            per_minute: self.api.rate_limit_per_minute,
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            private_webhooks: self.webhooks.allow_private_targets,
+            trusted_proxies: self.api.trusted_proxies.clone(),
+        }
+    }
 }
 
 impl Mail {

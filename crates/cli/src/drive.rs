@@ -38,7 +38,7 @@ impl Driver<'_> {
             }
             // So are looks at the nodes, of which every one sees all machines.
             let nodes = ticked_at == Some(now) || now >= until;
-            let looked_at = self.quiet(if nodes { Queue::ALL } else { &[Queue::Servers, Queue::Mails] }).await?;
+            let looked_at = self.quiet(if nodes { Queue::ALL } else { &[Queue::Servers, Queue::Mails, Queue::Webhooks] }).await?;
             show(now);
             let left = until.since(self.store.clock().now());
             if left.is_zero() {
@@ -66,11 +66,12 @@ impl Driver<'_> {
         Err(Failure::Failed("the queues do not come to rest; see: leasehold queue list".into()))
     }
 
-    /// The next instant at which a server, a mail or an account is due; nodes are looked at along the way.
+    /// The next instant at which a server, a mail, a webhook or an account is due; nodes are looked at along the way.
     async fn next_event(&self, looked_at: Timestamp) -> Result<Option<Timestamp>, Failure> {
         let servers = self.store.next_due(Queue::Servers).await?;
         let mails = self.store.next_due(Queue::Mails).await?;
+        let webhooks = self.store.next_due(Queue::Webhooks).await?;
         let accounts = self.store.read().await?.next_settle(looked_at).await?;
-        Ok(servers.into_iter().chain(mails).chain(accounts).min())
+        Ok(servers.into_iter().chain(mails).chain(webhooks).chain(accounts).min())
     }
 }

@@ -13,12 +13,15 @@ pub mod operate;
 pub mod order;
 pub mod partners;
 pub mod preview;
+pub mod ptr;
 pub mod refunds;
 pub mod servers;
 pub mod shop;
+pub mod sign_in;
 pub mod snapshots;
 pub mod stats;
 mod terms;
+pub mod webhooks;
 
 pub use error::{CommandError, Result};
 

@@ -1,7 +1,8 @@
 //! The order: everything that it is, in one transaction under the account's lock.
 
 use leasehold_domain::{
-    RegionId, ServerId, Timestamp, coupon::CouponRefused, lease::Cycle, names, notice::NoticeKind, period::Anchor, placement::Size, price::Price,
+    RegionId, ServerId, Timestamp, coupon::CouponRefused, event::EventKind, lease::Cycle, names, notice::NoticeKind, period::Anchor, placement::Size,
+    price::Price,
 };
 use leasehold_store::{
     Store, Tx,
@@ -179,6 +180,7 @@ async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Templ
     choose_ssh_keys(tx, order, account, &id).await?;
     let server = tx.server(&id).await?;
     tx.tell(&server, NoticeKind::OrderConfirmation, id.as_str(), None).await?;
+    tx.publish_server(&server, EventKind::ServerCreated).await?;
     let anchor = Anchor { at: tx.now, no: 1, cycle: order.cycle, zone };
     let next_renewal_at = anchor.end_of(1).map_err(|e| CommandError::Invalid(e.to_string()))?;
     Ok(Ordered { server, price: terms.price, next_renewal_at })

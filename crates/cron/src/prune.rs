@@ -8,6 +8,8 @@ use leasehold_store::{Result, Store};
 const RUNS: Duration = Duration::from_hours(30 * 24);
 /// How long answers to idempotent requests are kept.
 const ANSWERS: Duration = Duration::from_hours(24);
+/// How long it is known what webhooks were told.
+const DELIVERIES: Duration = Duration::from_hours(7 * 24);
 /// How long it is known how often somebody asked.
 const CALLS: Duration = Duration::from_mins(10);
 /// How long a process may be silent before it is forgotten.
@@ -18,6 +20,8 @@ pub(crate) async fn run(store: &Store) -> Result<()> {
     let now = tx.now;
     let runs = tx.prune_runs(now - RUNS).await?;
     let answers = tx.prune_answers(now - ANSWERS).await?;
+    tx.prune_deliveries(now - DELIVERIES).await?;
+    tx.prune_sign_in(now).await?;
     tx.prune_calls((now - CALLS).as_millis() / 60_000).await?;
     tx.commit().await?;
     tracing::info!(runs, answers, "pruned");

@@ -13,6 +13,7 @@ pub mod decision;
 pub mod dice;
 pub mod document;
 pub mod dunning;
+pub mod event;
 pub mod hex;
 pub mod id;
 pub mod lease;

@@ -39,6 +39,15 @@ pub fn hostname(text: &str) -> Result<(), BadName> {
     check(text.len() <= 63 && text.split('.').all(dns), "hostname", text, "use up to 63 letters, digits, hyphens and points, like web-1.example.org")
 }
 
+/// A whole domain name: labels of up to 63 characters joined by points, 253 in all.
+pub fn domain(text: &str) -> Result<(), BadName> {
+    let dns = |part: &str| {
+        (1..=63).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !part.starts_with('-') && !part.ends_with('-')
+    };
+    let whole = text.len() <= 253 && text.contains('.') && text.split('.').all(dns);
+    check(whole, "name", text, "use a whole domain name, like web-1.example.org")
+}
+
 /// An e-mail address, as far as one can be checked without sending: one `@`, a point in the domain, no spaces or controls.
 pub fn email(text: &str) -> Result<(), BadName> {
     let plain = text.chars().all(|c| c.is_ascii_graphic() && !"<>(),;:\"[]\\".contains(c));

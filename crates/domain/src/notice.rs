@@ -31,6 +31,8 @@ names! {
         Receipt = "receipt",
         /// To the customer: what was paid is given back.
         CreditNote = "credit_note",
+        /// To the customer: a webhook is told nothing more.
+        WebhookDisabled = "webhook_disabled",
         /// To the operator: what needs a person.
         OperatorDigest = "operator_digest",
     }

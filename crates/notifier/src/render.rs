@@ -85,6 +85,9 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "de/termination_warning.html",
     "de/termination_warning.subject",
     "de/termination_warning.txt",
+    "de/webhook_disabled.html",
+    "de/webhook_disabled.subject",
+    "de/webhook_disabled.txt",
     "document.html",
     "en/credit_note.html",
     "en/credit_note.subject",
@@ -128,6 +131,9 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "en/termination_warning.html",
     "en/termination_warning.subject",
     "en/termination_warning.txt",
+    "en/webhook_disabled.html",
+    "en/webhook_disabled.subject",
+    "en/webhook_disabled.txt",
     "layout.html",
 ];
 
@@ -191,7 +197,7 @@ mod tests {
             "owed": "9.00 EUR", "since": "2026-11-22", "at": "2026-11-25", "balance": "1.50 EUR", "missing": "7.50 EUR",
             "due": [{"label": "web", "at": "2026-11-25", "amount": "9.00 EUR"}], "number": "2026-000042",
             "lines": [{"description": "Small, web", "from": "2026-11-22", "until": "2026-12-22", "amount": "9.00 EUR"}],
-            "corrects": "2026-000041", "net": "9.00 EUR", "tax": "1.71 EUR", "total": "10.71 EUR",
+            "corrects": "2026-000041", "url": "https://example.org/hook", "net": "9.00 EUR", "tax": "1.71 EUR", "total": "10.71 EUR",
             "matters": [{"kind": "build_failed", "subject": "server:1", "detail": "web: the node refuses this disk"}], "open": 1,
         })
     }

@@ -21,6 +21,8 @@ pub struct Address {
     pub gateway: String,
     /// The add-on that brought it, by its id at the server; none: the server's own.
     pub addon: Option<String>,
+    /// What it resolves to.
+    pub ptr: Option<String>,
 }
 
 #[derive(FromRow)]
@@ -83,7 +85,7 @@ impl Tx {
 
     /// A server's addresses: its own, IPv4 first, then those of add-ons.
     pub async fn addresses(&mut self, server: &ServerId) -> Result<Vec<Address>> {
-        let sql = "select a.address, a.family, p.cidr, p.gateway, a.addon from addresses a join pools p on p.id = a.pool_id where a.server_id = $1 \
+        let sql = "select a.address, a.family, p.cidr, p.gateway, a.addon, a.ptr from addresses a join pools p on p.id = a.pool_id where a.server_id = $1 \
              order by a.addon is not null, a.family, a.no";
         self.all(sql, args![server]).await
     }
@@ -91,7 +93,7 @@ impl Tx {
     /// The addresses of several servers, each server's as [`Tx::addresses`] has them.
     pub async fn addresses_of(&mut self, servers: impl Iterator<Item = &ServerId>) -> Result<HashMap<ServerId, Vec<Address>>> {
         let rows = Rows::ids(servers.map(ServerId::as_str));
-        let sql = "with v(v_id) as ({rows}) select a.server_id, a.address, a.family, p.cidr, p.gateway, a.addon from v join addresses a on a.server_id = v.v_id \
+        let sql = "with v(v_id) as ({rows}) select a.server_id, a.address, a.family, p.cidr, p.gateway, a.addon, a.ptr from v join addresses a on a.server_id = v.v_id \
                    join pools p on p.id = a.pool_id order by a.addon is not null, a.family, a.no";
         let mut found: HashMap<ServerId, Vec<Address>> = HashMap::new();
         for Owned { server_id, address } in self.all_rows_on("", sql, rows, &[]).await? {
@@ -100,8 +102,14 @@ impl Tx {
         Ok(found)
     }
 
+    /// Says what an address of a server resolves to.
+    pub async fn set_ptr(&mut self, server: &ServerId, address: &str, name: Option<&str>) -> Result<()> {
+        self.exec_one("update addresses set ptr = $1 where server_id = $2 and address = $3", args![name, server, address]).await
+    }
+
     /// Gives a server's addresses back; nobody gets them before `free_at`.
     pub async fn release_addresses(&mut self, server: &ServerId, free_at: Timestamp) -> Result<u64> {
-        self.exec("update addresses set server_id = null, taken_at = null, addon = null, free_at = $1 where server_id = $2", args![free_at, server]).await
+        self.exec("update addresses set server_id = null, taken_at = null, addon = null, ptr = null, free_at = $1 where server_id = $2", args![free_at, server])
+            .await
     }
 }

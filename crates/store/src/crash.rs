@@ -26,6 +26,8 @@ pub const POINTS: &[&str] = &[
     "step.before_outcome",
     "step.intent_committed",
     "step.outcome_committed",
+    "webhook.answered",
+    "webhook.before_call",
     "work.before_settle",
     "work.claimed",
     "work.settled",

@@ -108,7 +108,7 @@ impl Tx {
                    min(case when claimed_by is null and next_at <= $1 then next_at end) as oldest \
                    from {table} where next_at is not null";
         let now = self.now;
-        let mut counted: Vec<Depth> = self.all_on(queue.as_str(), sql, args![now, now - DUE_TOO_LONG, now - CLAIMED_TOO_LONG]).await?;
+        let mut counted: Vec<Depth> = self.all_on(queue.table(), sql, args![now, now - DUE_TOO_LONG, now - CLAIMED_TOO_LONG]).await?;
         counted.pop().ok_or(crate::StoreError::Sql(sqlx::Error::RowNotFound))
     }
 
@@ -116,6 +116,6 @@ impl Tx {
     pub async fn work_in(&mut self, queue: Queue, limit: i64) -> Result<Vec<WorkRow>> {
         let sql = "select id, next_at, claimed_by, claimed_until, epoch, wants, attempt, lost, last_error, parked_at from {table} \
                    where next_at is not null or parked_at is not null order by next_at, id limit $1";
-        self.all_on(queue.as_str(), sql, args![limit]).await
+        self.all_on(queue.table(), sql, args![limit]).await
     }
 }

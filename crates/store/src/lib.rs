@@ -51,12 +51,14 @@ pub mod samples;
 pub mod sealed;
 pub mod servers;
 pub mod settle;
+pub mod sign_in;
 pub mod snapshots;
 pub mod statement;
 pub mod steps;
 pub mod ticks;
 mod tx;
 mod wake;
+pub mod webhooks;
 pub mod work;
 
 pub use clock::Clock;

@@ -1,13 +1,16 @@
 //! Notices as rows: written with their cause, sent by the mails queue.
 
+use std::collections::HashSet;
+
 use leasehold_domain::{
     AccountId, MailId, ServerId, Timestamp,
+    event::EventKind,
     notice::{MailState, NoticeKind},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sqlx::FromRow;
 
-use crate::{Queue, Result, Rows, StoreError, Tx, When, args};
+use crate::{Queue, Result, Rows, StoreError, Tx, When, args, webhooks::News};
 
 /// A mail.
 #[derive(Clone, Debug, FromRow)]
@@ -114,8 +117,14 @@ impl Tx {
     /// Writes many notices; those that were written before are left alone.
     pub(crate) async fn write_letters(&mut self, letters: Vec<Letter>) -> Result<()> {
         let mut rows = Rows::new("v_id:t v_kind:t v_key:t v_account:t v_server:t v_to:t v_locale:t v_data:t v_message:t v_charge:t v_before:i");
+        let mut news = Vec::new();
         for l in letters {
             let (id, key) = (self.new_id(), l.kind.dedup_key(&l.subject));
+            if let (Some((event, fields)), Some(account)) = (EventKind::of_notice(l.kind), &l.account) {
+                let mut data: Map<String, Value> = fields.iter().map(|field| ((*field).to_owned(), l.data[*field].clone())).collect();
+                data.extend(l.server.as_ref().map(|server| ("id".to_owned(), json!(server))));
+                news.push((id.clone(), News { account: account.clone(), event, data: data.into() }));
+            }
             let message = format!("<{id}@leasehold>");
             let data = l.data.to_string();
             rows.push(&[
@@ -136,9 +145,11 @@ impl Tx {
             let sql = "with v(v_id, v_kind, v_key, v_account, v_server, v_to, v_locale, v_data, v_message, v_charge, v_before) as ({rows}) \
                        insert into mails (id, kind, dedup_key, account_id, server_id, recipient, locale, data, message_id, state, charge, before_ms, created_at, next_at) \
                        select v_id, v_kind, v_key, v_account, v_server, v_to, v_locale, v_data, v_message, 'queued', v_charge, v_before, \
-                       cast($2 as bigint), cast($2 as bigint) from v where true on conflict (dedup_key) do nothing";
+                       cast($2 as bigint), cast($2 as bigint) from v where true on conflict (dedup_key) do nothing returning id";
             let now = self.now;
-            self.exec_rows(sql, rows, args![now]).await?;
+            let written: Vec<(String,)> = self.all_rows_on("", sql, rows, args![now]).await?;
+            let written: HashSet<String> = written.into_iter().map(|(id,)| id).collect();
+            self.publish(news.into_iter().filter(|(id, _)| written.contains(id)).map(|(_, n)| n).collect()).await?;
             self.wake(Queue::Mails);
         }
         Ok(())

@@ -22,16 +22,29 @@ names! {
         Nodes = "nodes",
         /// Mails to send.
         Mails = "mails",
+        /// Deliveries to webhooks.
+        Webhooks = "webhooks",
     }
 }
 
 impl Queue {
+    /// Its table.
+    pub(crate) const fn table(self) -> &'static str {
+        match self {
+            Self::Servers => "servers",
+            Self::Nodes => "nodes",
+            Self::Mails => "mails",
+            Self::Webhooks => "webhook_deliveries",
+        }
+    }
+
     /// The channel that PostgreSQL tells its wakes on.
     pub const fn channel(self) -> &'static str {
         match self {
             Self::Servers => "leasehold_servers",
             Self::Nodes => "leasehold_nodes",
             Self::Mails => "leasehold_mails",
+            Self::Webhooks => "leasehold_webhooks",
         }
     }
 }
@@ -92,7 +105,7 @@ impl Store {
                    update {table} set epoch = epoch + 1, lost = case when claimed_by is null then 0 else lost + 1 end, \
                    claimed_by = $1, claimed_until = $2, next_at = $2 where id in (select id from due) and next_at + 0 <= $3 \
                    returning id, epoch, wants, lost";
-        let rows = tx.all_on(queue.as_str(), sql, args![worker, until, tx.now, limit]).await?;
+        let rows = tx.all_on(queue.table(), sql, args![worker, until, tx.now, limit]).await?;
         if !rows.is_empty() {
             tx.commit().await?;
         }
@@ -107,7 +120,7 @@ impl Store {
         let until = tx.now + claim;
         let sql = "with v(v_id, v_epoch) as ({rows}) update {table} as w set claimed_until = $2, next_at = $2 \
                    from v where w.id = v.v_id and w.epoch = v.v_epoch and w.claimed_by is not null returning id";
-        let kept: Vec<(String,)> = tx.all_rows_on(queue.as_str(), sql, rows, args![until]).await?;
+        let kept: Vec<(String,)> = tx.all_rows_on(queue.table(), sql, rows, args![until]).await?;
         tx.commit().await?;
         Ok(kept.into_iter().map(|(id,)| id).collect())
     }
@@ -126,7 +139,7 @@ impl Store {
                    parked_at = case when w.wants = v.v_seen then v.v_parked else null end, \
                    next_at = case when w.wants = v.v_seen then v.v_next else $2 end \
                    from v where w.id = v.v_id and w.epoch = v.v_epoch returning id";
-        let done: Vec<(String,)> = tx.all_rows_on(queue.as_str(), sql, rows, args![tx.now]).await?;
+        let done: Vec<(String,)> = tx.all_rows_on(queue.table(), sql, rows, args![tx.now]).await?;
         let done: Vec<String> = done.into_iter().map(|(id,)| id).collect();
         crate::runs::record(&mut tx, queue, worker, settled.iter().filter(|s| done.contains(&s.id))).await?;
         tx.commit().await?;
@@ -138,7 +151,7 @@ impl Store {
         let mut tx = self.begin().await?;
         for queue in Queue::ALL {
             let sql = "update {table} set next_at = $1 where claimed_by is not null";
-            tx.exec_on(queue.as_str(), sql, args![tx.now]).await?;
+            tx.exec_on(queue.table(), sql, args![tx.now]).await?;
         }
         tx.commit().await
     }
@@ -146,7 +159,7 @@ impl Store {
     /// When the earliest row of a queue is due; `None` when all are at rest.
     pub async fn next_due(&self, queue: Queue) -> Result<Option<Timestamp>> {
         let mut tx = self.read().await?;
-        let rows: Vec<(Option<i64>,)> = tx.all_on(queue.as_str(), "select min(next_at) from {table} where next_at is not null", &[]).await?;
+        let rows: Vec<(Option<i64>,)> = tx.all_on(queue.table(), "select min(next_at) from {table} where next_at is not null", &[]).await?;
         Ok(rows.into_iter().find_map(|(at,)| at).map(Timestamp::from_millis))
     }
 }
@@ -157,7 +170,7 @@ impl Tx {
         let sql = "update {table} set wants = wants + 1, parked_at = null, \
                    next_at = case when claimed_by is null and (next_at is null or next_at > $2) then $2 else next_at end where id = $1";
         let now = self.now;
-        self.exec_on(queue.as_str(), sql, args![id, now]).await?;
+        self.exec_on(queue.table(), sql, args![id, now]).await?;
         self.wake(queue);
         Ok(())
     }

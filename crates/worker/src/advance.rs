@@ -5,6 +5,7 @@ use std::time::Duration;
 use leasehold_domain::{
     NodeId, ServerId, Timestamp,
     addon::AddonState,
+    event::EventKind,
     notice::NoticeKind,
     placement::{Size, choose},
     server::{Agent, BuildKind, Event, Goal, Link, Outcome, Power, SnapshotWork, Status, Step, event_of, transition},
@@ -232,6 +233,9 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
             tx.tell(s, NoticeKind::ServerTerminated, s.id.as_str(), None).await?;
         }
         _ => {}
+    }
+    if let Some(news) = EventKind::of_server(from, event) {
+        tx.publish_server(s, news).await?;
     }
     if matches!(event, Event::BuildFinished | Event::BuildFailed) {
         tx.make_way(s).await?;

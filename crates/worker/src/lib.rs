@@ -5,6 +5,7 @@
 
 mod act;
 mod advance;
+mod deliver;
 mod fleet;
 mod look;
 mod mailer;
@@ -21,7 +22,7 @@ pub use run::{Ran, Stop};
 use std::{sync::Arc, time::Duration};
 
 use leasehold_domain::retry::Backoff;
-use leasehold_notifier::{Outbox, Renderer};
+use leasehold_notifier::{Hooks, Outbox, Renderer};
 use leasehold_store::Store;
 
 /// The limits that a worker works within.
@@ -93,6 +94,8 @@ pub struct Worker {
     pub fleet: Arc<Fleet>,
     /// The way out for notices.
     pub post: Arc<Post>,
+    /// The way out for webhooks.
+    pub hooks: Hooks,
     /// Its limits.
     pub limits: Limits,
 }

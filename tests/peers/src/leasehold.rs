@@ -86,6 +86,7 @@ impl Peer for Leasehold {
         let listener = tokio::spawn(async move { listening.keep_listening().await });
         let outbox = Outbox::open("stdout", None, Sender { from: "a@example.org".into(), reply_to: None }).unwrap();
         let post = Post { renderer: Renderer::new(None).unwrap(), outbox, host: String::new(), attach_documents: false };
+        let hooks = leasehold_notifier::Hooks::new(true).unwrap();
         let claim = if worker.terms.brisk { BRISK } else { Limits::default().claim };
         let limits = Limits { claim, ..Limits::default() };
         // A fresh name at every start, as the program has it.

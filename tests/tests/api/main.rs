@@ -4,10 +4,11 @@
 mod orders;
 mod routes;
 mod servers;
+mod webhooks;
 
 use std::{process::Command, time::Duration};
 
-use leasehold_api::Api;
+use leasehold_api::{Api, Settings};
 use leasehold_commands::keys;
 use leasehold_store::keys::KeyKind;
 use leasehold_tests::{
@@ -21,8 +22,8 @@ use serde_json::json;
 on_both!(a_hundred_requests_a_minute_pass_over_all_processes(app) {
     let key = app.key(&app.account, "account:read").await;
     // On a file one process serves; over PostgreSQL several count together.
-    let first = Api::new(app.store.clone(), 100);
-    let second = if app.store.is_sqlite() { first.clone() } else { Api::new(app.store.clone(), 100) };
+    let first = Api::new(app.store.clone(), Settings::default());
+    let second = if app.store.is_sqlite() { first.clone() } else { Api::new(app.store.clone(), Settings::default()) };
     let calls = (0..160).map(|n| {
         let (api, key) = (if n % 2 == 0 { first.clone() } else { second.clone() }, key.clone());
         async move { send(&api, "GET", "/api/v1/regions", &key, "").await }

@@ -172,7 +172,7 @@ on_both!(the_shop_window_shows_what_an_account_pays(app) {
         send(&api, "GET", "/api/v1/coupons/nothing", &key, "").await;
     }
     let guessing = send(&api, "GET", "/api/v1/coupons/half", &key, "").await;
-    assert!(guessing.status == 429 && guessing.header("retry-after") != "", "who guesses is stopped: {guessing:?}");
+    assert!(guessing.status == 429 && !guessing.header("retry-after").is_empty(), "who guesses is stopped: {guessing:?}");
     let rule = send(&api, "GET", "/api/v1/public/affiliates/rule", "", "").await.body;
     assert_eq!(rule, json!({ "enabled": false, "trigger": "first_deposit", "rewardType": "percent", "rewardAmount": "0" }));
     app.import_more("[affiliates]\nenabled = true\ntrigger = \"every_deposit\"\nreward_type = \"fixed\"\nreward_amount = \"2.50\"\n").await;

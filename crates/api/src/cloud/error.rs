@@ -66,7 +66,8 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    fn later(message: String) -> Self {
+    /// 503: it may work soon.
+    pub(crate) fn later(message: String) -> Self {
         Self { retry_after: Some(SOON), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 

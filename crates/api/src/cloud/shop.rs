@@ -63,12 +63,7 @@ pub(crate) struct ProductView {
 impl From<shop::Offer> for ProductView {
     fn from(o: shop::Offer) -> Self {
         let p = o.product;
-        let addon = |(a, price): (Addon, Money)| AddonOffer {
-            id: a.id,
-            name: a.name,
-            kind: a.kind,
-            monthly_price: price.decimal(),
-        };
+        let addon = |(a, price): (Addon, Money)| AddonOffer { id: a.id, name: a.name, kind: a.kind, monthly_price: price.decimal() };
         Self {
             id: p.id.0,
             name: p.name,

@@ -95,7 +95,7 @@ pub(crate) struct BillingView {
 }
 
 /// How far a build is.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ProgressView {
     #[schema(value_type = Option<String>, example = "create_disk")]
@@ -208,7 +208,8 @@ pub(crate) async fn billing(tx: &mut Tx, s: &Server) -> Result<Option<BillingVie
     }))
 }
 
-async fn progress(tx: &mut Tx, s: &Server) -> Result<Option<ProgressView>, Failure> {
+/// How far its build is.
+pub(crate) async fn progress(tx: &mut Tx, s: &Server) -> leasehold_store::Result<Option<ProgressView>> {
     if !matches!(s.status, Status::Pending | Status::Building | Status::Failed) {
         return Ok(None);
     }
