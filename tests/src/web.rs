@@ -94,6 +94,12 @@ impl App {
         self.store.read().await.unwrap().addons().await.unwrap().into_iter().find(|a| a.kind.as_str() == kind).unwrap().id
     }
 
+    /// An operator's token.
+    pub async fn token(&self) -> String {
+        let (_, text) = keys::create(&self.store, &Self::operator(), None, KeyKind::Operator, "lsh_", "*", None).await.unwrap();
+        text.expose_secret().to_owned()
+    }
+
     /// The id of an account's first webhook, if it has one.
     pub async fn first_webhook(&self, account: &str) -> String {
         let mut tx = self.store.read().await.unwrap();

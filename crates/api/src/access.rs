@@ -5,7 +5,7 @@ use std::{marker::PhantomData, ops::Deref};
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{header::AUTHORIZATION, request::Parts},
+    http::{StatusCode, header::AUTHORIZATION, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -13,11 +13,11 @@ use leasehold_domain::{AccountId, ServerId};
 use leasehold_store::{
     Store, Tx,
     activity::Actor,
-    keys::{ApiKey, USED},
+    keys::{ApiKey, KeyKind, USED},
     servers::Server,
 };
 
-use crate::{Api, cloud::error::Failure, limit::client};
+use crate::{Api, failure::Failure, limit::client};
 
 /// An account's program, by its key.
 #[derive(Clone, Debug)]
@@ -53,6 +53,36 @@ impl Caller {
     }
 }
 
+/// A program or a person of the host, by their token.
+#[derive(Clone, Debug)]
+pub(crate) struct Operator {
+    /// The token's id.
+    pub(crate) key: String,
+    actor: Actor,
+}
+
+impl Deref for Operator {
+    type Target = Actor;
+
+    fn deref(&self) -> &Actor {
+        &self.actor
+    }
+}
+
+impl FromRequestParts<Api> for Operator {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Failure> {
+        match parts.extensions.get::<Self>() {
+            Some(operator) => Ok(operator.clone()),
+            None if parts.extensions.get::<Caller>().is_some() => {
+                Err(Failure::new(StatusCode::FORBIDDEN, "this is an account's key; an operator's token is needed"))
+            }
+            None => Err(Failure::new(StatusCode::UNAUTHORIZED, "a valid operator token is needed: Authorization: Bearer TOKEN")),
+        }
+    }
+}
+
 /// Looks the key up, if there is one, and leaves what was found with the request.
 pub(crate) async fn find_out_who(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let presented = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|text| text.strip_prefix("Bearer "));
@@ -60,8 +90,12 @@ pub(crate) async fn find_out_who(State(api): State<Api>, mut request: Request, n
         match look_up(&api.store, text.trim()).await {
             Ok(key) => {
                 let origin = client(&api, &request);
-                if let Some(caller) = key.and_then(|key| Caller::of(key, origin)) {
-                    request.extensions_mut().insert(caller);
+                match key {
+                    Some(key) if key.kind == KeyKind::Operator => {
+                        let actor = Actor { name: format!("operator:{}", key.public_id), origin };
+                        request.extensions_mut().insert(Operator { key: key.id, actor });
+                    }
+                    key => drop(key.and_then(|key| Caller::of(key, origin)).and_then(|caller| request.extensions_mut().insert(caller))),
                 }
             }
             Err(error) => return Failure::from(error).into_response(),

@@ -2,29 +2,28 @@
 //! a handler sees it; a handler takes the scope that it needs as the type of an argument.
 
 pub mod access;
+mod admin;
 mod cloud;
+mod dialect;
+mod failure;
 mod health;
 mod limit;
 mod once;
 mod openapi;
 mod request;
 mod routes;
+mod serve;
 mod sign_in;
 
-use std::{
-    future::IntoFuture,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use leasehold_store::Store;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use openapi::document;
+pub use serve::serve;
 
 /// How the APIs are served.
 #[derive(Clone, Debug)]
@@ -35,13 +34,24 @@ pub struct Settings {
     pub public_url: String,
     /// Whether webhooks may be plain HTTP.
     pub private_webhooks: bool,
+    /// Whether a backend accepts a node's settings.
+    pub check_node: fn(&str, &str) -> leasehold_commands::Result<()>,
+    /// How long an address rests after a machine used it.
+    pub ip_quarantine: Duration,
     /// Whose `X-Forwarded-For` says where a request came from.
     pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { per_minute: 100, public_url: "http://127.0.0.1:8066".into(), private_webhooks: false, trusted_proxies: vec![] }
+        Self {
+            per_minute: 100,
+            public_url: "http://127.0.0.1:8066".into(),
+            private_webhooks: false,
+            check_node: |_, _| Ok(()),
+            ip_quarantine: Duration::from_hours(24),
+            trusted_proxies: vec![],
+        }
     }
 }
 
@@ -70,32 +80,13 @@ impl Api {
     pub fn router(&self) -> Router {
         let routes = routes::all().split_for_parts().0;
         let passed = routes
-            .fallback(cloud::error::no_such_route)
-            .method_not_allowed_fallback(cloud::error::no_such_method)
+            .fallback(failure::no_such_route)
+            .method_not_allowed_fallback(failure::no_such_method)
             .layer(axum::extract::DefaultBodyLimit::max(request::MOST_BYTES))
             .layer(axum::middleware::from_fn_with_state(self.clone(), limit::count))
             .layer(axum::middleware::from_fn_with_state(self.clone(), access::find_out_who))
+            .layer(axum::middleware::from_fn(dialect::speak))
             .layer(axum::middleware::from_fn_with_state(self.clone(), request::number));
         passed.with_state(self.clone())
-    }
-}
-
-/// Serves until `stop`; what is in flight then has `grace` to end.
-pub async fn serve(api: &Api, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static, grace: Duration) -> io::Result<()> {
-    let service = api.router().into_make_service_with_connect_info::<SocketAddr>();
-    let ending = api.stopping.clone();
-    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
-    let told = async move {
-        stop.await;
-        ending.cancel();
-        drop(stopping);
-    };
-    let late = async {
-        drop(stopped.await);
-        tokio::time::sleep(grace).await;
-    };
-    tokio::select! {
-        served = axum::serve(listener, service).with_graceful_shutdown(told).into_future() => served,
-        () = late => Ok(()),
     }
 }

@@ -15,7 +15,11 @@ use axum::{
 use leasehold_domain::Timestamp;
 use leasehold_store::Store;
 
-use crate::{Api, access::Caller, cloud::error::Failure};
+use crate::{
+    Api,
+    access::{Caller, Operator},
+    failure::Failure,
+};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -107,7 +111,9 @@ pub(crate) async fn count(State(api): State<Api>, request: Request, next: Next) 
     if HEALTH.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let who = request.extensions().get::<Caller>().map_or_else(|| format!("address:{}", client(&api, &request)), |caller| format!("key:{}", caller.key));
+    let extensions = request.extensions();
+    let key = extensions.get::<Caller>().map(|caller| &caller.key).or(extensions.get::<Operator>().map(|operator| &operator.key));
+    let who = key.map_or_else(|| format!("address:{}", client(&api, &request)), |key| format!("key:{key}"));
     let now = api.store.clock().now();
     let minute = now.as_millis().div_euclid(MINUTE_MS);
     let n = match api.limiter.one_more(&api.store, &who, minute).await {

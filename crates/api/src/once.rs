@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     Api,
     access::Caller,
-    cloud::error::Failure,
+    failure::Failure,
     request::{bytes, parse},
 };
 

@@ -13,18 +13,21 @@ use utoipa::{
     },
 };
 
-use crate::{cloud::error::Failure, once};
+use crate::{admin::error::Problem, cloud::error::Failure, once};
 
 /// What stands around the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Leasehold", description = "Order, watch and run servers.", license(name = "MIT OR Apache-2.0")),
-    components(schemas(Failure)),
+    components(schemas(Failure, Problem)),
     tags(
         (name = "account", description = "Who asks"),
         (name = "catalogue", description = "What can be ordered"),
         (name = "billing", description = "What was paid"),
         (name = "servers", description = "Servers and their power"),
+        (name = "snapshots", description = "Snapshots of servers' disks"),
+        (name = "webhooks", description = "Being told what happens"),
+        (name = "operator", description = "For the host: accounts, books, queues, and what needs a person"),
         (name = "health", description = "For load balancers"),
     )
 )]
@@ -40,7 +43,10 @@ pub(crate) async fn serve() -> Json<Document> {
 pub fn document() -> Document {
     let mut document = crate::routes::all().split_for_parts().1;
     let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key, as `leasehold key create` shows it once.")).build();
-    document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(key));
+    let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An operator's token, of `leasehold key create --kind operator`.")).build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("key", SecurityScheme::Http(key));
+    components.add_security_scheme("operator", SecurityScheme::Http(token));
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             add_common_answers(path, &method, operation);
@@ -63,9 +69,11 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Ope
 
 /// Adds what any route of its sort may answer, unless the route says more of it.
 fn add_common_answers(path: &str, method: &HttpMethod, operation: &mut Operation) {
-    if !path.starts_with("/api/") {
-        return;
-    }
+    let (schema, kind) = match path.split('/').nth(1) {
+        Some("api") => ("Failure", "application/json"),
+        Some("admin") => ("Problem", "application/problem+json"),
+        _ => return,
+    };
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let once = parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name.eq_ignore_ascii_case(once::KEY)));
     let body = operation.request_body.is_some();
@@ -86,7 +94,7 @@ fn add_common_answers(path: &str, method: &HttpMethod, operation: &mut Operation
     let answers = &mut operation.responses.responses;
     for (status, means, may_be) in common {
         if may_be {
-            answers.entry(status.to_string()).or_insert_with(|| RefOr::T(failure(means)));
+            answers.entry(status.to_string()).or_insert_with(|| RefOr::T(failure(means, schema, kind)));
         }
     }
     for (status, answer) in answers {
@@ -96,9 +104,9 @@ fn add_common_answers(path: &str, method: &HttpMethod, operation: &mut Operation
     }
 }
 
-fn failure(means: &str) -> Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Failure"))).build();
-    ResponseBuilder::new().description(means).content("application/json", content).build()
+fn failure(means: &str, schema: &str, kind: &str) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+    ResponseBuilder::new().description(means).content(kind, content).build()
 }
 
 fn add_headers(status: &str, once: bool, answer: &mut Response) {

@@ -1,5 +1,7 @@
 //! What is true of every request: it has a number, a body of bearable size, and its fields are named when they are wrong.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Query, Request, State},
@@ -12,7 +14,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tracing::Instrument;
 use utoipa::IntoParams;
 
-use crate::{Api, cloud::error::Failure};
+use crate::{Api, failure::Failure};
 
 /// A longer body is refused.
 pub(crate) const MOST_BYTES: usize = 256 * 1024;
@@ -26,6 +28,30 @@ pub(crate) async fn number(State(api): State<Api>, request: Request, next: Next)
         response.headers_mut().insert("x-request-id", id);
     }
     response
+}
+
+/// What is asked in the query.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Api> for Asked<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
+        let Query(asked) = Query::<T>::from_request_parts(parts, api).await.map_err(|e| Failure::bad(e.body_text()))?;
+        Ok(Self(asked))
+    }
+}
+
+/// A body of plain text.
+pub(crate) struct Text(pub(crate) String);
+
+impl FromRequest<Api> for Text {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Failure> {
+        let text = String::from_utf8(bytes(request, api).await?.into());
+        text.map(Self).map_err(|_| Failure::bad("the body is not UTF-8"))
+    }
 }
 
 /// Which part of a list is wanted.
@@ -54,7 +80,7 @@ impl FromRequestParts<Api> for Paged {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
-        let Query(paged) = Query::<Self>::from_request_parts(parts, api).await.map_err(|e| Failure::bad(e.body_text()))?;
+        let Asked(paged) = Asked::<Self>::from_request_parts(parts, api).await?;
         if paged.page == Some(0) {
             return Err(Failure::bad("'page' begins with 1"));
         }
@@ -77,10 +103,13 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
     }
 }
 
+/// How long a body may take.
+const BODY: Duration = Duration::from_secs(20);
+
 /// The body as it was sent.
 pub(crate) async fn bytes(request: Request, api: &Api) -> Result<Bytes, Failure> {
-    Bytes::from_request(request, api)
-        .await
+    let read = tokio::time::timeout(BODY, Bytes::from_request(request, api)).await;
+    read.map_err(|_| Failure::new(StatusCode::REQUEST_TIMEOUT, format!("the body did not come within {} s", BODY.as_secs())))?
         .map_err(|e| if e.status() == StatusCode::PAYLOAD_TOO_LARGE { Failure::too_large(MOST_BYTES) } else { Failure::bad("the body could not be read") })
 }
 

@@ -7,12 +7,12 @@ use axum::{
 };
 use leasehold_commands::sign_in;
 
-use crate::{Api, cloud::error::Failure, limit::client};
+use crate::{Api, cloud::error::Failure as CloudFailure, failure::Failure, limit::client};
 
 /// Uses a link up, and says who is signed in.
 #[utoipa::path(get, path = "/sso/{token}", tag = "account", params(("token" = String, Path)), responses(
     (status = 200, description = "who is signed in", body = String, content_type = "text/plain"),
-    (status = 404, description = "the link was used, or is over", body = Failure),
+    (status = 404, description = "the link was used, or is over", body = CloudFailure),
 ))]
 pub(crate) async fn follow(State(api): State<Api>, Path(token): Path<String>, request: Request) -> Result<Response, Failure> {
     let who = sign_in::follow(&api.store, &client(&api, &request), &token).await?;

@@ -254,6 +254,8 @@ impl Config {
             per_minute: self.api.rate_limit_per_minute,
             public_url: public_url.trim_end_matches('/').to_owned(),
             private_webhooks: self.webhooks.allow_private_targets,
+            check_node: crate::commands::catalog::check_node,
+            ip_quarantine: self.provision.ip_quarantine,
             trusted_proxies: self.api.trusted_proxies.clone(),
         }
     }

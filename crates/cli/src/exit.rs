@@ -44,9 +44,12 @@ impl From<CommandError> for Failure {
         match error {
             CommandError::Invalid(_) => Self::Usage(text),
             CommandError::NotFound(_) => Self::NotFound(text),
-            CommandError::Refused(_) | CommandError::Exists(_) | CommandError::Funds { .. } | CommandError::Frozen(_) | CommandError::OtherRequest(_) => {
-                Self::Refused(text)
-            }
+            CommandError::Refused(_)
+            | CommandError::Exists(_)
+            | CommandError::Funds { .. }
+            | CommandError::Frozen(_)
+            | CommandError::TooMany { .. }
+            | CommandError::OtherRequest(_) => Self::Refused(text),
             CommandError::TryAgain(_) | CommandError::Underway(_) => Self::TryAgain(text),
             CommandError::Store(error) => error.into(),
         }

@@ -7,7 +7,7 @@ mod output;
 
 pub mod app;
 mod args;
-mod commands;
+pub(crate) mod commands;
 pub mod config;
 mod doctor;
 mod drive;

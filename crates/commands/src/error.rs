@@ -1,5 +1,7 @@
 //! Why a request was not carried out, by what the one who asked can do about it. Nothing was changed.
 
+use std::time::Duration;
+
 use leasehold_domain::{Money, ledger::Refused, names::BadName};
 use leasehold_store::StoreError;
 
@@ -32,6 +34,14 @@ pub enum CommandError {
     /// Nothing is sold to this account.
     #[error("{0}")]
     Frozen(String),
+    /// Too many within a time.
+    #[error("{text}; try again in {} min", wait.as_secs().div_ceil(60))]
+    TooMany {
+        /// What.
+        text: String,
+        /// How long to wait.
+        wait: Duration,
+    },
     /// The key of a request stands for another one.
     #[error("{0}")]
     OtherRequest(String),

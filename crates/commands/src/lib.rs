@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod addons;
 pub mod billing;
+pub mod breakers;
 pub mod catalog;
 pub mod coupons;
 pub mod cycle;

@@ -1,9 +1,11 @@
 //! What only operators ask for: nodes, mails, matters, ticks.
 
-use leasehold_domain::{MailId, NodeId, Timestamp};
+use std::time::Duration;
+
+use leasehold_domain::{MailId, NodeId, Timestamp, time::show_duration};
 use leasehold_store::{Store, activity::Actor, nodes::NodeState};
 
-use crate::{Result, commit};
+use crate::{CommandError, Result, commit};
 
 /// Opens a node for new servers or closes it.
 pub async fn set_node_state(store: &Store, actor: &Actor, node: &NodeId, state: NodeState) -> Result<()> {
@@ -53,6 +55,17 @@ pub async fn confirm_clock(store: &Store, actor: &Actor) -> Result<Timestamp> {
     tx.log(actor, "clock.confirm", None, None, &now.human()).await?;
     commit(tx).await?;
     Ok(now)
+}
+
+/// Moves simulated time forward in one step; answers what it is then.
+pub async fn advance_clock(store: &Store, actor: &Actor, by: Duration) -> Result<Timestamp> {
+    if store.clock_mode().await?.as_deref() != Some("simulated") {
+        return Err(CommandError::Refused("only a simulated clock is moved by hand; set clock.mode = \"simulated\" with a database of its own".into()));
+    }
+    let mut tx = store.begin().await?;
+    tx.log(actor, "clock.advance", None, None, &show_duration(by)).await?;
+    commit(tx).await?;
+    Ok(store.advance_clock(by).await?)
 }
 
 /// Makes a tick due now.

@@ -1,8 +1,19 @@
 //! The order: everything that it is, in one transaction under the account's lock.
 
+use std::time::Duration;
+
 use leasehold_domain::{
-    RegionId, ServerId, Timestamp, coupon::CouponRefused, event::EventKind, lease::Cycle, names, notice::NoticeKind, period::Anchor, placement::Size,
+    RegionId, ServerId, Timestamp,
+    coupon::CouponRefused,
+    event::EventKind,
+    lease::Cycle,
+    names,
+    notice::NoticeKind,
+    period::Anchor,
+    placement::Size,
+    policy::{Policy, Review},
     price::Price,
+    server::{HoldKind, Means},
 };
 use leasehold_store::{
     Store, Tx,
@@ -10,7 +21,7 @@ use leasehold_store::{
     activity::Actor,
     addons::ServerAddon,
     catalog::{Product, Template},
-    servers::{NewServer, Server},
+    servers::{HoldTerms, NewServer, Server},
 };
 use serde::Serialize;
 
@@ -100,14 +111,49 @@ pub async fn place(tx: &mut Tx, account: &Account, actor: &Actor, order: &Order)
     order.hostname.as_deref().map_or(Ok(()), names::hostname)?;
     account.may_buy().map_err(CommandError::Frozen)?;
     let product = tx.offered_product(&order.product).await?;
+    let policy = tx.policies([account.id.as_str()].into_iter()).await?.of(&product.id.0, account.id.as_str(), "")?;
+    check_velocity(tx, account, &policy).await?;
     let template = offered_template(tx, &order.template, &product).await?;
     let region = offered_region(tx, order.region.as_deref(), &product).await?;
     check_room(tx, &region, &product).await?;
     let basket = Basket::of(tx, account, &product, order.cycle).await?;
-    let ordered = write(tx, order, &basket, &template, &region).await?;
+    let ordered = write(tx, order, &basket, &template, &region, &policy.zone).await?;
+    hold_for_review(tx, account, &ordered.server, policy.review).await?;
     let said = format!("{} {} in {region} for {}", product.key, template.id, ordered.price.total);
     tx.log(actor, "server.order", Some(&account.id), Some(&ordered.server.id), &said).await?;
     Ok(ordered)
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A stolen key orders fast.
+async fn check_velocity(tx: &mut Tx, account: &Account, policy: &Policy) -> Result<()> {
+    let since = tx.now - HOUR;
+    let (placed, first) = tx.orders_since(&account.id, since).await?;
+    if policy.orders_per_hour == 0 || placed < policy.orders_per_hour {
+        return Ok(());
+    }
+    let wait = first.map_or(HOUR, |at| (at + HOUR).since(tx.now));
+    Err(CommandError::TooMany { text: format!("account {} has placed {placed} orders within an hour, the most that it may", account.number), wait })
+}
+
+/// What the policy wants looked at is not delivered before an operator lifts the hold.
+async fn hold_for_review(tx: &mut Tx, account: &Account, server: &Server, review: Review) -> Result<()> {
+    let held = match review {
+        Review::Never => false,
+        Review::First => !tx.has_delivered(&account.id).await?,
+        Review::Always => true,
+    };
+    if !held {
+        return Ok(());
+    }
+    tx.place_hold(&server.id, HoldKind::Review, HoldTerms { means: Means::PowerOff, free: true }, "the order is looked at before it is delivered").await?;
+    let (label, id) = (&server.label, &server.id);
+    let detail = format!(
+        "the order of {label} by account {} waits for a look; deliver it with: leasehold server unsuspend {id} --kind review; or: leasehold server terminate {id}",
+        account.number
+    );
+    Ok(tx.attend("review", &format!("server:{}", server.id), &detail).await?)
 }
 
 async fn offered_template(tx: &mut Tx, text: &str, product: &Product) -> Result<Template> {
@@ -148,7 +194,7 @@ async fn check_room(tx: &mut Tx, region: &RegionId, p: &Product) -> Result<()> {
 
 const SLUG: &str = "abcdefghjkmnpqrstuvwxyz23456789";
 
-async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Template, region: &RegionId) -> Result<Ordered> {
+async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Template, region: &RegionId, zone: &str) -> Result<Ordered> {
     let (account, product) = (basket.account, basket.product);
     let id = ServerId(tx.new_id());
     let generated = format!("{}-{}", product.key, tx.dice().text(SLUG, 6));
@@ -161,8 +207,7 @@ async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Templ
         None => None,
     };
     let terms = basket.terms(tx, &label, &addons, coupon.as_ref()).await?;
-    let zone = tx.policies([account.id.as_str()].into_iter()).await?.of(&product.id.0, account.id.as_str(), "")?.zone.clone();
-    tx.books(&account.id).await?.open_lease(&id, order.cycle, &terms, &zone).await?;
+    tx.books(&account.id).await?.open_lease(&id, order.cycle, &terms, zone).await?;
     if let Some(coupon) = &coupon
         && !tx.redeem(&coupon.code, &account.id, &id).await?
     {
@@ -181,7 +226,7 @@ async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Templ
     let server = tx.server(&id).await?;
     tx.tell(&server, NoticeKind::OrderConfirmation, id.as_str(), None).await?;
     tx.publish_server(&server, EventKind::ServerCreated).await?;
-    let anchor = Anchor { at: tx.now, no: 1, cycle: order.cycle, zone };
+    let anchor = Anchor { at: tx.now, no: 1, cycle: order.cycle, zone: zone.to_owned() };
     let next_renewal_at = anchor.end_of(1).map_err(|e| CommandError::Invalid(e.to_string()))?;
     Ok(Ordered { server, price: terms.price, next_renewal_at })
 }

@@ -181,6 +181,9 @@ pub async fn unsuspend(store: &Store, actor: &Actor, id: &str, kind: HoldKind, u
     if !tx.lift_hold(&s.id, kind).await? {
         return Err(refuse(&s, "unsuspended", &format!("has no {kind} hold")));
     }
+    if kind == HoldKind::Review {
+        tx.attended("review", &format!("server:{}", s.id), &actor.name).await?;
+    }
     tx.books(&s.account_id).await?.holds_changed(&s.id).await?;
     done(tx, actor, &s, "server.unsuspend", kind.as_str()).await
 }

@@ -27,6 +27,37 @@ names! {
 }
 
 names! {
+    /// Which orders an operator looks at before they are delivered.
+    Review {
+        /// None.
+        Never = "never",
+        /// The first ones of an account: until one of its servers has run.
+        First = "first",
+        /// All.
+        Always = "always",
+    }
+}
+
+/// Where an account may pay in by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deposit {
+    /// What kind of money: `bitcoin`, `tron`, …
+    pub chain: String,
+    /// The address there.
+    pub address: String,
+}
+
+/// `bitcoin:bc1q…,tron:T…`
+fn deposits(text: &str) -> Result<Vec<Deposit>, String> {
+    let plain = |part: &str| (1..=128).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+    let deposit = |text: &str| match text.split_once(':') {
+        Some((chain, address)) if plain(chain) && plain(address) => Ok(Deposit { chain: chain.to_owned(), address: address.to_owned() }),
+        _ => Err(format!("'{text}' is not like bitcoin:bc1q…")),
+    };
+    text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(deposit).collect()
+}
+
+names! {
     /// How far a value of the policy reaches; the later wins.
     Level {
         /// Every lease.
@@ -69,6 +100,12 @@ names! {
         NeverSuspend = "never_suspend",
         /// A suspended server is never ended.
         NeverTerminate = "never_terminate",
+        /// Orders that an account may place within an hour; 0: any number.
+        OrdersPerHour = "orders_per_hour",
+        /// Which orders an operator looks at before they are delivered.
+        Review = "review",
+        /// Where an account may pay in by itself, as `chain:address`, separated by commas.
+        DepositAddresses = "deposit_addresses",
         /// Suspensions within a day without asking, in any case.
         SuspensionsCount = "breaker.suspensions.count",
         /// And so many per cent of all leases.
@@ -128,6 +165,12 @@ pub struct Policy {
     pub never_suspend: bool,
     /// A suspended server is never ended.
     pub never_terminate: bool,
+    /// Orders within an hour and an account; 0: any number.
+    pub orders_per_hour: i64,
+    /// Which orders an operator looks at before they are delivered.
+    pub review: Review,
+    /// Where an account may pay in by itself.
+    pub deposit_addresses: Vec<Deposit>,
     /// Suspensions within a day without asking.
     pub suspensions: Limits,
     /// Terminations within a day without asking.
@@ -154,6 +197,9 @@ impl Default for Policy {
             suspend_by: Means::PowerOff,
             never_suspend: false,
             never_terminate: false,
+            orders_per_hour: 0,
+            review: Review::Never,
+            deposit_addresses: vec![],
             suspensions: Limits { count: 50, basis_points: 200 },
             terminations: Limits { count: 10, basis_points: 50 },
             renewals: Limits { count: 50, basis_points: 500 },
@@ -236,6 +282,9 @@ impl Policy {
             Key::SuspendBy => self.suspend_by = value.parse().map_err(|e: crate::UnknownName| e.to_string())?,
             Key::NeverSuspend => self.never_suspend = yes_or_no(value)?,
             Key::NeverTerminate => self.never_terminate = yes_or_no(value)?,
+            Key::OrdersPerHour => self.orders_per_hour = count(value)?,
+            Key::Review => self.review = value.parse().map_err(|e: crate::UnknownName| e.to_string())?,
+            Key::DepositAddresses => self.deposit_addresses = deposits(value)?,
             Key::SuspensionsCount => self.suspensions.count = count(value)?,
             Key::SuspensionsPercent => self.suspensions.basis_points = percent(value)?,
             Key::TerminationsCount => self.terminations.count = count(value)?,
@@ -263,6 +312,9 @@ impl Policy {
             Key::SuspendBy => self.suspend_by.to_string(),
             Key::NeverSuspend => self.never_suspend.to_string(),
             Key::NeverTerminate => self.never_terminate.to_string(),
+            Key::OrdersPerHour => self.orders_per_hour.to_string(),
+            Key::Review => self.review.to_string(),
+            Key::DepositAddresses => self.deposit_addresses.iter().map(|d| format!("{}:{}", d.chain, d.address)).collect::<Vec<_>>().join(","),
             Key::SuspensionsCount => self.suspensions.count.to_string(),
             Key::SuspensionsPercent => show_percent(self.suspensions.basis_points),
             Key::TerminationsCount => self.terminations.count.to_string(),

@@ -238,6 +238,8 @@ names! {
         Abuse = "abuse",
         /// An operator's order.
         Admin = "admin",
+        /// An order that is looked at before it is delivered; lifted by an operator.
+        Review = "review",
     }
 }
 

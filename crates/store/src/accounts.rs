@@ -4,7 +4,7 @@ use leasehold_domain::{AccountId, Currency, ServerId, Timestamp, UserId, names, 
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Result, StoreError, Tx, args};
+use crate::{Page, Result, StoreError, Tx, args};
 
 names! {
     /// Whether an account may order.
@@ -122,6 +122,21 @@ pub struct NewAccount {
     pub locale: String,
 }
 
+/// A person who may act for an account.
+#[derive(Clone, Debug, FromRow)]
+pub struct Member {
+    /// Who.
+    pub user_id: String,
+    /// Their address.
+    pub email: String,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+    /// As what: `owner`, …
+    pub role: String,
+}
+
 /// An SSH key that goes onto every new server of its account.
 #[derive(Clone, Debug, FromRow, Serialize)]
 pub struct SshKey {
@@ -178,8 +193,16 @@ impl Tx {
     }
 
     /// Accounts by number.
-    pub async fn accounts(&mut self, limit: i64) -> Result<Vec<Account>> {
-        self.all("select * from accounts order by number limit $1", args![limit]).await
+    pub async fn accounts(&mut self, page: impl Into<Page>) -> Result<Vec<Account>> {
+        let page = page.into();
+        self.all("select * from accounts order by number limit $1 offset $2", args![page.most(), page.skip]).await
+    }
+
+    /// Who may act for an account.
+    pub async fn members(&mut self, account: &AccountId) -> Result<Vec<Member>> {
+        let sql = "select m.user_id, u.email, u.first_name, u.last_name, m.role from members m join users u on u.id = m.user_id \
+                   where m.account_id = $1 order by m.user_id";
+        self.all(sql, args![account]).await
     }
 
     /// Gives an account another tier.

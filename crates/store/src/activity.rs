@@ -71,7 +71,7 @@ impl Tx {
     /// What happened to a server, newest first.
     pub async fn activity_of(&mut self, server: &ServerId, page: Page) -> Result<Vec<Activity>> {
         let sql = "select * from activity where server_id = $1 order by id desc limit $2 offset $3";
-        self.all(sql, args![server, page.limit.unwrap_or(i64::MAX), page.skip]).await
+        self.all(sql, args![server, page.most(), page.skip]).await
     }
 
     /// Lines that are not yet in the chain, oldest first.

@@ -3,7 +3,7 @@
 use leasehold_domain::Timestamp;
 use sqlx::FromRow;
 
-use crate::{Result, StoreError, Tx, When, args};
+use crate::{Page, Result, StoreError, Tx, When, args};
 
 /// A matter.
 #[derive(Clone, Debug, FromRow)]
@@ -65,9 +65,10 @@ impl Tx {
     }
 
     /// Matters, newest first; the closed ones only when asked for.
-    pub async fn attention(&mut self, closed_too: bool, limit: i64) -> Result<Vec<Attention>> {
-        let sql = "select * from attention where $1 or closed_at is null order by id desc limit $2";
-        self.all(sql, args![closed_too, limit]).await
+    pub async fn attention(&mut self, closed_too: bool, page: impl Into<Page>) -> Result<Vec<Attention>> {
+        let page = page.into();
+        let sql = "select * from attention where $1 or closed_at is null order by id desc limit $2 offset $3";
+        self.all(sql, args![closed_too, page.most(), page.skip]).await
     }
 
     /// One matter.

@@ -10,7 +10,7 @@ use leasehold_domain::{
 use serde_json::{Map, Value, json};
 use sqlx::FromRow;
 
-use crate::{Queue, Result, Rows, StoreError, Tx, When, args, webhooks::News};
+use crate::{Page, Queue, Result, Rows, StoreError, Tx, When, args, webhooks::News};
 
 /// A mail.
 #[derive(Clone, Debug, FromRow)]
@@ -208,9 +208,10 @@ impl Tx {
     }
 
     /// Mails, newest first; of one state, one server, or all.
-    pub async fn mails(&mut self, state: Option<MailState>, server: Option<&ServerId>, limit: i64) -> Result<Vec<Mail>> {
-        let sql = "select * from mails where ($1 is null or state = $1) and ($2 is null or server_id = $2) order by id desc limit $3";
-        self.all(sql, args![state.map(MailState::as_str), server.map(ServerId::as_str), limit]).await
+    pub async fn mails(&mut self, state: Option<MailState>, server: Option<&ServerId>, page: impl Into<Page>) -> Result<Vec<Mail>> {
+        let page = page.into();
+        let sql = "select * from mails where ($1 is null or state = $1) and ($2 is null or server_id = $2) order by id desc limit $3 offset $4";
+        self.all(sql, args![state.map(MailState::as_str), server.map(ServerId::as_str), page.most(), page.skip]).await
     }
 
     /// A mail that this worker holds.

@@ -8,3 +8,16 @@ pub struct Page {
     /// So many are left out before it.
     pub skip: i64,
 }
+
+impl Page {
+    /// For `limit`: a number that is above every list.
+    pub(crate) fn most(self) -> i64 {
+        self.limit.unwrap_or(i64::MAX)
+    }
+}
+
+impl From<i64> for Page {
+    fn from(limit: i64) -> Self {
+        Self { limit: Some(limit), skip: 0 }
+    }
+}

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 
 use leasehold_domain::Timestamp;
 
-use crate::{Queue, Result, Rows, Tx, args, work::Settled};
+use crate::{Page, Queue, Result, Rows, Tx, args, work::Settled};
 
 /// A run that ended.
 #[derive(Clone, Debug, FromRow, Serialize)]
@@ -47,8 +47,10 @@ pub(crate) async fn record(tx: &mut Tx, queue: Queue, worker: &str, settled: imp
 
 impl Tx {
     /// The newest runs, of one worker or of all.
-    pub async fn runs(&mut self, worker: Option<&str>, limit: i64) -> Result<Vec<Run>> {
-        self.all("select * from runs where $1 is null or worker = $1 order by ended_at desc, queue, row_id limit $2", args![worker, limit]).await
+    pub async fn runs(&mut self, worker: Option<&str>, page: impl Into<Page>) -> Result<Vec<Run>> {
+        let page = page.into();
+        let sql = "select * from runs where $1 is null or worker = $1 order by ended_at desc, queue, row_id limit $2 offset $3";
+        self.all(sql, args![worker, page.most(), page.skip]).await
     }
 
     /// Removes runs that ended before `before`; answers how many.

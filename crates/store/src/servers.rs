@@ -253,10 +253,23 @@ impl Tx {
     }
 
     /// Servers, newest first; of one status, one account, or all.
-    pub async fn servers(&mut self, status: Option<Status>, account: Option<&AccountId>, limit: i64) -> Result<Vec<Server>> {
+    pub async fn servers(&mut self, status: Option<Status>, account: Option<&AccountId>, page: impl Into<Page>) -> Result<Vec<Server>> {
+        let page = page.into();
         let sql = "select s.*, {facts} from servers s \
-                   where ($1 is null or s.status = $1) and ($2 is null or s.account_id = $2) order by s.id desc limit $3";
-        self.all(sql, args![status.map(Status::as_str), account.map(AccountId::as_str), limit]).await
+                   where ($1 is null or s.status = $1) and ($2 is null or s.account_id = $2) order by s.id desc limit $3 offset $4";
+        self.all(sql, args![status.map(Status::as_str), account.map(AccountId::as_str), page.most(), page.skip]).await
+    }
+
+    /// How many servers an account has ordered since then, and when the first of them.
+    pub async fn orders_since(&mut self, account: &AccountId, since: Timestamp) -> Result<(i64, Option<Timestamp>)> {
+        let sql = "select count(*), min(created_at) from servers where account_id = $1 and created_at > $2";
+        let (count, first): (i64, Option<i64>) = self.one(sql, args![account, since]).await?;
+        Ok((count, first.map(Timestamp::from_millis)))
+    }
+
+    /// Whether a server of an account has ever run.
+    pub async fn has_delivered(&mut self, account: &AccountId) -> Result<bool> {
+        Ok(self.int("select count(*) from (select 1 from servers where account_id = $1 and running_at is not null limit 1) s", args![account]).await? > 0)
     }
 
     /// One server of an account, unless it has ended.

@@ -79,7 +79,7 @@ impl Tx {
         let sql = "select * from (select coalesce(resolved_at, created_at) as at, id, code, case when credit = $2 then amount else -amount end as amount, reason, reference, \
                    cast(sum(case when credit = $2 then amount else -amount end) over (order by coalesce(resolved_at, created_at), id) as bigint) as balance \
                    from transfers where wallet = $1 and $2 in (debit, credit) and state = 'posted') m order by at desc, id desc limit $3 offset $4";
-        let rows: Vec<Balanced> = self.all(sql, args![account, &own, page.limit.unwrap_or(i64::MAX), page.skip]).await?;
+        let rows: Vec<Balanced> = self.all(sql, args![account, &own, page.most(), page.skip]).await?;
         let money = |minor| Money::new(minor, currency);
         let movement = |Balanced { row: r, balance }| Movement {
             at: r.at,

@@ -220,7 +220,7 @@ impl Tx {
     pub async fn deliveries(&mut self, webhook: Option<&str>, state: Option<DeliveryState>, page: Page) -> Result<Vec<Delivery>> {
         let sql = "select * from webhook_deliveries where ($1 is null or webhook_id = $1) and ($2 is null or state = $2) \
                    order by created_at desc, id desc limit $3 offset $4";
-        self.all(sql, args![webhook, state.map(DeliveryState::as_str), page.limit.unwrap_or(i64::MAX), page.skip]).await
+        self.all(sql, args![webhook, state.map(DeliveryState::as_str), page.most(), page.skip]).await
     }
 
     /// Tells something once more, under the id that it had; false when there is no such delivery.

@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 
 use leasehold_commands::{coupons, keys};
-use leasehold_domain::server::Status;
+use leasehold_domain::{
+    policy::{Key, Level},
+    server::Status,
+};
 use leasehold_tests::{
-    App, on_both,
+    App,
+    hook::Receiver,
+    on_both,
     web::{order_body, send, while_working},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Every operation of the description, `GET /path`, and its scope.
 fn operations() -> BTreeMap<String, Option<String>> {
@@ -21,6 +26,25 @@ fn operations() -> BTreeMap<String, Option<String>> {
         }
     }
     all
+}
+
+/// As what a route is called.
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    Anybody,
+    Key,
+    Operator,
+}
+
+/// Who may call an operation.
+fn by(document: &Value, operation: &str) -> By {
+    let (method, path) = operation.split_once(' ').unwrap();
+    let security = &document["paths"][path][method.to_lowercase()]["security"][0];
+    match (security.get("key"), security.get("operator")) {
+        (Some(_), None) => By::Key,
+        (None, Some(_)) => By::Operator,
+        _ => By::Anybody,
+    }
 }
 
 /// Routes that anybody may call.
@@ -64,6 +88,7 @@ const ROUTES: &[(&str, &str, u16, u16)] = &[
     ("POST /api/v1/servers/{id}/reinstall", r#"{"os":"debian","osTemplate":"debian-12"}"#, 202, 404),
     ("POST /api/v1/servers/{id}/sso", "", 200, 404),
     ("POST /api/v1/sso", "", 200, 200),
+    ("GET /api/v1/wallet", "", 200, 200),
     ("POST /api/v1/webhooks", r#"{"url":"http://127.0.0.1:9/","events":["server.created"]}"#, 201, 201),
     ("GET /api/v1/webhooks", "", 200, 200),
     ("GET /api/v1/webhooks/{webhook}", "", 200, 404),
@@ -71,14 +96,176 @@ const ROUTES: &[(&str, &str, u16, u16)] = &[
     ("DELETE /api/v1/servers/{id}", "", 204, 404),
 ];
 
+/// What operators ask, in an order in which it can be done; `web` is their server, and another one failed.
+const OPERATORS: &[(&str, &str, u16)] = &[
+    ("GET /admin/v1/accounts", "", 200),
+    ("POST /admin/v1/accounts", r#"{"email":"new@example.org","firstName":"New","lastName":"One"}"#, 201),
+    ("GET /admin/v1/accounts/{account}", "", 200),
+    ("POST /admin/v1/accounts/{account}/credits", r#"{"amount":"20.00","reference":"psp-1"}"#, 200),
+    ("POST /admin/v1/accounts/{account}/debits", r#"{"amount":"1.00","reason":"a fee"}"#, 200),
+    ("POST /admin/v1/accounts/{account}/freeze", "", 200),
+    ("POST /admin/v1/accounts/{account}/resume", "", 200),
+    ("GET /admin/v1/accounts/{account}/members", "", 200),
+    ("GET /admin/v1/accounts/{account}/policy", "", 200),
+    ("PUT /admin/v1/accounts/{account}/policy/{key}", r#"{"value":"5d"}"#, 200),
+    ("DELETE /admin/v1/accounts/{account}/policy/{key}", "", 200),
+    ("GET /admin/v1/activity/export", "", 200),
+    ("GET /admin/v1/attention", "", 200),
+    ("POST /admin/v1/attention/{id}/close", "", 204),
+    ("GET /admin/v1/breakers", "", 200),
+    ("POST /admin/v1/breakers/{kind}/confirm", r#"{"count":1}"#, 409),
+    ("GET /admin/v1/catalog/addons", "", 200),
+    ("POST /admin/v1/catalog/import", "[[region]]\nid = \"fra\"\nname = \"Frankfurt\"\n", 409),
+    ("GET /admin/v1/catalog/nodes", "", 200),
+    ("POST /admin/v1/catalog/nodes/{node}/drain", "", 200),
+    ("POST /admin/v1/catalog/nodes/{node}/undrain", "", 200),
+    ("GET /admin/v1/catalog/pools", "", 200),
+    ("GET /admin/v1/catalog/products", "", 200),
+    ("GET /admin/v1/catalog/regions", "", 200),
+    ("GET /admin/v1/catalog/templates", "", 200),
+    ("GET /admin/v1/clock", "", 200),
+    ("POST /admin/v1/clock/advance", r#"{"by":"1d"}"#, 409),
+    ("GET /admin/v1/coupons", "", 200),
+    ("POST /admin/v1/coupons", r#"{"code":"HALF","percent":50}"#, 201),
+    ("POST /admin/v1/coupons/{code}/disable", "", 200),
+    ("GET /admin/v1/coupons/{code}/redemptions", "", 200),
+    ("POST /admin/v1/keys/verify", r#"{"key":"lsh_nothing"}"#, 200),
+    ("GET /admin/v1/ledger/audit", "", 200),
+    ("GET /admin/v1/mails", "", 200),
+    ("GET /admin/v1/mails/{id}", "", 200),
+    ("POST /admin/v1/mails/{id}/resend", "", 201),
+    ("GET /admin/v1/queue", "", 200),
+    ("GET /admin/v1/queue/jobs", "", 200),
+    ("GET /admin/v1/queue/processes", "", 200),
+    ("GET /admin/v1/queue/runs", "", 200),
+    ("GET /admin/v1/servers", "", 200),
+    ("POST /admin/v1/servers/retry", "", 200),
+    ("GET /admin/v1/servers/{id}", "", 200),
+    ("POST /admin/v1/servers/{id}/protect", r#"{"until":"2027-01-01T00:00:00Z"}"#, 202),
+    ("POST /admin/v1/servers/{id}/resolve", r#"{"reason":"seen"}"#, 202),
+    ("POST /admin/v1/servers/{id}/retry", "", 409),
+    ("POST /admin/v1/servers/{id}/suspend", r#"{"kind":"abuse","reason":"spam","cutNetwork":true}"#, 202),
+    ("POST /admin/v1/servers/{id}/unsuspend", r#"{"kind":"abuse"}"#, 202),
+    ("POST /admin/v1/servers/{id}/terminate", "", 202),
+    ("GET /admin/v1/ticks", "", 200),
+    ("POST /admin/v1/ticks/{name}/pause", "", 200),
+    ("POST /admin/v1/ticks/{name}/resume", "", 200),
+    ("POST /admin/v1/ticks/{name}/run", "", 202),
+    ("GET /admin/v1/webhook-deliveries", "", 200),
+    ("POST /admin/v1/webhook-deliveries/{id}/redeliver", "", 202),
+];
+
+on_both!(every_operator_route_asks_for_an_operators_token(app) {
+    let receiver = Receiver::start(200).await;
+    let (api, key, token) = (app.api(), app.key(&app.account, "*").await, app.token().await);
+    let hook = json!({ "url": receiver.url, "events": ["server.created"] }).to_string();
+    send(&api, "POST", "/api/v1/webhooks", &key, hook).await;
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    app.scheduler.run_due().await.unwrap();
+    let mut tx = app.store.begin().await.unwrap();
+    tx.attend("odd", "test", "look").await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = app.store.read().await.unwrap();
+    let (matter, mail) = (tx.attention(false, 1).await.unwrap()[0].id.clone(), tx.mails(None, None, 1).await.unwrap()[0].id.0.clone());
+    let delivery = tx.deliveries(None, None, leasehold_store::Page::default()).await.unwrap()[0].id.clone();
+    drop(tx);
+    for (route, body, status) in OPERATORS {
+        let (method, path) = route.split_once(' ').unwrap();
+        let id = match path.split('/').nth(3).unwrap() {
+            "attention" => matter.as_str(),
+            "mails" => mail.as_str(),
+            "webhook-deliveries" => delivery.as_str(),
+            _ => server.id.as_str(),
+        };
+        let path = path.replace("{id}", id).replace("{account}", &app.account).replace("{key}", "suspend_after").replace("{kind}", "suspension");
+        let path = path.replace("{node}", "node-a").replace("{code}", "half").replace("{name}", "seal").replace("/queue/jobs", "/queue/jobs?queue=servers");
+        for (stranger, status) in [("", 401), (key.as_str(), 403)] {
+            let refused = send(&api, method, &path, stranger, *body).await;
+            assert_eq!((refused.status, refused.header("content-type")), (status, "application/problem+json"), "{route}: {refused:?}");
+            assert_eq!((&refused.body["status"], &refused.body["type"]), (&json!(status), &json!("about:blank")));
+        }
+        let answer = send(&api, method, &path, &token, *body).await;
+        assert_eq!(answer.status, *status, "{route}: {answer:?}");
+        app.until_quiet().await;
+    }
+    assert_eq!(send(&api, "GET", "/api/v1/account", &token, "").await.status, 401, "an operator has no account");
+    let log = app.store.read().await.unwrap().activity(Some(app.account_id(&app.account).await.as_str()), None, 100).await.unwrap();
+    assert!(log.iter().any(|a| a.action == "account.top_up" && a.actor.starts_with("operator:")), "{log:?}");
+});
+
+on_both!(an_operators_bad_request_is_named_and_changes_nothing(app) {
+    let (api, token) = (app.api(), app.token().await);
+    let credits = format!("/admin/v1/accounts/{}/credits", app.account);
+    for (status, says, method, path, body) in [
+        (400, "unknown field `refrence`", "POST", credits.as_str(), r#"{"amount":"1.00","refrence":"x"}"#),
+        (400, "missing field `reference`", "POST", &credits, r#"{"amount":"1.00"}"#),
+        (400, "1.001", "POST", &credits, r#"{"amount":"1.001","reference":"x"}"#),
+        (400, "is negative", "POST", &credits, r#"{"amount":"-1.00","reference":"x"}"#),
+        (404, "no account '7'", "POST", "/admin/v1/accounts/7/credits", r#"{"amount":"1.00","reference":"x"}"#),
+        (404, "no rule 'x'", "PUT", "/admin/v1/accounts/1001/policy/x", r#"{"value":"5d"}"#),
+        (400, "suspend_after", "PUT", "/admin/v1/accounts/1001/policy/suspend_after", r#"{"value":"soon"}"#),
+        (404, "no server 'web'", "POST", "/admin/v1/servers/web/terminate", ""),
+        (400, "'kind'", "POST", "/admin/v1/servers/x/suspend", r#"{"kind":"mood","reason":"x"}"#),
+        (400, "catalogue", "POST", "/admin/v1/catalog/import", "[[region"),
+        (400, "queue", "GET", "/admin/v1/queue/jobs?queue=x", ""),
+        (404, "no such path", "GET", "/admin/v1/nothing", ""),
+        (405, "does not know that method", "DELETE", "/admin/v1/accounts", ""),
+    ] {
+        let answer = send(&api, method, path, &token, body).await;
+        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{method} {path}: {answer:?}");
+        assert!(answer.body["detail"].as_str().unwrap().contains(says), "{method} {path}: {answer:?}");
+    }
+    assert_eq!(app.balance().await, "100.00");
+    // A payment that is told twice is booked once.
+    let body = r#"{"amount":"5.00","reference":"psp-1"}"#;
+    let (first, again) = (send(&api, "POST", &credits, &token, body).await, send(&api, "POST", &credits, &token, body).await);
+    assert_eq!((&first.body["bookedBefore"], &again.body["bookedBefore"], &again.body["balance"]), (&json!(false), &json!(true), &json!("105.00")));
+    // What other systems of the host are shown.
+    let key = app.key(&app.account, "servers:read").await;
+    let verify = async |scope: &str| send(&api, "POST", "/admin/v1/keys/verify", &token, json!({ "key": key, "scope": scope }).to_string()).await.body;
+    assert_eq!((&verify("servers:read").await["valid"], &verify("servers:write").await["valid"]), (&json!(true), &json!(false)));
+});
+
+on_both!(fast_and_first_orders_are_looked_at(app) {
+    let (api, key, order) = (app.api(), app.key(&app.account, "*").await, order_body(app).await);
+    app.set_rule(Level::System, "", Key::OrdersPerHour, "2").await;
+    app.set_rule(Level::System, "", Key::Review, "first").await;
+    let first = send(&api, "POST", "/api/v1/servers", &key, order.clone()).await;
+    assert_eq!(first.status, 201);
+    app.advance(std::time::Duration::from_mins(10));
+    app.drain().await;
+    let id: leasehold_domain::ServerId = first.body["id"].as_str().unwrap().into();
+    assert_ne!(app.server(&id).await.status, Status::Running, "not before somebody looked");
+    assert!(app.store.read().await.unwrap().attention(false, 10).await.unwrap().iter().any(|a| a.kind == "review"));
+    let path = format!("/admin/v1/servers/{id}/unsuspend");
+    assert_eq!(send(&api, "POST", &path, &app.token().await, r#"{"kind":"review"}"#).await.status, 202);
+    app.until_quiet().await;
+    assert_eq!(app.server(&id).await.status, Status::Running);
+    assert!(!app.store.read().await.unwrap().attention(false, 10).await.unwrap().iter().any(|a| a.kind == "review"));
+    let second = send(&api, "POST", "/api/v1/servers", &key, order.clone()).await;
+    app.until_quiet().await;
+    assert_eq!(app.server(&second.body["id"].as_str().unwrap().into()).await.status, Status::Running, "whoever has a server is known");
+    let third = send(&api, "POST", "/api/v1/servers", &key, order.clone()).await;
+    assert!(third.status == 429 && third.header("retry-after").parse::<u64>().unwrap() <= 3600, "{third:?}");
+    app.advance(std::time::Duration::from_hours(1));
+    assert_eq!(send(&api, "POST", "/api/v1/servers", &key, order).await.status, 201);
+    app.until_quiet().await;
+});
+
 #[test]
 fn every_route_is_walked() {
     let mut walked: Vec<&str> = ROUTES.iter().map(|(route, ..)| *route).chain(OPEN.iter().copied()).collect();
-    walked.sort_unstable();
     let all = operations();
+    walked.extend(OPERATORS.iter().map(|(route, ..)| *route));
+    walked.sort_unstable();
     assert_eq!(walked, all.keys().map(String::as_str).collect::<Vec<_>>());
+    let document = serde_json::to_value(leasehold_api::document()).unwrap();
     for (route, scope) in all {
-        assert_eq!(scope.is_none(), OPEN.contains(&route.as_str()), "{route}");
+        let by = by(&document, &route);
+        assert_eq!(by == By::Anybody, OPEN.contains(&route.as_str()), "{route}");
+        assert_eq!(by == By::Operator, route.contains(" /admin/"), "{route}");
+        assert_eq!(by == By::Key, scope.is_some(), "{route} names its scope");
     }
 }
 

@@ -6,10 +6,10 @@ use leasehold_store::accounts::Tier;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::Failure;
 use crate::{
     Api,
     access::{AccountRead, For},
+    failure::Failure,
 };
 
 /// The account of the key.

@@ -9,10 +9,10 @@ use leasehold_store::activity::Activity;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::Failure;
 use crate::{
     Api,
     access::{For, ServersRead},
+    failure::Failure,
     request::Paged,
 };
 

@@ -15,10 +15,11 @@ use leasehold_store::{Tx, servers::Server};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::Failure;
+use super::error::Failure as CloudFailure;
 use crate::{
     Api,
     access::{For, ServersDestroy, ServersRead, ServersWrite},
+    failure::Failure,
     once::{Begun, Posted, again, answer, begin},
 };
 
@@ -88,9 +89,9 @@ async fn one(tx: &mut Tx, s: &Server, addon: &str) -> Result<AddonView, Failure>
 /// `proratedPrice` is what was charged.
 #[utoipa::path(post, path = "/servers/{id}/addons", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = Wanted, responses(
     (status = 201, body = AddonView),
-    (status = 400, body = Failure, description = "no such add-on, or the server has one of its type"),
-    (status = 402, body = Failure, description = "the wallet does not hold enough; nothing was added"),
-    (status = 409, body = Failure, description = "it is not delivered or not paid, the region has no room, or an equal request is being carried out"),
+    (status = 400, body = CloudFailure, description = "no such add-on, or the server has one of its type"),
+    (status = 402, body = CloudFailure, description = "the wallet does not hold enough; nothing was added"),
+    (status = 409, body = CloudFailure, description = "it is not delivered or not paid, the region has no room, or an equal request is being carried out"),
 ))]
 pub(crate) async fn add(State(api): State<Api>, caller: For<ServersWrite>, Path(id): Path<String>, posted: Posted<Wanted>) -> Result<Response, Failure> {
     let mut open = match begin(&api, &caller, &posted).await? {
@@ -107,7 +108,7 @@ pub(crate) async fn add(State(api): State<Api>, caller: For<ServersWrite>, Path(
 /// Ends an add-on with what is paid; the next period is not charged for it.
 #[utoipa::path(delete, path = "/servers/{id}/addons/{addon}", tag = "servers", security(("key" = ["servers:destroy"])), params(("id" = String, Path), ("addon" = String, Path)), responses(
     (status = 200, body = AddonView),
-    (status = 409, body = Failure, description = "it is being attached"),
+    (status = 409, body = CloudFailure, description = "it is being attached"),
 ))]
 pub(crate) async fn end(State(api): State<Api>, caller: For<ServersDestroy>, Path((id, addon)): Path<(String, String)>) -> Result<Json<AddonView>, Failure> {
     let s = caller.server(&mut api.store.read().await?, &id).await?;

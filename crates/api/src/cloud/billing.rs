@@ -15,10 +15,10 @@ use leasehold_store::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::Failure;
 use crate::{
     Api,
     access::{BillingRead, Caller, For},
+    failure::Failure,
     request::Paged,
 };
 

@@ -4,10 +4,10 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::Failure;
 use crate::{
     Api,
     access::{AccountRead, For},
+    failure::Failure,
 };
 
 /// A region.

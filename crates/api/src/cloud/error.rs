@@ -1,141 +1,23 @@
-//! The errors of the Cloud API: `{"message", "statusCode"}`. What went wrong inside is in the log under the request's number, and
-//! nowhere else.
+//! The errors of the Cloud API: `{"message", "statusCode"}`.
 
-use std::time::Duration;
-
-use axum::{
-    Json,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
-use leasehold_commands::CommandError;
-use leasehold_store::StoreError;
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::{dialect::json, failure};
 
 /// Why a request was not carried out.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(example = json!({ "message": "server 'web' not found", "statusCode": 404 }))]
-pub(crate) struct Failure {
+#[schema(example = json!({ "message": "no server 'web'", "statusCode": 404 }))]
+pub(crate) struct Failure<'a> {
     /// What, which, why, and what to do.
-    message: String,
+    message: &'a str,
     /// The status of the answer.
     status_code: u16,
-    #[serde(skip)]
-    retry_after: Option<u64>,
 }
 
-/// After how many seconds a request is worth another try that something temporary was in the way of.
-const SOON: u64 = 5;
-
-impl Failure {
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { message: message.into(), status_code: status.as_u16(), retry_after: None }
-    }
-
-    /// 400: the request is wrong.
-    pub(crate) fn bad(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, message)
-    }
-
-    /// 401: no key, or one that is not valid (any more).
-    pub(crate) fn unknown_key() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "a valid API key is needed: Authorization: Bearer KEY")
-    }
-
-    /// 403: the key lacks a scope.
-    pub(crate) fn lacks(scope: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, format!("the key lacks the scope '{scope}'"))
-    }
-
-    /// 413: the body is too long.
-    pub(crate) fn too_large(most: usize) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has {most} bytes at most"))
-    }
-
-    /// 429: too many requests.
-    pub(crate) fn too_many(wait: Duration) -> Self {
-        let seconds = wait.as_secs() + 1;
-        let message = format!("too many requests; try again in {seconds} s");
-        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
-    }
-
-    /// 404: as if it were not there.
-    pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, message)
-    }
-
-    /// 503: it may work soon.
-    pub(crate) fn later(message: String) -> Self {
-        Self { retry_after: Some(SOON), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
-    }
-
-    /// 500: it is ours to mend; nobody else learns why.
-    pub(crate) fn inside(error: &dyn std::error::Error) -> Self {
-        tracing::error!(%error, "a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something broke inside; the X-Request-Id of this answer tells the operator what")
-    }
-}
-
-impl Failure {
-    /// As ever, but a thing that the body names and that is not there is a fault of the body.
-    pub(crate) fn of_body(error: CommandError) -> Self {
-        match error {
-            CommandError::NotFound(text) => Self::bad(text),
-            other => other.into(),
-        }
-    }
-}
-
-impl From<CommandError> for Failure {
-    fn from(error: CommandError) -> Self {
-        match error {
-            CommandError::Funds { available, wanted } => {
-                Self::new(StatusCode::PAYMENT_REQUIRED, format!("the wallet holds {available} to spend, {wanted} is needed; add funds and try again"))
-            }
-            CommandError::Frozen(text) => Self::new(StatusCode::FORBIDDEN, text),
-            CommandError::OtherRequest(text) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, text),
-            CommandError::Underway(text) => Self { retry_after: Some(1), ..Self::new(StatusCode::CONFLICT, text) },
-            CommandError::Invalid(text) | CommandError::Exists(text) => Self::bad(text),
-            CommandError::NotFound(text) => Self::new(StatusCode::NOT_FOUND, text),
-            CommandError::Refused(text) => Self::new(StatusCode::CONFLICT, text),
-            CommandError::TryAgain(text) => {
-                tracing::warn!(error = text, "a request could not be carried out now");
-                Self::later("what this needs does not answer in time; try again".into())
-            }
-            CommandError::Store(error) => Self::inside(&error),
-        }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        CommandError::from(error).into()
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after;
-        let mut response = (status, Json(self)).into_response();
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
-    }
-}
-
-/// No route has this path.
-pub(crate) async fn no_such_route() -> Failure {
-    Failure::new(StatusCode::NOT_FOUND, "no such path; all there are stand in /openapi.json")
-}
-
-/// The path has no such method.
-pub(crate) async fn no_such_method() -> Failure {
-    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not know that method; all there are stand in /openapi.json")
+/// Writes a failure.
+pub(crate) fn write(f: &failure::Failure) -> Response {
+    json(f.status, "application/json", &Failure { message: &f.message, status_code: f.status.as_u16() })
 }

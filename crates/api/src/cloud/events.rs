@@ -23,13 +23,11 @@ use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
-use super::{
-    error::Failure,
-    view::{ProgressView, progress},
-};
+use super::view::{ProgressView, progress};
 use crate::{
     Api,
     access::{Caller, For, ServersRead},
+    failure::Failure,
 };
 
 /// How often a server is looked at for whoever listens.
@@ -111,7 +109,7 @@ async fn event(tx: &mut Tx, s: Server) -> leasehold_store::Result<ServerEvent> {
 ))]
 pub(crate) async fn listen(State(api): State<Api>, caller: For<ServersRead>, Path(id): Path<String>) -> Result<Response, Failure> {
     let server = caller.server_id(&api.store, &id).await?;
-    let place = Arc::clone(&api.listeners).try_acquire_owned().map_err(|_| Failure::later("too many listen just now; try again".into()))?;
+    let place = Arc::clone(&api.listeners).try_acquire_owned().map_err(|_| Failure::later("too many listen just now; try again"))?;
     let listener = Listener { caller: caller.clone(), server, last: None, until: Instant::now() + LISTEN, over: false, _place: place, api };
     Ok(Sse::new(stream::unfold(listener, Listener::next)).keep_alive(KeepAlive::default()).into_response())
 }

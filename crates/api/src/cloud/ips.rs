@@ -10,10 +10,11 @@ use leasehold_store::addresses::Address;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{error::Failure, view::netmask};
+use super::view::netmask;
 use crate::{
     Api,
     access::{Caller, For, ServersRead, ServersWrite},
+    failure::Failure,
     once,
     request::Body,
 };

@@ -11,10 +11,11 @@ use secrecy::ExposeSecret;
 use serde::{Serialize, de::IgnoredAny};
 use utoipa::ToSchema;
 
-use super::error::Failure;
+use super::error::Failure as CloudFailure;
 use crate::{
     Api,
     access::{For, ServersRead, ServersWrite},
+    failure::Failure,
     once::{Begun, Posted, begin, marked},
 };
 
@@ -61,8 +62,8 @@ pub(crate) struct PasswordView {
 /// Gives a server that runs a new password, through its guest agent and without a restart.
 #[utoipa::path(post, path = "/servers/{id}/password-reset", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), responses(
     (status = 200, body = PasswordView),
-    (status = 409, body = Failure, description = "it is not running"),
-    (status = 503, body = Failure, description = "the guest has not answered in 10 s; it may still happen, the same Idempotency-Key tells"),
+    (status = 409, body = CloudFailure, description = "it is not running"),
+    (status = 503, body = CloudFailure, description = "the guest has not answered in 10 s; it may still happen, the same Idempotency-Key tells"),
 ))]
 pub(crate) async fn password_reset(
     State(api): State<Api>,
@@ -94,7 +95,7 @@ pub(crate) async fn password_reset(
 /// How to sign in to a server. Each reading stands in the activity log.
 #[utoipa::path(get, path = "/servers/{id}/credentials", tag = "servers", security(("key" = ["servers:read"])), params(("id" = String, Path)), responses(
     (status = 200, body = CredentialsView),
-    (status = 409, body = Failure, description = "it never ran"),
+    (status = 409, body = CloudFailure, description = "it never ran"),
 ))]
 pub(crate) async fn credentials(State(api): State<Api>, caller: For<ServersRead>, Path(id): Path<String>) -> Result<Json<CredentialsView>, Failure> {
     let id = caller.server_id(&api.store, &id).await?;

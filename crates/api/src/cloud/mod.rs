@@ -17,4 +17,5 @@ pub(crate) mod shop;
 pub(crate) mod snapshots;
 pub(crate) mod sso;
 pub(crate) mod view;
+pub(crate) mod wallet;
 pub(crate) mod webhooks;

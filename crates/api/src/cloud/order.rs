@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    error::Failure,
+    error::Failure as CloudFailure,
     view::{ServerView, view},
 };
 use crate::{
     Api,
     access::{For, ServersDestroy, ServersWrite},
+    failure::Failure,
     once::{Begun, Posted, again, answer, begin},
 };
 
@@ -111,8 +112,8 @@ async fn template(tx: &mut Tx, os: &str, os_template: &str) -> Result<Template, 
 /// Orders a server: it is paid for the first period at once, and built from then on.
 #[utoipa::path(post, path = "/servers", tag = "servers", security(("key" = ["servers:write"])), params(("Idempotency-Key" = Option<String>, Header)), request_body = NewServer, responses(
     (status = 201, body = OrderedView),
-    (status = 402, body = Failure, description = "the wallet does not hold enough; nothing was ordered"),
-    (status = 409, body = Failure, description = "the region has no room or no address left, or an equal request is being carried out"),
+    (status = 402, body = CloudFailure, description = "the wallet does not hold enough; nothing was ordered"),
+    (status = 409, body = CloudFailure, description = "the region has no room or no address left, or an equal request is being carried out"),
 ))]
 pub(crate) async fn place(State(api): State<Api>, caller: For<ServersWrite>, posted: Posted<NewServer>) -> Result<Response, Failure> {
     let mut open = match begin(&api, &caller, &posted).await? {
@@ -140,7 +141,7 @@ pub(crate) async fn place(State(api): State<Api>, caller: For<ServersWrite>, pos
 /// Puts another system on a server. All that is on its disk is lost; its id, its addresses, its add-ons and its bill stay.
 #[utoipa::path(post, path = "/servers/{id}/reinstall", tag = "servers", security(("key" = ["servers:destroy"])), params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = OtherSystem, responses(
     (status = 202, body = ServerView),
-    (status = 409, body = Failure, description = "it is not delivered, or has snapshots"),
+    (status = 409, body = CloudFailure, description = "it is not delivered, or has snapshots"),
 ))]
 pub(crate) async fn reinstall(
     State(api): State<Api>,

@@ -9,10 +9,11 @@ use leasehold_commands::servers;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::Failure;
+use super::error::Failure as CloudFailure;
 use crate::{
     Api,
     access::{For, ServersWrite},
+    failure::Failure,
 };
 
 /// What the server is doing now.
@@ -31,7 +32,7 @@ const fn accepted(status: &'static str) -> Accepted {
 /// Switches a server on.
 #[utoipa::path(post, path = "/servers/{id}/power/start", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path)), responses(
     (status = 202, body = PowerView),
-    (status = 409, body = Failure, description = "suspended, being built, failed, or on already"),
+    (status = 409, body = CloudFailure, description = "suspended, being built, failed, or on already"),
 ))]
 pub(crate) async fn start(State(api): State<Api>, caller: For<ServersWrite>, Path(id): Path<String>) -> Result<Accepted, Failure> {
     servers::start(&api.store, &caller.actor, caller.server_id(&api.store, &id).await?.as_str()).await?;
@@ -41,7 +42,7 @@ pub(crate) async fn start(State(api): State<Api>, caller: For<ServersWrite>, Pat
 /// Switches a server off; its guest is asked to shut down first.
 #[utoipa::path(post, path = "/servers/{id}/power/stop", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path)), responses(
     (status = 202, body = PowerView),
-    (status = 409, body = Failure, description = "suspended, being built, failed, or off already"),
+    (status = 409, body = CloudFailure, description = "suspended, being built, failed, or off already"),
 ))]
 pub(crate) async fn stop(State(api): State<Api>, caller: For<ServersWrite>, Path(id): Path<String>) -> Result<Accepted, Failure> {
     servers::stop(&api.store, &caller.actor, caller.server_id(&api.store, &id).await?.as_str()).await?;
@@ -51,7 +52,7 @@ pub(crate) async fn stop(State(api): State<Api>, caller: For<ServersWrite>, Path
 /// Switches a server off and on again.
 #[utoipa::path(post, path = "/servers/{id}/power/reboot", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path)), responses(
     (status = 202, body = PowerView),
-    (status = 409, body = Failure, description = "not running"),
+    (status = 409, body = CloudFailure, description = "not running"),
 ))]
 pub(crate) async fn reboot(State(api): State<Api>, caller: For<ServersWrite>, Path(id): Path<String>) -> Result<Accepted, Failure> {
     servers::reboot(&api.store, &caller.actor, caller.server_id(&api.store, &id).await?.as_str()).await?;

@@ -6,10 +6,10 @@ use leasehold_store::partners::{Partner, Tier};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::Failure;
 use crate::{
     Api,
     access::{AccountRead, For},
+    failure::Failure,
 };
 
 /// A step of the programme.

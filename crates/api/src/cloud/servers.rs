@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::StatusCode,
 };
 use leasehold_commands::{cycle, servers};
@@ -14,14 +14,15 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    error::Failure,
+    error::Failure as CloudFailure,
     view::{BillingView, ServerDetail, ServerView, billing, detail, view},
 };
 use crate::{
     Api,
     access::{For, ServersDestroy, ServersRead, ServersWrite},
+    failure::Failure,
     once,
-    request::Body,
+    request::{Asked, Body},
 };
 
 /// Which servers are listed.
@@ -50,12 +51,7 @@ pub(crate) struct Label {
 #[utoipa::path(get, path = "/servers", tag = "servers", security(("key" = ["servers:read"])), params(Wanted), responses(
     (status = 200, body = [ServerView]),
 ))]
-pub(crate) async fn list(
-    State(api): State<Api>,
-    caller: For<ServersRead>,
-    wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Vec<ServerView>>, Failure> {
-    let Query(wanted) = wanted.map_err(|e| Failure::bad(e.body_text()))?;
+pub(crate) async fn list(State(api): State<Api>, caller: For<ServersRead>, Asked(wanted): Asked<Wanted>) -> Result<Json<Vec<ServerView>>, Failure> {
     let page = match (wanted.page, wanted.limit) {
         (Some(0), _) => return Err(Failure::bad("'page' begins with 1")),
         (_, Some(limit)) if limit == 0 || limit > 1000 => return Err(Failure::bad("'limit' is 1 to 1000")),
@@ -116,7 +112,7 @@ pub(crate) struct NewBilling {
 /// Cancels a server with the end of what is paid, takes that back, or has it paid by another cycle from the next period on.
 #[utoipa::path(patch, path = "/servers/{id}/billing", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path)), request_body = NewBilling, responses(
     (status = 200, body = BillingView),
-    (status = 409, body = Failure, description = "it is not paid"),
+    (status = 409, body = CloudFailure, description = "it is not paid"),
 ))]
 pub(crate) async fn set_billing(
     State(api): State<Api>,

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
 };
 use leasehold_commands::{CommandError, catalog, shop};
 use leasehold_domain::{
@@ -15,11 +15,12 @@ use leasehold_store::addons::Addon;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::Failure;
 use crate::{
     Api,
     access::{AccountRead, For},
+    failure::Failure,
     limit::Bucket,
+    request::Asked,
 };
 
 /// An add-on of a plan.
@@ -124,9 +125,8 @@ pub(crate) async fn coupon(
     State(api): State<Api>,
     caller: For<AccountRead>,
     Path(code): Path<String>,
-    of: Result<Query<OfPlan>, axum::extract::rejection::QueryRejection>,
+    Asked(of): Asked<OfPlan>,
 ) -> Result<Json<CouponView>, Failure> {
-    let Query(of) = of.map_err(|e| Failure::bad(e.body_text()))?;
     api.limiter.take(&api.store, Bucket::Coupons, &caller.key).await?;
     let found = shop::coupon(&api.store, &caller.account, &code, of.product_id.as_deref()).await;
     let (coupon, off) = found.map_err(|e| match e {

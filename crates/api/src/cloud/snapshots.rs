@@ -16,10 +16,11 @@ use leasehold_store::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::Failure;
+use super::error::Failure as CloudFailure;
 use crate::{
     Api,
     access::{For, ServersDestroy, ServersRead, ServersWrite},
+    failure::Failure,
     once::{Begun, Posted, again, answer, begin},
 };
 
@@ -89,7 +90,7 @@ pub(crate) async fn list(State(api): State<Api>, caller: For<ServersRead>, Path(
 /// Takes a snapshot of a server's disk; a server has two at most, beside its nightly ones.
 #[utoipa::path(post, path = "/servers/{id}/snapshots", tag = "snapshots", security(("key" = ["servers:write"])), params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = Option<NewSnapshot>, responses(
     (status = 202, body = SnapshotView, description = "it is being taken"),
-    (status = 409, body = Failure, description = "the server is not delivered, or has two"),
+    (status = 409, body = CloudFailure, description = "the server is not delivered, or has two"),
 ))]
 pub(crate) async fn take(
     State(api): State<Api>,
@@ -112,7 +113,7 @@ pub(crate) async fn take(
 /// Puts the disk back to a snapshot; what was written since is lost.
 #[utoipa::path(post, path = "/servers/{id}/snapshots/{snapshot}/revert", tag = "snapshots", security(("key" = ["servers:destroy"])), params(("id" = String, Path), ("snapshot" = String, Path)), responses(
     (status = 202, body = SnapshotView, description = "the disk is being put back"),
-    (status = 409, body = Failure, description = "the server is not delivered, or the snapshot is not ready"),
+    (status = 409, body = CloudFailure, description = "the server is not delivered, or the snapshot is not ready"),
 ))]
 pub(crate) async fn revert(
     State(api): State<Api>,
@@ -127,7 +128,7 @@ pub(crate) async fn revert(
 /// Removes a snapshot.
 #[utoipa::path(delete, path = "/servers/{id}/snapshots/{snapshot}", tag = "snapshots", security(("key" = ["servers:write"])), params(("id" = String, Path), ("snapshot" = String, Path)), responses(
     (status = 202, description = "it is being removed"),
-    (status = 409, body = Failure, description = "the server is not delivered"),
+    (status = 409, body = CloudFailure, description = "the server is not delivered"),
 ))]
 pub(crate) async fn delete(State(api): State<Api>, caller: For<ServersWrite>, Path((id, snapshot)): Path<(String, String)>) -> Result<StatusCode, Failure> {
     let id = caller.server_id(&api.store, &id).await?;

@@ -9,10 +9,10 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::Failure;
 use crate::{
     Api,
     access::{Caller, For, ServersWrite},
+    failure::Failure,
     request::Body,
 };
 

@@ -7,11 +7,9 @@ use leasehold_domain::{
     lease::{Cycle, LeaseState},
     server::{Goal, Status, Step},
 };
-use leasehold_store::{Tx, addresses::Address, servers::Server};
+use leasehold_store::{Result, Tx, addresses::Address, servers::Server};
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use super::error::Failure;
 
 /// An address beside the server's own.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -164,7 +162,7 @@ pub(crate) fn view(s: Server, addresses: &[Address]) -> ServerView {
 }
 
 /// Whole.
-pub(crate) async fn detail(tx: &mut Tx, s: Server) -> Result<ServerDetail, Failure> {
+pub(crate) async fn detail(tx: &mut Tx, s: Server) -> Result<ServerDetail> {
     let addresses = tx.addresses(&s.id).await?;
     let (primary, additional_ips) = split(&addresses, s.region_id.as_str());
     let product = tx.product(&s.product_id).await?;
@@ -193,7 +191,7 @@ pub(crate) async fn detail(tx: &mut Tx, s: Server) -> Result<ServerDetail, Failu
 }
 
 /// How it is paid.
-pub(crate) async fn billing(tx: &mut Tx, s: &Server) -> Result<Option<BillingView>, Failure> {
+pub(crate) async fn billing(tx: &mut Tx, s: &Server) -> Result<Option<BillingView>> {
     let Some(lease) = tx.lease_of(&s.id).await? else { return Ok(None) };
     let next = tx.outlook(&lease.account, &lease.id).await?;
     Ok(Some(BillingView {
@@ -209,7 +207,7 @@ pub(crate) async fn billing(tx: &mut Tx, s: &Server) -> Result<Option<BillingVie
 }
 
 /// How far its build is.
-pub(crate) async fn progress(tx: &mut Tx, s: &Server) -> leasehold_store::Result<Option<ProgressView>> {
+pub(crate) async fn progress(tx: &mut Tx, s: &Server) -> Result<Option<ProgressView>> {
     if !matches!(s.status, Status::Pending | Status::Building | Status::Failed) {
         return Ok(None);
     }

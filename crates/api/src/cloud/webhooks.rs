@@ -13,10 +13,11 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::Failure;
+use super::error::Failure as CloudFailure;
 use crate::{
     Api,
     access::{Caller, For, WebhooksRead, WebhooksWrite},
+    failure::Failure,
     once::{Begun, Posted, begin, marked},
 };
 
@@ -88,7 +89,7 @@ pub(crate) async fn show(State(api): State<Api>, caller: For<WebhooksRead>, Path
 /// Has an address told what happens: within seconds, signed, tried for a day, each at least once.
 #[utoipa::path(post, path = "/webhooks", tag = "webhooks", security(("key" = ["webhooks:write"])), params(("Idempotency-Key" = Option<String>, Header)), request_body = NewWebhook, responses(
     (status = 201, body = WebhookView),
-    (status = 409, body = Failure, description = "the account has ten, or an equal request is being carried out"),
+    (status = 409, body = CloudFailure, description = "the account has ten, or an equal request is being carried out"),
 ))]
 pub(crate) async fn create(State(api): State<Api>, caller: For<WebhooksWrite>, posted: Posted<NewWebhook>) -> Result<Response, Failure> {
     // What is kept is the id: a secret is in one place only.

@@ -1,14 +1,8 @@
 //! `leasehold breaker …`
 
-use std::time::Duration;
-
 use clap::Subcommand;
-use leasehold_commands::billing;
-use leasehold_domain::{
-    Timestamp,
-    breaker::{Kind, Limits},
-    dunning::Enforcement,
-};
+use leasehold_commands::{billing, breakers};
+use leasehold_domain::breaker::Kind;
 use serde_json::json;
 
 use super::Context;
@@ -40,36 +34,13 @@ pub(super) async fn run(c: &Context, command: Breaker) -> Result<(), Failure> {
             show(c.json(), &json!({ "kind": kind, "confirmed": count }), || say!("{count} {kind}s are let through"));
         }
         Breaker::Show => {
-            let mut tx = app.store.read().await?;
-            let (breakers, since) = (tx.breakers().await?, tx.now - Duration::from_hours(24));
-            let policy = tx.policies(std::iter::empty()).await?.system();
-            let (mut rows, mut values) = (Vec::new(), Vec::new());
-            let running = tx.running_leases().await?;
-            for kind in Kind::ALL {
-                let limit = Limits::of(&policy, *kind).limit(running);
-                let (due, done, limit) = if let Some(step) = Enforcement::ALL.iter().find(|step| Kind::from(**step) == *kind) {
-                    let load = tx.enforcement_load(*step, since).await?;
-                    (load.due, Some(load.done), limit)
-                } else {
-                    let now = tx.now;
-                    let renewals = tx.renewals_due(Timestamp::default(), now).await?;
-                    (renewals.due, None, renewals.due - renewals.unexpected + limit)
-                };
-                let breaker = breakers.iter().find(|b| b.kind == *kind);
-                let opened = breaker.and_then(|b| b.opened_at).map(|at| at.0);
-                let confirmed = breaker.map_or(0, |b| b.confirmed);
-                let state = opened.map_or_else(|| "closed".to_owned(), |at| format!("open since {}", at.human()));
-                rows.push(vec![
-                    kind.to_string(),
-                    state,
-                    due.to_string(),
-                    done.map_or_else(|| "-".to_owned(), |n| n.to_string()),
-                    limit.to_string(),
-                    confirmed.to_string(),
-                ]);
-                values.push(json!({ "kind": kind, "openedAt": opened, "due": due, "doneWithinADay": done, "limit": limit, "confirmed": confirmed }));
-            }
-            show(c.json(), &json!(values), || table(&["KIND", "STATE", "DUE", "DONE IN 24 H", "LIMIT", "CONFIRMED"], rows));
+            let all = breakers::standings(&app.store).await?;
+            let row = |b: &breakers::Standing| {
+                let state = b.opened_at.map_or_else(|| "closed".to_owned(), |at| format!("open since {}", at.human()));
+                let done = b.done.map_or_else(|| "-".to_owned(), |n| n.to_string());
+                vec![b.kind.to_string(), state, b.due.to_string(), done, b.limit.to_string(), b.confirmed.to_string()]
+            };
+            show(c.json(), &json!(all), || table(&["KIND", "STATE", "DUE", "DONE IN 24 H", "LIMIT", "CONFIRMED"], all.iter().map(row)));
         }
     }
     Ok(())

@@ -1,0 +1,201 @@
+//! What is sold, and where it is built.
+
+use axum::{Json, extract::State};
+use leasehold_commands::catalog::{self, Catalog, Change, How};
+use leasehold_domain::{Money, addon::AddonKind};
+use leasehold_store::catalog::{AddressPool, Region, Template};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    Api,
+    access::Operator,
+    failure::Failure,
+    request::{Asked, Text},
+};
+
+/// A price for a period.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PriceView {
+    #[schema(example = "EUR")]
+    currency: String,
+    /// 1m, 3m, 6m or 12m.
+    #[schema(example = "1m")]
+    cycle: String,
+    /// Before tax, a decimal.
+    #[schema(example = "9.00")]
+    amount: String,
+}
+
+fn price(currency: &str, cycle: String, minor: i64) -> Result<PriceView, Failure> {
+    let money = currency.parse().map(|currency| Money::new(minor, currency)).map_err(leasehold_store::StoreError::from)?;
+    Ok(PriceView { currency: currency.to_owned(), cycle, amount: money.decimal() })
+}
+
+/// A plan.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OperatorProduct {
+    id: String,
+    #[schema(example = "small")]
+    key: String,
+    name: String,
+    vcpu: i64,
+    ram_mb: i64,
+    disk_gb: i64,
+    bandwidth_gb: i64,
+    hidden: bool,
+    prices: Vec<PriceView>,
+}
+
+/// Every plan.
+#[utoipa::path(get, path = "/catalog/products", tag = "operator", security(("operator" = [])), responses((status = 200, body = [OperatorProduct])))]
+pub(crate) async fn products(State(api): State<Api>, _: Operator) -> Result<Json<Vec<OperatorProduct>>, Failure> {
+    let mut tx = api.store.read().await?;
+    let (products, prices) = (tx.products().await?, tx.prices().await?);
+    let mut views = Vec::new();
+    for p in products {
+        let prices = prices.iter().filter(|x| x.product_id == p.id.0).map(|x| price(&x.currency, x.cycle.to_string(), x.amount)).collect::<Result<_, _>>()?;
+        views.push(OperatorProduct {
+            id: p.id.0,
+            key: p.key,
+            name: p.name,
+            vcpu: p.vcpu,
+            ram_mb: p.ram_mb,
+            disk_gb: p.disk_gb,
+            bandwidth_gb: p.bandwidth_gb,
+            hidden: p.hidden,
+            prices,
+        });
+    }
+    Ok(Json(views))
+}
+
+/// An add-on.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OperatorAddon {
+    #[schema(example = "vpk7wjf5")]
+    id: String,
+    key: String,
+    name: String,
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "extra-ip")]
+    kind: AddonKind,
+    hidden: bool,
+    prices: Vec<PriceView>,
+}
+
+/// Every add-on.
+#[utoipa::path(get, path = "/catalog/addons", tag = "operator", security(("operator" = [])), responses((status = 200, body = [OperatorAddon])))]
+pub(crate) async fn addons(State(api): State<Api>, _: Operator) -> Result<Json<Vec<OperatorAddon>>, Failure> {
+    let mut tx = api.store.read().await?;
+    let (addons, prices) = (tx.addons().await?, tx.addon_prices().await?);
+    let mut views = Vec::new();
+    for a in addons {
+        let prices = prices.iter().filter(|x| x.addon_id == a.id).map(|x| price(&x.currency, x.cycle.to_string(), x.amount)).collect::<Result<_, _>>()?;
+        views.push(OperatorAddon { id: a.id, key: a.key, name: a.name, kind: a.kind, hidden: a.hidden, prices });
+    }
+    Ok(Json(views))
+}
+
+/// A region.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OperatorRegion {
+    #[schema(example = "fra")]
+    slug: String,
+    name: String,
+    hidden: bool,
+}
+
+/// Every region.
+#[utoipa::path(get, path = "/catalog/regions", tag = "operator", security(("operator" = [])), responses((status = 200, body = [OperatorRegion])))]
+pub(crate) async fn regions(State(api): State<Api>, _: Operator) -> Result<Json<Vec<OperatorRegion>>, Failure> {
+    let view = |r: Region| OperatorRegion { slug: r.id.0, name: r.name, hidden: r.hidden };
+    Ok(Json(api.store.read().await?.regions().await?.into_iter().map(view).collect()))
+}
+
+/// An operating system.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OperatorTemplate {
+    #[schema(example = "debian-12")]
+    id: String,
+    family: String,
+    label: String,
+    /// Its name at the nodes.
+    image: String,
+    min_disk_gb: i64,
+    username: String,
+    hidden: bool,
+}
+
+/// Every operating system.
+#[utoipa::path(get, path = "/catalog/templates", tag = "operator", security(("operator" = [])), responses((status = 200, body = [OperatorTemplate])))]
+pub(crate) async fn templates(State(api): State<Api>, _: Operator) -> Result<Json<Vec<OperatorTemplate>>, Failure> {
+    let view = |t: Template| OperatorTemplate {
+        id: t.id.0,
+        family: t.family,
+        label: t.label,
+        image: t.image,
+        min_disk_gb: t.min_disk_gb,
+        username: t.username,
+        hidden: t.hidden,
+    };
+    Ok(Json(api.store.read().await?.templates().await?.into_iter().map(view).collect()))
+}
+
+/// Addresses to hand out.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PoolView {
+    id: String,
+    region: String,
+    /// 4 or 6.
+    family: i64,
+    #[schema(example = "203.0.113.0/24")]
+    cidr: String,
+    gateway: String,
+    hidden: bool,
+}
+
+/// Every pool of addresses.
+#[utoipa::path(get, path = "/catalog/pools", tag = "operator", security(("operator" = [])), responses((status = 200, body = [PoolView])))]
+pub(crate) async fn pools(State(api): State<Api>, _: Operator) -> Result<Json<Vec<PoolView>>, Failure> {
+    let view = |p: AddressPool| PoolView { id: p.id, region: p.region_id.to_string(), family: p.family, cidr: p.cidr, gateway: p.gateway, hidden: p.hidden };
+    Ok(Json(api.store.read().await?.pools().await?.into_iter().map(view).collect()))
+}
+
+/// How a catalogue is imported.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Import {
+    /// Nothing is written.
+    #[serde(default)]
+    dry_run: bool,
+    /// Prices that change also change for servers that run, from their next period on.
+    #[serde(default)]
+    reprice: bool,
+}
+
+/// What an import changes.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Imported {
+    /// One line each: `+` new, `~` other than before, `-` not offered any more.
+    #[schema(example = json!(["+ product 'small'"]))]
+    changes: Vec<String>,
+    dry_run: bool,
+}
+
+/// Brings the catalogue to what a TOML file says, in one transaction. What is gone is hidden, and what live servers need is refused.
+#[utoipa::path(post, path = "/catalog/import", tag = "operator", security(("operator" = [])), params(Import), request_body(content = String, content_type = "application/toml"), responses(
+    (status = 200, body = Imported),
+    (status = 409, body = super::error::Problem, description = "live servers need what the file leaves out"),
+))]
+pub(crate) async fn import(State(api): State<Api>, operator: Operator, Asked(how): Asked<Import>, Text(text): Text) -> Result<Json<Imported>, Failure> {
+    let how = How { dry_run: how.dry_run, reprice: how.reprice };
+    let catalog = Catalog::parse(&text)?;
+    let changes = catalog::import(&api.store, &operator, &catalog, api.settings.check_node, how).await?;
+    Ok(Json(Imported { changes: changes.iter().map(Change::to_string).collect(), dry_run: how.dry_run }))
+}
