@@ -11,6 +11,8 @@ pub use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::database::fresh_postgres;
+
 /// A host's set-up.
 pub struct Program {
     dir: TempDir,
@@ -115,6 +117,12 @@ impl Program {
         program.set("WORKER__CLAIM", "2s");
         program.set("PROVISION__BACKOFF_MIN", "1s");
         program
+    }
+
+    /// On a fresh database of the cluster.
+    pub fn over_postgres(name: &str) -> Self {
+        let name = format!("e2e_{name}_{}", std::process::id());
+        Self::new(Some(&tokio::runtime::Runtime::new().unwrap().block_on(fresh_postgres(&name))))
     }
 
     /// Sets a configuration key.

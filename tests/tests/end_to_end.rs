@@ -5,7 +5,6 @@ use std::{process::Command, time::Duration};
 
 use leasehold_domain::Timestamp;
 use leasehold_tests::{
-    database::fresh_postgres,
     program::{Daemon, Program, eventually, free_port},
     smtp::mail_server,
 };
@@ -21,11 +20,6 @@ fn subjects(p: &Program) -> Vec<String> {
     subjects
 }
 
-fn over_postgres(name: &str) -> Program {
-    let url = tokio::runtime::Runtime::new().unwrap().block_on(fresh_postgres(&format!("e2e_{name}_{}", std::process::id())));
-    Program::new(Some(&url))
-}
-
 /// Subjects without the numbers of invoices, which carry the year.
 fn told(p: &Program) -> Vec<String> {
     subjects(p).into_iter().map(|s| if s.starts_with("Receipt") { "Receipt".into() } else { s }).collect()
@@ -37,7 +31,7 @@ fn order(p: &Program, account: &str, label: &str) -> serde_json::Value {
 
 #[test]
 fn a_worker_process_builds_and_a_real_mail_server_stores_its_mails() {
-    let mut p = over_postgres("mail");
+    let mut p = Program::over_postgres("mail");
     let port = free_port();
     p.set("MAIL__TRANSPORT", &format!("smtp://127.0.0.1:{port}?tls=none"));
     let account = p.set_up("20.00");
@@ -58,7 +52,7 @@ fn a_worker_process_builds_and_a_real_mail_server_stores_its_mails() {
 
 #[test]
 fn a_worker_that_dies_in_the_middle_is_followed_by_another() {
-    let p = over_postgres("crash");
+    let p = Program::over_postgres("crash");
     let account = p.set_up("20.00");
     for point in ["step.before_ask:3", "step.asked:4", "step.outcome_committed:6", "mail.answered:1"] {
         let worker = Daemon::start(p.command(&["worker"]).env("LEASEHOLD_CRASH_AT", point).stderr(std::process::Stdio::null()));
@@ -89,7 +83,7 @@ fn is_woken(mut p: Program, role: &str) {
 
 #[test]
 fn a_worker_is_woken_by_the_database() {
-    is_woken(over_postgres("woken"), "worker");
+    is_woken(Program::over_postgres("woken"), "worker");
 }
 
 #[test]
@@ -164,7 +158,7 @@ fn processes(p: &Program) -> usize {
 
 #[test]
 fn a_real_machine_is_built_through_a_worker_that_dies_on_the_way() {
-    let mut p = over_postgres("qemu");
+    let mut p = Program::over_postgres("qemu");
     let port = free_port();
     p.set("MAIL__TRANSPORT", &format!("smtp://127.0.0.1:{port}?tls=none"));
     let _smtp = mail_server(&p.path(""), port);
@@ -227,7 +221,7 @@ fn a_real_machine_is_built_through_a_worker_that_dies_on_the_way() {
 
 #[test]
 fn simulated_months_pass_on_either_database() {
-    for mut p in [Program::new(None), over_postgres("months")] {
+    for mut p in [Program::new(None), Program::over_postgres("months")] {
         p.set("CLOCK__MODE", "simulated");
         let account = p.set_up("100.00");
         p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "web"]);

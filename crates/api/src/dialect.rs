@@ -14,8 +14,11 @@ use futures::FutureExt;
 
 use crate::{admin, cloud, failure::Failure};
 
-/// How each surface writes a failure, by the beginning of its paths; what has no surface is answered as the Cloud API does.
-const SURFACES: &[(&str, fn(&Failure) -> Response)] = &[("/admin/", admin::error::write), ("/api/", cloud::error::write)];
+/// How a surface writes a failure.
+type Write = fn(&Failure) -> Response;
+
+/// How each does, by the beginning of its paths; what has no surface is answered as the Cloud API does.
+const SURFACES: &[(&str, Write)] = &[("/admin/", admin::error::write), ("/api/", cloud::error::write)];
 
 /// What is read of a text that a library answered.
 const MOST: usize = 4096;

@@ -70,7 +70,7 @@ impl Failure {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something broke inside; the X-Request-Id of this answer tells the operator what")
     }
 
-    /// As ever, but a thing that the body names and that is not there is a fault of the body.
+    /// As ever, but a thing that the body or the query names and that is not there is their fault.
     pub(crate) fn of_body(error: CommandError) -> Self {
         match error {
             CommandError::NotFound(text) => Self::bad(text),

@@ -99,6 +99,10 @@ fn add_common_answers(path: &str, method: &HttpMethod, operation: &mut Operation
     }
     for (status, answer) in answers {
         if let RefOr::T(answer) = answer {
+            if status.starts_with(['4', '5']) {
+                // In the words of the surface, whatever the route has to say of it.
+                *answer = failure(&answer.description, schema, kind);
+            }
             add_headers(status, once, answer);
         }
     }

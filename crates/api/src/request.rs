@@ -59,11 +59,22 @@ impl FromRequest<Api> for Text {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Paged {
     /// From 1.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 1_000_000)]
     page: Option<u32>,
     /// Lines a page.
     #[param(minimum = 1, maximum = 100, default = 100)]
     limit: Option<u32>,
+}
+
+/// The last page that is looked for.
+pub(crate) const PAGES: u32 = 1_000_000;
+
+/// Whether a page can be meant.
+pub(crate) fn check_page(page: Option<u32>) -> Result<(), Failure> {
+    if page.is_some_and(|page| !(1..=PAGES).contains(&page)) {
+        return Err(Failure::bad(format!("'page' is 1 to {PAGES}")));
+    }
+    Ok(())
 }
 
 /// Lines a page at most, and where nothing is said.
@@ -81,9 +92,7 @@ impl FromRequestParts<Api> for Paged {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
         let Asked(paged) = Asked::<Self>::from_request_parts(parts, api).await?;
-        if paged.page == Some(0) {
-            return Err(Failure::bad("'page' begins with 1"));
-        }
+        check_page(paged.page)?;
         if paged.limit.is_some_and(|limit| !(1..=MOST_LINES).contains(&limit)) {
             return Err(Failure::bad(format!("'limit' is 1 to {MOST_LINES}")));
         }

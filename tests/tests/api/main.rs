@@ -92,7 +92,7 @@ on_both!(a_bad_request_is_named_and_changes_nothing(app) {
         (404, "no such path", "GET", "/api/v1/servers/../../etc/passwd", ""),
         (405, "does not know that method", "DELETE", "/api/v1/regions", ""),
         (400, "'limit' is 1 to 1000", "GET", "/api/v1/servers?limit=0", ""),
-        (400, "'page' begins with 1", "GET", "/api/v1/servers?page=0", ""),
+        (400, "'page' is 1 to 1000000", "GET", "/api/v1/servers?page=0", ""),
         (400, "'limit' is 1 to 100", "GET", "/api/v1/billing/invoices?limit=101", ""),
         (404, "invoice '2026-000099'", "GET", "/api/v1/billing/invoices/2026-000099", ""),
         (400, "page", "GET", "/api/v1/servers?page=-1", ""),

@@ -161,7 +161,7 @@ pub(crate) struct PoolView {
 /// Every pool of addresses.
 #[utoipa::path(get, path = "/catalog/pools", tag = "operator", security(("operator" = [])), responses((status = 200, body = [PoolView])))]
 pub(crate) async fn pools(State(api): State<Api>, _: Operator) -> Result<Json<Vec<PoolView>>, Failure> {
-    let view = |p: AddressPool| PoolView { id: p.id, region: p.region_id.to_string(), family: p.family, cidr: p.cidr, gateway: p.gateway, hidden: p.hidden };
+    let view = |p: AddressPool| PoolView { id: p.id, region: p.region_id, family: p.family, cidr: p.cidr, gateway: p.gateway, hidden: p.hidden };
     Ok(Json(api.store.read().await?.pools().await?.into_iter().map(view).collect()))
 }
 

@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
 };
 use leasehold_commands::coupons::{self, NewCoupon};
-use leasehold_domain::{Timestamp, coupon::Coupon, price::Discount};
+use leasehold_domain::{Money, Timestamp, coupon::Coupon, price::Discount};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -48,7 +48,7 @@ impl From<Coupon> for OperatorCoupon {
         Self {
             code: c.code,
             percent,
-            amount: fixed.map(|m| m.decimal()),
+            amount: fixed.map(Money::decimal),
             currency: fixed.map(|m| m.currency.code().to_owned()),
             periods: c.periods,
             uses: c.uses,

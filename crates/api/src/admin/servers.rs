@@ -150,7 +150,7 @@ pub(crate) struct Wanted {
 
 async fn found(tx: &mut Tx, wanted: &Wanted, page: Page) -> Result<Vec<Server>, Failure> {
     let account = match &wanted.account {
-        Some(text) => Some(tx.find_account(text).await?.id),
+        Some(text) => Some(tx.find_account(text).await.map_err(|e| Failure::of_body(e.into()))?.id),
         None => None,
     };
     Ok(tx.servers(wanted.status, account.as_ref(), page).await?)
@@ -195,9 +195,9 @@ const MOST: i64 = 10_000;
     (status = 402, body = super::error::Problem, description = "the wallet does not hold enough"),
     (status = 409, body = super::error::Problem, description = "it has not failed"),
 ))]
-pub(crate) async fn retry(State(api): State<Api>, operator: Operator, Path(id): Path<String>) -> Result<(StatusCode, Json<OperatorServer>), Failure> {
+pub(crate) async fn retry(State(api): State<Api>, operator: Operator, Path(id): Path<String>) -> Result<Accepted, Failure> {
     let id = by_id(&api, id).await?;
-    accepted(servers::retry(&api.store, &operator, &id).await?)
+    Ok(accepted(servers::retry(&api.store, &operator, &id).await?))
 }
 
 /// Has every failed server that matches built once more.
@@ -220,8 +220,11 @@ async fn by_id(api: &Api, id: String) -> Result<String, Failure> {
     Ok(api.store.read().await?.server(&id.into()).await?.id.0)
 }
 
-fn accepted(s: Server) -> Result<(StatusCode, Json<OperatorServer>), Failure> {
-    Ok((StatusCode::ACCEPTED, Json(s.into())))
+/// It is on its way.
+type Accepted = (StatusCode, Json<OperatorServer>);
+
+fn accepted(s: Server) -> Accepted {
+    (StatusCode::ACCEPTED, Json(s.into()))
 }
 
 /// Why a server is suspended.
@@ -243,16 +246,11 @@ pub(crate) struct Suspension {
     (status = 202, body = OperatorServer),
     (status = 409, body = super::error::Problem, description = "it is being ended"),
 ))]
-pub(crate) async fn suspend(
-    State(api): State<Api>,
-    operator: Operator,
-    Path(id): Path<String>,
-    Body(s): Body<Suspension>,
-) -> Result<(StatusCode, Json<OperatorServer>), Failure> {
+pub(crate) async fn suspend(State(api): State<Api>, operator: Operator, Path(id): Path<String>, Body(s): Body<Suspension>) -> Result<Accepted, Failure> {
     let id = by_id(&api, id).await?;
     let means = if s.cut_network == Some(true) { Means::CutNetwork } else { Means::PowerOff };
     let terms = HoldTerms { means, free: s.free.unwrap_or(false) };
-    accepted(servers::suspend(&api.store, &operator, &id, s.kind, terms, &s.reason).await?)
+    Ok(accepted(servers::suspend(&api.store, &operator, &id, s.kind, terms, &s.reason).await?))
 }
 
 /// Which hold is lifted.
@@ -272,21 +270,16 @@ pub(crate) struct Lift {
     (status = 202, body = OperatorServer),
     (status = 409, body = super::error::Problem, description = "it has no such hold"),
 ))]
-pub(crate) async fn unsuspend(
-    State(api): State<Api>,
-    operator: Operator,
-    Path(id): Path<String>,
-    Body(l): Body<Lift>,
-) -> Result<(StatusCode, Json<OperatorServer>), Failure> {
+pub(crate) async fn unsuspend(State(api): State<Api>, operator: Operator, Path(id): Path<String>, Body(l): Body<Lift>) -> Result<Accepted, Failure> {
     let id = by_id(&api, id).await?;
-    accepted(servers::unsuspend(&api.store, &operator, &id, l.kind, l.until).await?)
+    Ok(accepted(servers::unsuspend(&api.store, &operator, &id, l.kind, l.until).await?))
 }
 
 /// Ends a server: its disk and its addresses are given back.
 #[utoipa::path(post, path = "/servers/{id}/terminate", tag = "operator", security(("operator" = [])), params(("id" = String, Path)), responses((status = 202, body = OperatorServer)))]
-pub(crate) async fn terminate(State(api): State<Api>, operator: Operator, Path(id): Path<String>) -> Result<(StatusCode, Json<OperatorServer>), Failure> {
+pub(crate) async fn terminate(State(api): State<Api>, operator: Operator, Path(id): Path<String>) -> Result<Accepted, Failure> {
     let id = by_id(&api, id).await?;
-    accepted(servers::terminate(&api.store, &operator, &id).await?)
+    Ok(accepted(servers::terminate(&api.store, &operator, &id).await?))
 }
 
 /// Until when a server is protected.
@@ -303,14 +296,9 @@ pub(crate) struct Protection {
     (status = 202, body = OperatorServer),
     (status = 409, body = super::error::Problem, description = "it has no lease that runs"),
 ))]
-pub(crate) async fn protect(
-    State(api): State<Api>,
-    operator: Operator,
-    Path(id): Path<String>,
-    Body(p): Body<Protection>,
-) -> Result<(StatusCode, Json<OperatorServer>), Failure> {
+pub(crate) async fn protect(State(api): State<Api>, operator: Operator, Path(id): Path<String>, Body(p): Body<Protection>) -> Result<Accepted, Failure> {
     let id = by_id(&api, id).await?;
-    accepted(servers::protect(&api.store, &operator, &id, p.until).await?)
+    Ok(accepted(servers::protect(&api.store, &operator, &id, p.until).await?))
 }
 
 /// Why a matter is settled.
@@ -323,12 +311,7 @@ pub(crate) struct Resolution {
 /// Says that what was the matter is settled: open attention is closed, its owner counts as told, and a machine that its node cannot be
 /// asked about counts as gone.
 #[utoipa::path(post, path = "/servers/{id}/resolve", tag = "operator", security(("operator" = [])), params(("id" = String, Path)), request_body = Resolution, responses((status = 202, body = OperatorServer)))]
-pub(crate) async fn resolve(
-    State(api): State<Api>,
-    operator: Operator,
-    Path(id): Path<String>,
-    Body(r): Body<Resolution>,
-) -> Result<(StatusCode, Json<OperatorServer>), Failure> {
+pub(crate) async fn resolve(State(api): State<Api>, operator: Operator, Path(id): Path<String>, Body(r): Body<Resolution>) -> Result<Accepted, Failure> {
     let id = by_id(&api, id).await?;
-    accepted(servers::resolve(&api.store, &operator, &id, &r.reason, api.settings.ip_quarantine).await?)
+    Ok(accepted(servers::resolve(&api.store, &operator, &id, &r.reason, api.settings.ip_quarantine).await?))
 }

@@ -22,7 +22,7 @@ use crate::{
     access::{For, ServersDestroy, ServersRead, ServersWrite},
     failure::Failure,
     once,
-    request::{Asked, Body},
+    request::{Asked, Body, check_page},
 };
 
 /// Which servers are listed.
@@ -33,7 +33,7 @@ pub(crate) struct Wanted {
     #[param(example = "running")]
     status: Option<String>,
     /// From 1.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 1_000_000)]
     page: Option<u32>,
     /// Servers a page; all are on one where it is left out.
     #[param(minimum = 1, maximum = 1000)]
@@ -52,8 +52,8 @@ pub(crate) struct Label {
     (status = 200, body = [ServerView]),
 ))]
 pub(crate) async fn list(State(api): State<Api>, caller: For<ServersRead>, Asked(wanted): Asked<Wanted>) -> Result<Json<Vec<ServerView>>, Failure> {
+    check_page(wanted.page)?;
     let page = match (wanted.page, wanted.limit) {
-        (Some(0), _) => return Err(Failure::bad("'page' begins with 1")),
         (_, Some(limit)) if limit == 0 || limit > 1000 => return Err(Failure::bad("'limit' is 1 to 1000")),
         (page, limit) => Page { limit: limit.map(i64::from), skip: i64::from(page.unwrap_or(1) - 1) * i64::from(limit.unwrap_or(0)) },
     };
