@@ -7,6 +7,7 @@ pub mod database;
 pub mod fleet;
 pub mod hook;
 pub mod program;
+pub mod raw;
 pub mod sim;
 pub mod smtp;
 pub mod web;

@@ -1,0 +1,285 @@
+//! The HTTP APIs of the real program: a customer with curl, a crowd, a crash in between, several processes, and those who mean harm.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::{io::Write, process::Command, thread, time::Duration};
+
+use leasehold_tests::{
+    program::{Daemon, Program, eventually, free_port},
+    raw::{self, Raw, request},
+};
+use serde_json::{Value, json};
+
+/// A host that serves HTTP, with an account and its key.
+struct Host {
+    p: Program,
+    port: u16,
+    key: String,
+}
+
+impl Host {
+    fn new(mut p: Program, settings: &[(&str, &str)]) -> Self {
+        let port = free_port();
+        p.set("API__LISTEN", &format!("127.0.0.1:{port}"));
+        settings.iter().for_each(|(key, value)| p.set(key, value));
+        let account = p.set_up("100.00");
+        let key = p.json(&["key", "create", "--account", &account, "--scopes", "*"])["key"].as_str().unwrap().to_owned();
+        Self { p, port, key }
+    }
+
+    fn serve(&self) -> Daemon {
+        self.serve_with(&[])
+    }
+
+    fn serve_with(&self, env: &[(&str, &str)]) -> Daemon {
+        let log = std::fs::File::create(self.p.path("daemon.log")).unwrap();
+        let daemon = Daemon::start(self.p.command(&["serve"]).envs(env.iter().copied()).stderr(log));
+        eventually("it is ready", || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() && self.get("/readyz").status == 200);
+        daemon
+    }
+
+    fn get(&self, path: &str) -> Raw {
+        request(self.port, "GET", path, &self.key, &[], "")
+    }
+
+    fn order(&self) -> String {
+        let products: Value = serde_json::from_str(&self.get("/api/v1/products").body).unwrap();
+        let small = products.as_array().unwrap().iter().find(|p| p["name"] == "Small").unwrap();
+        json!({ "productId": small["id"], "os": "debian", "osTemplate": "debian-12", "region": "fra", "label": "web" }).to_string()
+    }
+
+    fn servers(&self) -> usize {
+        self.p.json(&["server", "list"]).as_array().unwrap().len()
+    }
+}
+
+/// A receiver that checks signatures as the scheme's own library does, and writes down what it was told.
+const RECEIVER: &str = r#"
+import http.server, json, os, sys
+from standardwebhooks import Webhook
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        try:
+            told = Webhook(open("secret").read()).verify(body, dict(self.headers))["type"]
+        except Exception as error:
+            told = f"refused: {error!r}"
+        with open("told", "a") as file:
+            file.write(told + "\n")
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver).serve_forever()
+"#;
+
+#[test]
+fn an_order_by_curl_runs_and_a_receiver_is_told() {
+    let host = Host::new(Program::new(None), &[("WEBHOOKS__ALLOW_PRIVATE_TARGETS", "true")]);
+    let daemon = host.serve();
+    let (hook, with_key) = (free_port(), format!("Authorization: Bearer {}", host.key));
+    let curl = |method: &str, path: &str, body: &str| -> Value {
+        let url = format!("http://127.0.0.1:{}/api/v1{path}", host.port);
+        let answer =
+            Command::new("curl").args(["-s", "-X", method, "-H", &with_key, "-H", "Content-Type: application/json", "-d", body, &url]).output().unwrap();
+        serde_json::from_slice(&answer.stdout).unwrap()
+    };
+    let made = curl("POST", "/webhooks", &json!({ "url": format!("http://127.0.0.1:{hook}/"), "events": ["server.created", "server.running"] }).to_string());
+    std::fs::write(host.p.path("secret"), made["secret"].as_str().unwrap()).unwrap();
+    let python = std::env::var("LEASEHOLD_PYTHON").expect("LEASEHOLD_PYTHON is not set; run scripts/test");
+    std::fs::write(host.p.path("receiver.py"), RECEIVER).unwrap();
+    let receiver = Daemon::start(Command::new(python).args(["receiver.py", &hook.to_string()]).current_dir(host.p.path("")));
+    eventually("the receiver listens", || std::net::TcpStream::connect(("127.0.0.1", hook)).is_ok());
+    let ordered = curl("POST", "/servers", &host.order());
+    assert_eq!((&ordered["status"], &ordered["price"]), (&json!("pending"), &json!("5.00")), "{ordered}");
+    let path = format!("/servers/{}", ordered["id"].as_str().unwrap());
+    // What happens is told as it happens.
+    let events = format!("http://127.0.0.1:{}/api/v1{path}/events", host.port);
+    let mut heard = Command::new("curl")
+        .args(["-sN", "--max-time", "20", "-H", &with_key, &events])
+        .stdout(std::fs::File::create(host.p.path("heard")).unwrap())
+        .spawn()
+        .unwrap();
+    let said = || std::fs::read_to_string(host.p.path("heard")).unwrap();
+    eventually("it runs", || curl("GET", &path, "")["status"] == "running");
+    let shown = curl("GET", &path, "");
+    assert_eq!((&shown["progress"], shown["networking"]["primaryIp"].is_string()), (&Value::Null, true), "{shown}");
+    eventually("the receiver was told", || std::fs::read_to_string(host.p.path("told")).is_ok_and(|told| told.lines().count() == 2));
+    let mut told: Vec<String> = std::fs::read_to_string(host.p.path("told")).unwrap().lines().map(str::to_owned).collect();
+    told.sort();
+    assert_eq!(told, ["server.created", "server.running"]);
+    // An answer that would go on for minutes ends with the daemon.
+    eventually("it was heard to run", || said().contains("event: server") && said().contains(r#""status":"running""#));
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(heard.wait().unwrap().success());
+    drop(receiver);
+}
+
+fn one_order_whatever_happens(p: Program) {
+    let host = Host::new(p, &[("API__RATE_LIMIT_PER_MINUTE", "100000")]);
+    let order = {
+        let daemon = host.serve();
+        let order = host.order();
+        assert_eq!(daemon.stop(), Some(0));
+        order
+    };
+    let ask = |key: &str| request(host.port, "POST", "/api/v1/servers", &host.key, &[("Idempotency-Key", key)], &order);
+    // It dies with the order written, and before anybody is told.
+    let daemon = host.serve_with(&[("LEASEHOLD_CRASH_AT", "command.committed:1")]);
+    assert_eq!(ask("cart-1").status, 0, "no answer");
+    assert_eq!(daemon.wait(), None, "killed by a signal");
+    assert_eq!(host.servers(), 1);
+    // And before anything is written.
+    let daemon = host.serve_with(&[("LEASEHOLD_CRASH_AT", "command.before_commit:1")]);
+    assert_eq!(ask("cart-2").status, 0, "no answer");
+    assert_eq!(daemon.wait(), None, "killed by a signal");
+    assert_eq!(host.servers(), 1);
+    let daemon = host.serve();
+    let again = ask("cart-1");
+    assert!(again.status == 201 && again.head.contains("idempotent-replayed: true"), "{again:?}");
+    let first = ask("cart-2");
+    assert!(first.status == 201 && !first.head.contains("idempotent-replayed"), "{first:?}");
+    // Fifty at once, over real connections.
+    let crowd: Vec<Raw> = thread::scope(|s| {
+        let asked: Vec<_> = (0..50).map(|_| s.spawn(|| ask("cart-3"))).collect();
+        asked.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    let new = crowd.iter().filter(|a| a.status == 201 && !a.head.contains("idempotent-replayed")).count();
+    let others = crowd.iter().filter(|a| a.head.contains("idempotent-replayed: true") || (a.status == 409 && a.head.contains("retry-after"))).count();
+    assert_eq!((new, others), (1, 49), "{:?}", crowd.iter().map(|a| a.status).collect::<Vec<_>>());
+    assert_eq!(host.servers(), 3);
+    assert_eq!(daemon.stop(), Some(0));
+    host.p.ok(&["billing", "audit"]);
+}
+
+#[test]
+fn one_order_whatever_happens_on_sqlite() {
+    one_order_whatever_happens(Program::new(None));
+}
+
+#[test]
+fn one_order_whatever_happens_on_postgres() {
+    one_order_whatever_happens(Program::over_postgres("once"));
+}
+
+#[test]
+fn four_processes_let_a_hundred_of_eight_hundred_through() {
+    let mut host = Host::new(Program::over_postgres("limit"), &[]);
+    let mut processes = Vec::new();
+    for _ in 0..4 {
+        host.port = free_port();
+        host.p.set("API__LISTEN", &format!("127.0.0.1:{}", host.port));
+        processes.push((host.port, host.p.daemon(&["api"])));
+        let port = host.port;
+        eventually("it is ready", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    }
+    // All within one minute of the database's clock, which is this machine's.
+    #[expect(clippy::disallowed_methods, reason = "the limit counts by the wall clock")]
+    let second = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() % 60;
+    eventually("a minute has room left", || second() < 30);
+    let answers: Vec<Raw> = thread::scope(|s| {
+        let (host, processes) = (&host, &processes);
+        let client = |n: usize| move || (0..50).map(|_| request(processes[n % 4].0, "GET", "/api/v1/regions", &host.key, &[], "")).collect::<Vec<_>>();
+        let clients: Vec<_> = (0..16).map(|n| s.spawn(client(n))).collect();
+        clients.into_iter().flat_map(|t| t.join().unwrap()).collect()
+    });
+    let count = |status: u16| answers.iter().filter(|a| a.status == status).count();
+    assert_eq!((count(200), count(429)), (100, 700));
+    assert!(answers.iter().filter(|a| a.status == 429).all(|a| a.head.contains("retry-after: ") && a.head.contains("x-ratelimit-remaining: 0")));
+    processes.into_iter().for_each(|(_, process)| assert_eq!(process.stop(), Some(0)));
+}
+
+/// What a process holds in memory, KiB.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// More than this is not needed for what is refused, KiB.
+const MEMORY: u64 = 48 * 1024;
+
+#[test]
+fn who_means_harm_is_refused_and_nobody_else_notices() {
+    let host = Host::new(Program::new(None), &[("API__RATE_LIMIT_PER_MINUTE", "100000")]);
+    let daemon = host.serve();
+    let (port, key, before) = (host.port, host.key.clone(), resident(daemon.pid()));
+    let auth = format!("Host: x\r\nAuthorization: Bearer {key}\r\n");
+    // Slow from the first byte, slow in the head, slow in the body: all at once, while the others are served.
+    let slow: Vec<_> = (0..60)
+        .map(|n| {
+            let auth = auth.clone();
+            thread::spawn(move || {
+                let mut stream = raw::connect(port);
+                let begin = match n % 3 {
+                    0 => String::new(),
+                    1 => format!("POST /api/v1/servers HTTP/1.1\r\n{auth}"),
+                    _ => format!("POST /api/v1/servers HTTP/1.1\r\n{auth}Content-Length: 100\r\n\r\n{{"),
+                };
+                stream.write_all(begin.as_bytes()).unwrap();
+                (n % 3, raw::answer(&mut stream).status)
+            })
+        })
+        .collect();
+    let say = |method: &str, path: &str, headers: &[(&str, &str)], body: &str| request(port, method, path, &key, headers, body);
+    let headers: String = (0..10_000).map(|n| format!("X-{n}: y\r\n")).collect();
+    assert_eq!(raw::send(port, format!("GET /api/v1/account HTTP/1.1\r\n{auth}{headers}\r\n").as_bytes()).status, 431);
+    assert_eq!(raw::send(port, format!("GET /{} HTTP/1.1\r\n{auth}\r\n", "x".repeat(100_000)).as_bytes()).status / 100, 4);
+    let gib = format!("POST /api/v1/servers HTTP/1.1\r\n{auth}Connection: close\r\nContent-Length: 1073741824\r\n\r\n");
+    let mut body = gib.into_bytes();
+    body.resize(body.len() + (4 << 20), b'x');
+    assert_eq!(raw::send(port, &body).status, 413);
+    let chunked = format!("POST /api/v1/servers HTTP/1.1\r\n{auth}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    assert_eq!(raw::send(port, format!("{chunked}{}", chunk.repeat(16)).as_bytes()).status, 413);
+    let long = "k".repeat(10 * 1024);
+    for (status, answer) in [
+        (400, say("POST", "/api/v1/servers", &[("Idempotency-Key", &long)], "{}")),
+        (400, say("POST", "/api/v1/servers", &[("Idempotency-Key", "a b")], "{}")),
+        (400, say("POST", "/api/v1/servers", &[], &format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000)))),
+        (400, say("POST", "/api/v1/servers", &[], r#"{"productId":"\u0000","os":"\u0007","osTemplate":"\ud800"}"#)),
+        (400, say("POST", "/api/v1/servers", &[], "{\"productId\":\"a\0b\"}")),
+        (400, say("POST", "/api/v1/servers", &[], r#"{"productId":"a\u0000b","os":"debian","osTemplate":"debian\u0000"}"#)),
+        (404, say("GET", "/api/v1/servers/..%2f..%2fetc%2fpasswd", &[], "")),
+        (404, say("GET", "/api/v1/../../etc/passwd", &[], "")),
+        (404, say("GET", "/api/v1/servers/%00", &[], "")),
+        (400, say("GET", "/api/v1/servers/%ff%fe", &[], "")),
+        (404, say("GET", "/api/v1/servers/' or 1=1 --".replace(' ', "%20").as_str(), &[], "")),
+        (400, say("GET", "/api/v1/servers?limit=99999999999999999999", &[], "")),
+        (401, request(port, "GET", "/api/v1/account", &long, &[], "")),
+        (405, say("TRACE", "/api/v1/account", &[], "")),
+    ] {
+        assert_eq!(answer.status, status, "{answer:?}");
+        let told: Value = serde_json::from_str(&answer.body).unwrap();
+        assert!(told["message"].as_str().is_some_and(|text| !text.is_empty()) && answer.head.contains("x-request-id"), "{answer:?}");
+    }
+    assert_eq!(raw::send(port, b"nonsense\r\n\r\n").status, 400);
+    assert_eq!(host.get("/api/v1/account").status, 200, "the others are served");
+    for (how, status) in slow.into_iter().map(|t| t.join().unwrap()) {
+        // Who sends no whole head is cut off; a body that does not come is answered.
+        assert!(if how == 2 { status == 408 } else { matches!(status, 0 | 408) }, "{how}: {status}");
+    }
+    let grown = resident(daemon.pid()).saturating_sub(before);
+    assert!(grown < MEMORY, "memory grew by {grown} KiB");
+    assert_eq!(host.servers(), 0);
+    let log = std::fs::read_to_string(host.p.path("daemon.log")).unwrap();
+    assert!(!log.contains("a request failed") && !log.contains(&key), "{log}");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_daemon_that_is_asked_to_stop_ends_what_it_has_begun() {
+    let host = Host::new(Program::new(None), &[("WORKER__SHUTDOWN_GRACE", "20s")]);
+    let daemon = host.serve();
+    let mut stream = raw::connect(host.port);
+    stream
+        .write_all(format!("PATCH /api/v1/servers/x/label HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 13\r\n\r\n", host.key).as_bytes())
+        .unwrap();
+    thread::sleep(Duration::from_millis(200));
+    assert!(daemon.signal(leasehold_tests::program::Signal::TERM));
+    eventually("it takes nothing new", || std::net::TcpStream::connect(("127.0.0.1", host.port)).is_err());
+    stream.write_all(br#"{"label":"a"}"#).unwrap();
+    assert_eq!(raw::answer(&mut stream).status, 404, "what had begun is answered");
+    assert_eq!(daemon.wait(), Some(0));
+}
