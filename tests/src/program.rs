@@ -137,7 +137,12 @@ impl Program {
 
     /// The command, ready to run.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        self.shell(&binary().display().to_string(), args)
+    }
+
+    /// Another program in this set-up.
+    pub fn shell(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).current_dir(self.dir.path()).envs(self.env.iter().cloned()).env("USER", "tester").stdin(Stdio::null());
         command
     }

@@ -283,3 +283,23 @@ fn a_daemon_that_is_asked_to_stop_ends_what_it_has_begun() {
     assert_eq!(raw::answer(&mut stream).status, 404, "what had begun is answered");
     assert_eq!(daemon.wait(), Some(0));
 }
+
+/// The examples of `docs/api.md`, as they stand there.
+fn examples() -> String {
+    let page = include_str!("../../docs/api.md");
+    page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_examples_of_the_documentation_run() {
+    let host = Host::new(Program::new(None), &[]);
+    let daemon = host.serve();
+    let bin = leasehold_tests::program::binary();
+    let path = format!("{}:{}", bin.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    std::fs::write(host.p.path("examples.sh"), format!("set -euo pipefail\n{}", examples())).unwrap();
+    let mut bash = host.p.shell("bash", &["-x", "examples.sh"]);
+    let run = bash.env("PATH", path).env("URL", format!("http://127.0.0.1:{}", host.port)).output().unwrap();
+    assert!(run.status.success(), "{}\n{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(std::fs::read(host.p.path("invoice.pdf")).unwrap().starts_with(b"%PDF-"));
+    assert_eq!(daemon.stop(), Some(0));
+}

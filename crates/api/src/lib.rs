@@ -10,6 +10,7 @@ mod health;
 mod limit;
 mod once;
 mod openapi;
+mod reference;
 mod request;
 mod routes;
 mod serve;
@@ -23,6 +24,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use openapi::document;
+pub use reference::{index, markdown};
 pub use serve::serve;
 
 /// How the APIs are served.

@@ -28,7 +28,7 @@ use crate::{admin::error::Problem, cloud::error::Failure, once};
         (name = "snapshots", description = "Snapshots of servers' disks"),
         (name = "webhooks", description = "Being told what happens"),
         (name = "operator", description = "For the host: accounts, books, queues, and what needs a person"),
-        (name = "health", description = "For load balancers"),
+        (name = "health", description = "For load balancers, and this reference"),
     )
 )]
 pub(crate) struct Frame;

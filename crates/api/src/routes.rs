@@ -9,7 +9,7 @@ use crate::{
     cloud::{account, activity, addons, billing, catalog, events, ips, live, order, power, reseller, servers, shop, snapshots, sso, wallet, webhooks},
     health,
     openapi::{self, Frame},
-    sign_in,
+    reference, sign_in,
 };
 
 /// Every route there is.
@@ -107,5 +107,8 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(openapi::serve))
+        .routes(routes!(reference::in_markdown))
+        .routes(routes!(reference::llms))
+        .routes(routes!(reference::page))
         .routes(routes!(sign_in::follow))
 }

@@ -48,7 +48,16 @@ fn by(document: &Value, operation: &str) -> By {
 }
 
 /// Routes that anybody may call.
-const OPEN: &[&str] = &["GET /api/v1/public/affiliates/rule", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /sso/{token}"];
+const OPEN: &[&str] = &[
+    "GET /api/v1/public/affiliates/rule",
+    "GET /healthz",
+    "GET /docs",
+    "GET /docs.md",
+    "GET /llms.txt",
+    "GET /openapi.json",
+    "GET /readyz",
+    "GET /sso/{token}",
+];
 
 /// What each route is sent, what its own account is answered, and what another account is. In this order, each after the one before
 /// has had its effect.
@@ -154,6 +163,12 @@ const OPERATORS: &[(&str, &str, u16)] = &[
     ("GET /admin/v1/webhook-deliveries", "", 200),
     ("POST /admin/v1/webhook-deliveries/{id}/redeliver", "", 202),
 ];
+
+#[test]
+fn the_reference_is_written_from_the_routes() {
+    insta::assert_snapshot!("reference", leasehold_api::markdown());
+    insta::assert_snapshot!("index", leasehold_api::index("https://cloud.example.org"));
+}
 
 on_both!(every_operator_route_asks_for_an_operators_token(app) {
     let receiver = Receiver::start(200).await;

@@ -64,7 +64,7 @@ impl From<addons::Offer> for AddonView {
 /// Something to add.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Wanted {
+pub(crate) struct AddonWanted {
     #[schema(example = "vpk7wjf5")]
     addon_id: String,
 }
@@ -87,13 +87,13 @@ async fn one(tx: &mut Tx, s: &Server, addon: &str) -> Result<AddonView, Failure>
 
 /// Adds something to a server: it is paid to the end of what the server is paid for, and renewed with it at its full price.
 /// `proratedPrice` is what was charged.
-#[utoipa::path(post, path = "/servers/{id}/addons", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = Wanted, responses(
+#[utoipa::path(post, path = "/servers/{id}/addons", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = AddonWanted, responses(
     (status = 201, body = AddonView),
     (status = 400, body = CloudFailure, description = "no such add-on, or the server has one of its type"),
     (status = 402, body = CloudFailure, description = "the wallet does not hold enough; nothing was added"),
     (status = 409, body = CloudFailure, description = "it is not delivered or not paid, the region has no room, or an equal request is being carried out"),
 ))]
-pub(crate) async fn add(State(api): State<Api>, caller: For<ServersWrite>, Path(id): Path<String>, posted: Posted<Wanted>) -> Result<Response, Failure> {
+pub(crate) async fn add(State(api): State<Api>, caller: For<ServersWrite>, Path(id): Path<String>, posted: Posted<AddonWanted>) -> Result<Response, Failure> {
     let mut open = match begin(&api, &caller, &posted).await? {
         Begun::Before(text) => return Ok(again(StatusCode::CREATED, text)),
         Begun::Now(open) => open,

@@ -111,5 +111,7 @@ pub(crate) async fn listen(State(api): State<Api>, caller: For<ServersRead>, Pat
     let server = caller.server_id(&api.store, &id).await?;
     let place = Arc::clone(&api.listeners).try_acquire_owned().map_err(|_| Failure::later("too many listen just now; try again"))?;
     let listener = Listener { caller: caller.clone(), server, last: None, until: Instant::now() + LISTEN, over: false, _place: place, api };
-    Ok(Sse::new(stream::unfold(listener, Listener::next)).keep_alive(KeepAlive::default()).into_response())
+    // A proxy that gathers answers would hold them back.
+    let at_once = [("x-accel-buffering", "no")];
+    Ok((at_once, Sse::new(stream::unfold(listener, Listener::next)).keep_alive(KeepAlive::default())).into_response())
 }

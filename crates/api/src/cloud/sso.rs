@@ -18,7 +18,7 @@ use crate::{
 
 /// Where a link leads.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-pub(crate) struct Wanted {
+pub(crate) struct LinkWanted {
     /// A path of the panel that begins with one `/`.
     #[schema(max_length = 500, example = "/dashboard")]
     next: Option<String>,
@@ -41,23 +41,23 @@ async fn link(api: &Api, caller: &Caller, next: &str) -> Result<Json<LinkView>, 
 }
 
 /// A link that signs the account's owner in to the panel, once and within five minutes.
-#[utoipa::path(post, path = "/sso", tag = "account", security(("key" = ["servers:write"])), request_body = Option<Wanted>, responses(
+#[utoipa::path(post, path = "/sso", tag = "account", security(("key" = ["servers:write"])), request_body = Option<LinkWanted>, responses(
     (status = 200, body = LinkView),
 ))]
-pub(crate) async fn of_account(State(api): State<Api>, caller: For<ServersWrite>, Body(wanted): Body<Option<Wanted>>) -> Result<Json<LinkView>, Failure> {
+pub(crate) async fn of_account(State(api): State<Api>, caller: For<ServersWrite>, Body(wanted): Body<Option<LinkWanted>>) -> Result<Json<LinkView>, Failure> {
     let next = wanted.unwrap_or_default().next.unwrap_or_else(|| "/dashboard".into());
     link(&api, &caller, &next).await
 }
 
 /// A link that signs the account's owner in to the panel, at this server.
-#[utoipa::path(post, path = "/servers/{id}/sso", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path)), request_body = Option<Wanted>, responses(
+#[utoipa::path(post, path = "/servers/{id}/sso", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path)), request_body = Option<LinkWanted>, responses(
     (status = 200, body = LinkView),
 ))]
 pub(crate) async fn of_server(
     State(api): State<Api>,
     caller: For<ServersWrite>,
     Path(id): Path<String>,
-    Body(wanted): Body<Option<Wanted>>,
+    Body(wanted): Body<Option<LinkWanted>>,
 ) -> Result<Json<LinkView>, Failure> {
     let id = caller.server_id(&api.store, &id).await?;
     let next = wanted.unwrap_or_default().next.unwrap_or_else(|| format!("/dashboard/servers/{id}"));
