@@ -110,6 +110,9 @@ fn an_order_by_curl_runs_and_a_receiver_is_told() {
     let mut told: Vec<String> = std::fs::read_to_string(host.p.path("told")).unwrap().lines().map(str::to_owned).collect();
     told.sort();
     assert_eq!(told, ["server.created", "server.running"]);
+    let metrics = |headers: &[(&str, &str)]| request(host.port, "GET", "/metrics", "", headers, "");
+    assert!(metrics(&[]).body.contains("leasehold_webhook_calls_total{outcome=\"delivered\"} 2"), "{}", metrics(&[]).body);
+    assert_eq!(metrics(&[("X-Forwarded-For", "192.0.2.1")]).status, 404, "not through a proxy");
     // An answer that would go on for minutes ends with the daemon.
     eventually("it was heard to run", || said().contains("event: server") && said().contains(r#""status":"running""#));
     assert_eq!(daemon.stop(), Some(0));

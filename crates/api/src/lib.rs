@@ -8,6 +8,7 @@ mod dialect;
 mod failure;
 mod health;
 mod limit;
+pub mod metrics;
 mod once;
 mod openapi;
 mod reference;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub check_node: fn(&str, &str) -> leasehold_commands::Result<()>,
     /// How long an address rests after a machine used it.
     pub ip_quarantine: Duration,
+    /// What `/metrics` shows.
+    pub metrics: Option<metrics::Page>,
     /// Whose `X-Forwarded-For` says where a request came from.
     pub trusted_proxies: Vec<IpAddr>,
 }
@@ -52,6 +55,7 @@ impl Default for Settings {
             private_webhooks: false,
             check_node: |_, _| Ok(()),
             ip_quarantine: Duration::from_hours(24),
+            metrics: None,
             trusted_proxies: vec![],
         }
     }

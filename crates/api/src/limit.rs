@@ -104,7 +104,7 @@ pub(crate) fn client(api: &Api, request: &Request) -> String {
 }
 
 /// Never counted: whoever floods the rest must not have a load balancer take the process for dead.
-const HEALTH: &[&str] = &["/healthz", "/readyz"];
+const HEALTH: &[&str] = &["/healthz", "/metrics", "/readyz"];
 
 /// Counts a request, refuses what is too much, and says on every answer how much is left.
 pub(crate) async fn count(State(api): State<Api>, request: Request, next: Next) -> Response {

@@ -1,6 +1,6 @@
 //! What is true of every request: it has a number, a body of bearable size, and its fields are named when they are wrong.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     body::Bytes,
@@ -19,11 +19,23 @@ use crate::{Api, failure::Failure};
 /// A longer body is refused.
 pub(crate) const MOST_BYTES: usize = 256 * 1024;
 
+/// The surface of a path, for metrics.
+fn surface(path: &str) -> &'static str {
+    match path.split('/').nth(1) {
+        Some("api") => "cloud",
+        Some("admin") => "operator",
+        _ => "other",
+    }
+}
+
 /// Gives the request a number, which its log lines and its answer carry.
 pub(crate) async fn number(State(api): State<Api>, request: Request, next: Next) -> Response {
     let id = api.store.dice().uuid(api.store.clock().now()).to_string();
     let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let (surface, began) = (surface(request.uri().path()), Instant::now());
     let mut response = next.run(request).instrument(span).await;
+    ::metrics::counter!("leasehold_http_requests_total", "surface" => surface, "status" => response.status().as_u16().to_string()).increment(1);
+    ::metrics::histogram!("leasehold_http_request_duration_seconds", "surface" => surface).record(began.elapsed().as_secs_f64());
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
     }

@@ -7,7 +7,7 @@ use crate::{
     Api,
     admin::{self, accounts, attention, breakers, clock, coupons, deliveries, keys, ledger, mails, nodes, queue, ticks},
     cloud::{account, activity, addons, billing, catalog, events, ips, live, order, power, reseller, servers, shop, snapshots, sso, wallet, webhooks},
-    health,
+    health, metrics,
     openapi::{self, Frame},
     reference, sign_in,
 };
@@ -106,6 +106,7 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
         .nest("/admin/v1", admin)
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .routes(routes!(metrics::show))
         .routes(routes!(openapi::serve))
         .routes(routes!(reference::in_markdown))
         .routes(routes!(reference::llms))

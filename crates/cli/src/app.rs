@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_api::Api;
+use leasehold_api::{Api, Settings};
 use leasehold_cron::{Scheduler, settle::Settler};
 use leasehold_domain::{Dice, retry::Backoff};
 use leasehold_notifier::{Hooks, Renderer};
@@ -136,9 +136,7 @@ impl App {
         tracing::info!(role, name = process.name, version = process.version, "started");
         let listening = self.store.clone();
         let listener = tokio::spawn(async move { listening.keep_listening().await });
-        if let Some(listen) = self.config.api.metrics_listen {
-            metrics::serve(listen)?;
-        }
+        let page = metrics::start(self.config.api.metrics_listen)?;
         let heart = self.heart(&process, stop.clone());
         let watch = async {
             supervise::watch(&self.store, &stop).await;
@@ -163,7 +161,7 @@ impl App {
         };
         let web = async {
             if let Some(listener) = web {
-                let api = Api::new(self.store.clone(), self.config.api_settings());
+                let api = Api::new(self.store.clone(), Settings { metrics: page, ..self.config.api_settings() });
                 leasehold_api::serve(&api, listener, stop.clone().cancelled_owned(), w.shutdown_grace).await?;
             }
             Ok(())

@@ -256,6 +256,7 @@ impl Config {
             private_webhooks: self.webhooks.allow_private_targets,
             check_node: crate::commands::catalog::check_node,
             ip_quarantine: self.provision.ip_quarantine,
+            metrics: None,
             trusted_proxies: self.api.trusted_proxies.clone(),
         }
     }

@@ -9,20 +9,25 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge}
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 
+use leasehold_api::metrics::Page;
+
 use crate::exit::Failure;
 
 /// Counters of this process, sorted.
 const COUNTERS: &[(&str, &str)] = &[
     ("leasehold_claim_errors_total", "Claims that the database refused or did not answer, by queue."),
     ("leasehold_decisions_total", "What was decided about leases, by what."),
+    ("leasehold_http_requests_total", "HTTP requests that were answered, by surface and status."),
     ("leasehold_mails_total", "Mails handed over, by outcome."),
     ("leasehold_runs_total", "Runs of work rows, by queue and outcome."),
     ("leasehold_steps_total", "Steps of servers, by step and outcome."),
     ("leasehold_ticks_total", "Ticks, by name and outcome."),
+    ("leasehold_webhook_calls_total", "Calls of webhooks, by outcome."),
 ];
 
 /// Durations in seconds, sorted.
 const HISTOGRAMS: &[(&str, &str)] = &[
+    ("leasehold_http_request_duration_seconds", "From the head of a request to its answer, by surface."),
     ("leasehold_run_duration_seconds", "From claim to outcome of a run, by queue."),
     ("leasehold_step_duration_seconds", "From asking a hypervisor to its answer, by step."),
 ];
@@ -46,17 +51,32 @@ const GAUGES: &[(&str, &str)] = &[
 
 const BUCKETS: &[f64] = &[0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-/// Serves this process's metrics at `http://LISTEN/metrics`.
-pub(crate) fn serve(listen: SocketAddr) -> Result<(), Failure> {
-    let usage = |e: &dyn std::fmt::Display| Failure::Usage(format!("configuration: api.metrics_listen {listen}: {e}"));
-    let builder = PrometheusBuilder::new().with_http_listener(listen);
-    let builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".into()), BUCKETS).map_err(|e| usage(&e))?;
-    builder.install().map_err(|e| usage(&e))?;
+/// How often what was measured is taken together.
+const UPKEEP: Duration = Duration::from_secs(10);
+
+/// Measures this process: for its own HTTP listener to show, or at `http://LISTEN/metrics` where that is said.
+pub(crate) fn start(listen: Option<SocketAddr>) -> Result<Option<Page>, Failure> {
+    let usage = |e: &dyn std::fmt::Display| Failure::Usage(format!("configuration: api.metrics_listen: {e}"));
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), BUCKETS).map_err(|e| usage(&e))?;
+    let page = if let Some(listen) = listen {
+        builder.with_http_listener(listen).install().map_err(|e| usage(&e))?;
+        None
+    } else {
+        let handle = builder.install_recorder().map_err(|e| usage(&e))?;
+        let kept = handle.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(UPKEEP).await;
+                kept.run_upkeep();
+            }
+        });
+        Some(Page::new(move || handle.render()))
+    };
     COUNTERS.iter().for_each(|(name, help)| describe_counter!(*name, *help));
     HISTOGRAMS.iter().for_each(|(name, help)| describe_histogram!(*name, Unit::Seconds, *help));
     GAUGES.iter().for_each(|(name, help)| describe_gauge!(*name, *help));
     gauge!("leasehold_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    Ok(())
+    Ok(page)
 }
 
 /// How often the database is counted.
