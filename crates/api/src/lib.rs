@@ -9,6 +9,7 @@ mod failure;
 mod health;
 mod limit;
 pub mod metrics;
+mod names;
 mod once;
 mod openapi;
 mod reference;

@@ -22,6 +22,7 @@ use crate::{
     Api,
     access::Operator,
     failure::Failure,
+    names,
     request::{Body, Paged},
 };
 
@@ -41,9 +42,9 @@ pub(crate) struct OperatorAccount {
     currency: String,
     locale: String,
     /// `active`, `frozen` or `closed`.
-    #[schema(value_type = String, example = "active")]
+    #[schema(schema_with = names::account_state)]
     state: AccountState,
-    #[schema(value_type = String, example = "standard")]
+    #[schema(schema_with = names::tier)]
     tier: Tier,
     /// What can be spent, a decimal.
     #[schema(example = "50.00")]

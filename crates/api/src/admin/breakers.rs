@@ -9,14 +9,14 @@ use leasehold_domain::{Timestamp, breaker::Kind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Api, access::Operator, failure::Failure, request::Body};
+use crate::{Api, access::Operator, failure::Failure, names, request::Body};
 
 /// A breaker.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BreakerView {
     /// `renewal`, `suspension` or `termination`.
-    #[schema(value_type = String, example = "suspension")]
+    #[schema(schema_with = names::breaker_kind)]
     kind: Kind,
     /// Since when nothing goes through; none: it is closed.
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -11,6 +11,7 @@ use crate::{
     Api,
     access::Operator,
     failure::Failure,
+    names,
     request::{Asked, Text},
 };
 
@@ -80,7 +81,7 @@ pub(crate) struct OperatorAddon {
     key: String,
     name: String,
     #[serde(rename = "type")]
-    #[schema(value_type = String, example = "extra-ip")]
+    #[schema(schema_with = names::addon_kind)]
     kind: AddonKind,
     hidden: bool,
     prices: Vec<PriceView>,

@@ -15,6 +15,7 @@ use crate::{
     Api,
     access::Operator,
     failure::Failure,
+    names,
     request::{Asked, Paged},
 };
 
@@ -25,10 +26,10 @@ pub(crate) struct DeliveryView {
     id: String,
     webhook_id: String,
     account_id: String,
-    #[schema(value_type = String, example = "server.running")]
+    #[schema(schema_with = names::event_kind)]
     event: EventKind,
     /// `queued`, `delivered` or `dead`.
-    #[schema(value_type = String, example = "delivered")]
+    #[schema(schema_with = names::delivery_state)]
     state: DeliveryState,
     /// The status that was answered last.
     answer: Option<i64>,
@@ -67,7 +68,7 @@ pub(crate) struct Wanted {
     /// Only to this webhook.
     webhook: Option<String>,
     /// Only those that are `queued`, `delivered` or `dead`.
-    #[param(value_type = Option<String>, example = "dead")]
+    #[param(schema_with = names::delivery_state)]
     state: Option<DeliveryState>,
 }
 

@@ -18,6 +18,7 @@ use crate::{
     Api,
     access::Operator,
     failure::Failure,
+    names,
     request::{Asked, Paged},
 };
 
@@ -26,12 +27,12 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MailView {
     id: String,
-    #[schema(value_type = String, example = "server_ready")]
+    #[schema(schema_with = names::notice_kind)]
     kind: NoticeKind,
     to: String,
     server_id: Option<String>,
     /// `queued`, `sent`, `ambiguous`, `dead` or `superseded`.
-    #[schema(value_type = String, example = "sent")]
+    #[schema(schema_with = names::mail_state)]
     state: MailState,
     message_id: String,
     attempts: i64,
@@ -67,7 +68,7 @@ impl From<Mail> for MailView {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
     /// Only of this state.
-    #[param(value_type = Option<String>, example = "dead")]
+    #[param(schema_with = names::mail_state)]
     state: Option<MailState>,
     /// Only about this server.
     server: Option<String>,

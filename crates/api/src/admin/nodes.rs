@@ -10,7 +10,7 @@ use leasehold_store::nodes::NodeState;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Api, access::Operator, failure::Failure};
+use crate::{Api, access::Operator, failure::Failure, names};
 
 /// A node. Its settings may hold secrets and are not shown.
 #[derive(Debug, Serialize, ToSchema)]
@@ -22,7 +22,7 @@ pub(crate) struct NodeView {
     #[schema(example = "qemu")]
     backend: String,
     /// `active`, `drain` or `offline`.
-    #[schema(value_type = String, example = "active")]
+    #[schema(schema_with = names::node_state)]
     state: NodeState,
     hidden: bool,
     servers: i64,

@@ -15,6 +15,7 @@ use crate::{
     Api,
     access::Operator,
     failure::Failure,
+    names,
     request::{Asked, Paged},
 };
 
@@ -23,7 +24,7 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub(crate) struct QueueView {
     /// `servers`, `nodes`, `mails` or `webhooks`.
-    #[schema(value_type = String, example = "servers")]
+    #[schema(schema_with = names::queue)]
     queue: Queue,
     /// Due, and nobody has taken it yet.
     due: i64,
@@ -63,10 +64,10 @@ pub(crate) async fn depths(State(api): State<Api>, _: Operator) -> Result<Json<V
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
     /// Of which queue.
-    #[param(value_type = String, example = "servers")]
+    #[param(schema_with = names::queue)]
     queue: Queue,
     /// Only due, claimed, waiting, parked or stuck ones.
-    #[param(value_type = Option<String>, example = "stuck")]
+    #[param(schema_with = names::work_state)]
     state: Option<WorkState>,
 }
 
@@ -76,7 +77,7 @@ pub(crate) struct Wanted {
 pub(crate) struct JobView {
     /// The row.
     id: String,
-    #[schema(value_type = String, example = "waiting")]
+    #[schema(schema_with = names::work_state)]
     state: WorkState,
     #[schema(value_type = Option<String>, format = DateTime)]
     next_at: Option<Timestamp>,

@@ -23,6 +23,7 @@ use crate::{
     access::Operator,
     cloud::view::{BillingView, billing},
     failure::Failure,
+    names,
     request::{Asked, Body, Paged},
 };
 
@@ -34,10 +35,10 @@ pub(crate) struct OperatorServer {
     account_id: String,
     label: String,
     hostname: String,
-    #[schema(value_type = String, example = "running")]
+    #[schema(schema_with = names::status)]
     status: Status,
     /// What it should be: `running`, `stopped` or `terminated`.
-    #[schema(value_type = String, example = "running")]
+    #[schema(schema_with = names::goal)]
     goal: Goal,
     status_reason: Option<String>,
     region: String,
@@ -83,7 +84,7 @@ impl From<Server> for OperatorServer {
 pub(crate) struct StepView {
     no: i64,
     generation: i64,
-    #[schema(value_type = String, example = "create_disk")]
+    #[schema(schema_with = names::step)]
     step: Step,
     attempt: i64,
     worker: String,
@@ -115,7 +116,7 @@ impl From<StepRow> for StepView {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HoldView {
-    #[schema(value_type = String, example = "abuse")]
+    #[schema(schema_with = names::hold_kind)]
     kind: HoldKind,
     reason: String,
     /// Nothing is charged while it stands.
@@ -142,7 +143,7 @@ pub(crate) struct OperatorServerDetail {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
     /// Only of this status.
-    #[param(value_type = Option<String>, example = "failed")]
+    #[param(schema_with = names::status)]
     status: Option<Status>,
     /// Only of this account, by id or number.
     account: Option<String>,
@@ -232,7 +233,7 @@ fn accepted(s: Server) -> Accepted {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Suspension {
     /// `abuse`, `admin` or `review`.
-    #[schema(value_type = String, example = "abuse")]
+    #[schema(schema_with = names::hold_kind)]
     kind: HoldKind,
     reason: String,
     /// Only its network is cut; it stays on.
@@ -258,7 +259,7 @@ pub(crate) async fn suspend(State(api): State<Api>, operator: Operator, Path(id)
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lift {
     /// `billing`, `abuse`, `admin` or `review`.
-    #[schema(value_type = String, example = "abuse")]
+    #[schema(schema_with = names::hold_kind)]
     kind: HoldKind,
     /// For `billing` only: suspended again then unless it is paid.
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -10,6 +10,7 @@ use crate::{
     Api,
     access::{AccountRead, For},
     failure::Failure,
+    names,
 };
 
 /// The account of the key.
@@ -26,7 +27,7 @@ pub(crate) struct AccountView {
     /// ISO 4217.
     #[schema(example = "EUR")]
     currency: String,
-    #[schema(value_type = String, example = "standard")]
+    #[schema(schema_with = names::tier)]
     tier: Tier,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,

@@ -20,6 +20,7 @@ use crate::{
     Api,
     access::{For, ServersDestroy, ServersRead, ServersWrite},
     failure::Failure,
+    names,
     once::{Begun, Posted, again, answer, begin},
 };
 
@@ -32,7 +33,7 @@ pub(crate) struct AddonView {
     name: String,
     /// A server has one of each type at most.
     #[serde(rename = "type")]
-    #[schema(value_type = String, example = "extra-ip")]
+    #[schema(schema_with = names::addon_kind)]
     kind: AddonKind,
     /// What it costs a period of the server's cycle, tax included, a decimal.
     #[schema(example = "3.00")]

@@ -28,6 +28,7 @@ use crate::{
     Api,
     access::{Caller, For, ServersRead},
     failure::Failure,
+    names,
 };
 
 /// How often a server is looked at for whoever listens.
@@ -40,7 +41,7 @@ const LISTEN: Duration = Duration::from_mins(10);
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServerEvent {
     id: String,
-    #[schema(value_type = String, example = "building")]
+    #[schema(schema_with = names::status)]
     status: Status,
     status_reason: Option<String>,
     progress: Option<ProgressView>,

@@ -22,6 +22,7 @@ use crate::{
     Api,
     access::{For, ServersDestroy, ServersWrite},
     failure::Failure,
+    names,
     once::{Begun, Posted, again, answer, begin},
 };
 
@@ -54,7 +55,7 @@ pub(crate) struct NewServer {
     /// A coupon's code.
     coupon: Option<String>,
     /// How much is paid at once: 1m, 3m, 6m or 12m.
-    #[schema(value_type = Option<String>, example = "1m")]
+    #[schema(schema_with = names::cycle)]
     billing_cycle: Option<Cycle>,
 }
 

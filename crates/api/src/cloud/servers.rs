@@ -21,7 +21,7 @@ use crate::{
     Api,
     access::{For, ServersDestroy, ServersRead, ServersWrite},
     failure::Failure,
-    once,
+    names, once,
     request::{Asked, Body, check_page},
 };
 
@@ -30,8 +30,8 @@ use crate::{
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
     /// Only those of this status.
-    #[param(example = "running")]
-    status: Option<String>,
+    #[param(schema_with = names::status)]
+    status: Option<Status>,
     /// From 1.
     #[param(minimum = 1, maximum = 1_000_000)]
     page: Option<u32>,
@@ -57,9 +57,8 @@ pub(crate) async fn list(State(api): State<Api>, caller: For<ServersRead>, Asked
         (_, Some(limit)) if limit == 0 || limit > 1000 => return Err(Failure::bad("'limit' is 1 to 1000")),
         (page, limit) => Page { limit: limit.map(i64::from), skip: i64::from(page.unwrap_or(1) - 1) * i64::from(limit.unwrap_or(0)) },
     };
-    let status = wanted.status.map(|text| text.parse::<Status>().map_err(|e| Failure::bad(e.to_string()))).transpose()?;
     let mut tx = api.store.read().await?;
-    let found = tx.servers_of(&caller.account, status, page).await?;
+    let found = tx.servers_of(&caller.account, wanted.status, page).await?;
     let mut addresses: HashMap<ServerId, Vec<Address>> = tx.addresses_of(found.iter().map(|s| &s.id)).await?;
     Ok(Json(
         found
@@ -105,7 +104,7 @@ pub(crate) struct NewBilling {
     /// Off: it ends with what is paid.
     auto_renew: Option<bool>,
     /// How much is paid at once from the next period on: 1m, 3m, 6m or 12m.
-    #[schema(value_type = Option<String>, example = "3m")]
+    #[schema(schema_with = names::cycle)]
     cycle: Option<Cycle>,
 }
 

@@ -20,6 +20,7 @@ use crate::{
     access::{AccountRead, For},
     failure::Failure,
     limit::Bucket,
+    names,
     request::Asked,
 };
 
@@ -31,7 +32,7 @@ pub(crate) struct AddonOffer {
     id: String,
     name: String,
     #[serde(rename = "type")]
-    #[schema(value_type = String, example = "extra-ip")]
+    #[schema(schema_with = names::addon_kind)]
     kind: AddonKind,
     #[schema(example = "3.00")]
     monthly_price: String,
@@ -152,9 +153,9 @@ pub(crate) async fn coupon(
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AffiliatesView {
     enabled: bool,
-    #[schema(value_type = String, example = "first_deposit")]
+    #[schema(schema_with = names::trigger)]
     trigger: Trigger,
-    #[schema(value_type = String, example = "percent")]
+    #[schema(schema_with = names::reward_type)]
     reward_type: RewardType,
     /// An amount, or per cent; a decimal.
     #[schema(example = "10")]

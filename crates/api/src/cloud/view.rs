@@ -11,6 +11,8 @@ use leasehold_store::{Result, Tx, addresses::Address, servers::Server};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::names;
+
 /// An address beside the server's own.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct IpView {
@@ -31,7 +33,7 @@ pub(crate) struct ServerView {
     id: String,
     label: String,
     hostname: String,
-    #[schema(value_type = String, example = "running")]
+    #[schema(schema_with = names::status)]
     status: Status,
     /// None before it is placed.
     ip_address: Option<String>,
@@ -73,7 +75,7 @@ pub(crate) struct SpecsView {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BillingView {
-    #[schema(value_type = String, example = "1m")]
+    #[schema(schema_with = names::cycle)]
     cycle: Cycle,
     /// What a period costs from the next one on, tax included, a decimal.
     #[schema(example = "9.00")]
@@ -81,7 +83,7 @@ pub(crate) struct BillingView {
     currency: String,
     #[schema(value_type = Option<String>, format = DateTime)]
     paid_until: Option<Timestamp>,
-    #[schema(value_type = String, example = "active")]
+    #[schema(schema_with = names::lease_state)]
     state: LeaseState,
     /// When it is suspended if nothing is paid, at the earliest.
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -18,6 +18,7 @@ use crate::{
     Api,
     access::{Caller, For, WebhooksRead, WebhooksWrite},
     failure::Failure,
+    names,
     once::{Begun, Posted, begin, marked},
 };
 
@@ -28,7 +29,7 @@ pub(crate) struct WebhookView {
     id: String,
     #[schema(example = "https://example.org/hook")]
     url: String,
-    #[schema(example = json!(["server.running", "server.failed"]))]
+    #[schema(schema_with = names::event_kinds)]
     events: Vec<String>,
     /// What deliveries are signed with, as Standard Webhooks has it; shown once.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +66,7 @@ pub(crate) struct NewWebhook {
     #[schema(max_length = 2000, example = "https://example.org/hook")]
     url: String,
     /// What it is told.
-    #[schema(min_items = 1, example = json!(["server.running", "server.failed"]))]
+    #[schema(schema_with = names::event_kinds)]
     events: Vec<String>,
 }
 
