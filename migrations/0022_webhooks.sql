@@ -6,6 +6,7 @@ create table webhooks (
     events text not null,
     created_at bigint not null,
     failing_since bigint,
+    next_try_at bigint,
     disabled_at bigint
 );
 create index webhooks_account on webhooks (account_id, id);
@@ -19,6 +20,7 @@ create table webhook_deliveries (
     state text not null check (state in ('queued', 'delivered', 'dead')),
     answer bigint,
     created_at bigint not null,
+    tried_at bigint,
     delivered_at bigint,
     next_at bigint,
     claimed_by text,
@@ -31,4 +33,6 @@ create table webhook_deliveries (
     parked_at bigint
 );
 create index webhook_deliveries_due on webhook_deliveries (next_at, id) where next_at is not null;
-create index webhook_deliveries_webhook on webhook_deliveries (webhook_id, id);
+create index webhook_deliveries_webhook on webhook_deliveries (webhook_id, created_at, id);
+create index webhook_deliveries_created on webhook_deliveries (created_at, id);
+create index webhook_deliveries_parked on webhook_deliveries (id) where parked_at is not null;

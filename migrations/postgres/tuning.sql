@@ -3,6 +3,7 @@ alter table wallets set (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02)
 alter table leases set (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 alter table servers set (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 alter table nodes set (fillfactor = 70);
+alter table webhook_deliveries set (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 alter table mails set (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 create or replace view servers_readable as
 select s.id, s.label, s.status, s.goal, s.generation, s.cursor, s.node_id,

@@ -22,7 +22,6 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use leasehold_store::Store;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use openapi::document;
@@ -62,16 +61,13 @@ impl Default for Settings {
     }
 }
 
-/// Connections of one process that listen for events.
-const LISTENERS: usize = 500;
-
 /// What the handlers share. Cloning shares it.
 #[derive(Clone)]
 pub struct Api {
     store: Store,
     settings: Arc<Settings>,
     limiter: Arc<limit::Limiter>,
-    listeners: Arc<Semaphore>,
+    listeners: cloud::events::Listeners,
     /// Fires when the process is told to stop: answers that would never end do.
     stopping: CancellationToken,
 }
@@ -79,8 +75,8 @@ pub struct Api {
 impl Api {
     /// Over a store.
     pub fn new(store: Store, settings: Settings) -> Self {
-        let (limiter, listeners) = (Arc::new(limit::Limiter::new(settings.per_minute)), Arc::new(Semaphore::new(LISTENERS)));
-        Self { store, settings: Arc::new(settings), limiter, listeners, stopping: CancellationToken::new() }
+        let limiter = Arc::new(limit::Limiter::new(settings.per_minute));
+        Self { store, settings: Arc::new(settings), limiter, listeners: cloud::events::Listeners::default(), stopping: CancellationToken::new() }
     }
 
     /// Everything that is served, with what every request passes through first.

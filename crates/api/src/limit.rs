@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Mutex, PoisonError},
 };
 
@@ -50,7 +50,7 @@ impl Limiter {
     async fn one_more(&self, store: &Store, who: &str, minute: i64) -> leasehold_store::Result<i64> {
         if store.is_sqlite() {
             let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-            if here.0 != minute {
+            if minute > here.0 {
                 *here = (minute, HashMap::new());
             }
             let n = here.1.entry(who.to_owned()).or_default();
@@ -88,19 +88,30 @@ impl Bucket {
 /// Where a request came from.
 pub(crate) fn client(api: &Api, request: &Request) -> String {
     let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() else { return "unknown".into() };
-    let trusted = |ip: &IpAddr| api.settings.trusted_proxies.contains(ip);
-    let forwarded = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
-    let forwarded: Vec<IpAddr> = forwarded.filter_map(|ip| ip.trim().parse().ok()).collect();
-    // Each proxy adds whom it saw at the end: what stands before the last that is not ours could have been made up.
-    let hops = std::iter::once(peer.ip()).chain(forwarded.into_iter().rev());
-    let mut last = peer.ip();
-    for hop in hops {
-        last = hop;
-        if !trusted(&hop) {
+    let forwarded = request.headers().get_all("x-forwarded-for").iter().map(|value| value.to_str().unwrap_or_default());
+    origin(peer.ip(), &forwarded.collect::<Vec<_>>().join(","), &api.settings.trusted_proxies).to_string()
+}
+
+/// The last hop before those that are ours. Each proxy adds whom it saw at the end: what stands before the last that is not ours, or
+/// before something that is no address, could have been made up.
+fn origin(peer: IpAddr, forwarded: &str, trusted: &[IpAddr]) -> IpAddr {
+    let mut last = peer.to_canonical();
+    for hop in forwarded.rsplit(',').map(str::trim).filter(|hop| !hop.is_empty()) {
+        let Ok(hop) = hop.parse::<IpAddr>() else { break };
+        if !trusted.contains(&last) {
             break;
         }
+        last = hop.to_canonical();
     }
-    last.to_string()
+    last
+}
+
+/// Who counts as one: a household has a whole network of IPv6.
+fn household(address: &str) -> String {
+    match address.parse() {
+        Ok(IpAddr::V6(ip)) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).to_string(),
+        _ => address.to_owned(),
+    }
 }
 
 /// Never counted: whoever floods the rest must not have a load balancer take the process for dead.
@@ -113,7 +124,7 @@ pub(crate) async fn count(State(api): State<Api>, request: Request, next: Next) 
     }
     let extensions = request.extensions();
     let key = extensions.get::<Caller>().map(|caller| &caller.key).or(extensions.get::<Operator>().map(|operator| &operator.key));
-    let who = key.map_or_else(|| format!("address:{}", client(&api, &request)), |key| format!("key:{key}"));
+    let who = key.map_or_else(|| format!("address:{}", household(&client(&api, &request))), |key| format!("key:{key}"));
     let now = api.store.clock().now();
     let minute = now.as_millis().div_euclid(MINUTE_MS);
     let n = match api.limiter.one_more(&api.store, &who, minute).await {
@@ -131,4 +142,22 @@ pub(crate) async fn count(State(api): State<Api>, request: Request, next: Next) 
 
 fn say(headers: &mut HeaderMap, name: &'static str, value: i64) {
     headers.insert(name, HeaderValue::from(value));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_makes_up_where_he_comes_from() {
+        let ours: &[IpAddr] = &["127.0.0.1".parse().unwrap(), "10.0.0.1".parse().unwrap()];
+        let from = |peer: &str, forwarded: &str| origin(peer.parse().unwrap(), forwarded, ours).to_string();
+        assert_eq!(from("192.0.2.1", ""), "192.0.2.1");
+        assert_eq!(from("192.0.2.1", "198.51.100.9"), "192.0.2.1", "a stranger's word");
+        assert_eq!(from("127.0.0.1", "198.51.100.9"), "198.51.100.9");
+        assert_eq!(from("::ffff:127.0.0.1", "198.51.100.9"), "198.51.100.9");
+        assert_eq!(from("127.0.0.1", "203.0.113.7, 198.51.100.9, 10.0.0.1"), "198.51.100.9", "the last that is not ours");
+        assert_eq!(from("127.0.0.1", "203.0.113.7, 198.51.100.9:1234"), "127.0.0.1", "what is no address ends it");
+        assert_eq!((household("2001:db8:1:2:3:4:5:6"), household("192.0.2.1")), ("2001:db8:1:2::".into(), "192.0.2.1".into()));
+    }
 }

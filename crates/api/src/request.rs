@@ -19,6 +19,11 @@ use crate::{Api, failure::Failure};
 /// A longer body is refused.
 pub(crate) const MOST_BYTES: usize = 256 * 1024;
 
+/// A path without what is secret in it.
+fn loggable(path: &str) -> &str {
+    if path.starts_with("/sso/") { "/sso/…" } else { path }
+}
+
 /// The surface of a path, for metrics.
 fn surface(path: &str) -> &'static str {
     match path.split('/').nth(1) {
@@ -31,7 +36,7 @@ fn surface(path: &str) -> &'static str {
 /// Gives the request a number, which its log lines and its answer carry.
 pub(crate) async fn number(State(api): State<Api>, request: Request, next: Next) -> Response {
     let id = api.store.dice().uuid(api.store.clock().now()).to_string();
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let span = tracing::info_span!("request", %id, method = %request.method(), path = loggable(request.uri().path()));
     let (surface, began) = (surface(request.uri().path()), Instant::now());
     let mut response = next.run(request).instrument(span).await;
     ::metrics::counter!("leasehold_http_requests_total", "surface" => surface, "status" => response.status().as_u16().to_string()).increment(1);

@@ -9,6 +9,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -26,6 +27,8 @@ const HEAD: Duration = Duration::from_secs(15);
 const HEAD_BYTES: usize = 32 * 1024;
 /// Headers of a request.
 const HEADERS: usize = 100;
+/// How long a client may take nothing of what is sent to it.
+const STALLED: Duration = Duration::from_secs(30);
 /// The wait before the next try when the system gives no connection out.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -34,9 +37,15 @@ pub async fn serve(api: &Api, listener: TcpListener, stop: impl Future<Output = 
     let (router, open, places) = (api.router(), GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
     let mut stop = std::pin::pin!(stop);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+            let (stream, peer) = listener.accept().await?;
+            // Whoever takes nothing of an answer for so long is cut off, too.
+            set_tcp_user_timeout(&stream, STALLED.as_millis() as u32)?;
+            Ok::<_, io::Error>((place, stream, peer))
+        };
+        let (place, stream, peer) = tokio::select! {
+            accepted = next => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "no connection was taken; trying again");

@@ -58,7 +58,11 @@ pub async fn begin(store: &Store, account: &str, once: Option<Once>) -> Result<B
         Ok::<_, CommandError>((tx, account))
     };
     let waited = timeout(PATIENCE, Box::pin(locked)).await;
-    let (mut tx, account) = waited.map_err(|_| CommandError::Underway("another request of this account is being carried out; try again".into()))??;
+    let late = |_| match &once {
+        Some(_) => CommandError::Underway("another request of this account is being carried out; try again".into()),
+        None => CommandError::TryAgain("the account was not free in time; try again".into()),
+    };
+    let (mut tx, account) = waited.map_err(late)??;
     if let Some(once) = &once
         && let Some((request, answer)) = tx.answered(&account.id, &once.key).await?
     {

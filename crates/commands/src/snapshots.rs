@@ -45,13 +45,20 @@ pub async fn add(tx: &mut Tx, actor: &Actor, s: &Server, name: Option<&str>, des
 pub async fn revert(store: &Store, actor: &Actor, server: &str, name: &str) -> Result<Server> {
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, server).await?;
-    must_be_delivered(&s, "reverted")?;
+    put_back(&mut tx, actor, &s, name).await?;
+    commit(tx).await?;
+    Ok(s)
+}
+
+/// As [`revert`], of a server that is locked.
+pub async fn put_back(tx: &mut Tx, actor: &Actor, s: &Server, name: &str) -> Result<()> {
+    must_be_delivered(s, "reverted")?;
     let snapshot = tx.find_snapshot(&s.id, name).await?;
     if snapshot.taken_at.is_none() || snapshot.asked.is_some() {
         return Err(CommandError::Refused(format!("the snapshot '{name}' is not ready; look at: leasehold server snapshot {} list", s.label)));
     }
     tx.ask_revert(&s.id, &snapshot.id).await?;
-    done(tx, actor, &s, "server.snapshot_revert", name).await
+    Ok(tx.log(actor, "server.snapshot_revert", Some(&s.account_id), Some(&s.id), name).await?)
 }
 
 /// Asks for a snapshot's end.

@@ -49,6 +49,9 @@ pub enum StoreError {
         /// Under which id.
         id: String,
     },
+    /// More than one row answers to a name.
+    #[error("several servers are called '{0}'; use the id")]
+    Ambiguous(String),
     /// The claim ran out and another worker holds the row: touch nothing more.
     #[error("the claim on {id} (epoch {epoch}) is lost")]
     Lost {

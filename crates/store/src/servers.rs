@@ -243,12 +243,16 @@ impl Tx {
 
     /// One server by its id, or by its label or hostname where only one server that is not terminated has it.
     pub async fn find_server(&mut self, text: &str) -> Result<Server> {
-        let sql = "select id from servers where id = $1 or ((label = $1 or hostname = $1) and status <> 'terminated') order by id limit 2";
+        // An id is nobody else's, whatever others call their servers.
+        if self.int("select count(*) from servers where id = $1", args![text]).await? == 1 {
+            return self.server(&text.into()).await;
+        }
+        let sql = "select id from servers where (label = $1 or hostname = $1) and status <> 'terminated' order by id limit 2";
         let found: Vec<(String,)> = self.all(sql, args![text]).await?;
         match found.as_slice() {
             [(id,)] => self.server(&id.as_str().into()).await,
             [] => Err(StoreError::not_found("server", text)),
-            _ => Err(StoreError::Broken(format!("several servers are called '{text}'; use the id (leasehold server list)"))),
+            _ => Err(StoreError::Ambiguous(text.to_owned())),
         }
     }
 

@@ -44,8 +44,12 @@ struct Row {
     reference: String,
 }
 
+/// A movement with its id, which says nothing.
+pub type Numbered = (String, Movement);
+
 #[derive(FromRow)]
 struct Balanced {
+    id: String,
     #[sqlx(flatten)]
     row: Row,
     balance: i64,
@@ -74,20 +78,15 @@ impl Tx {
     }
 
     /// What moved a wallet, newest first.
-    pub async fn movements(&mut self, account: &AccountId, page: Page) -> Result<Vec<Movement>> {
+    pub async fn movements(&mut self, account: &AccountId, page: Page) -> Result<Vec<Numbered>> {
         let (own, currency) = (wallet_account(account), self.wallet(account).await?.posted.currency);
         let sql = "select * from (select coalesce(resolved_at, created_at) as at, id, code, case when credit = $2 then amount else -amount end as amount, reason, reference, \
                    cast(sum(case when credit = $2 then amount else -amount end) over (order by coalesce(resolved_at, created_at), id) as bigint) as balance \
                    from transfers where wallet = $1 and $2 in (debit, credit) and state = 'posted') m order by at desc, id desc limit $3 offset $4";
         let rows: Vec<Balanced> = self.all(sql, args![account, &own, page.most(), page.skip]).await?;
         let money = |minor| Money::new(minor, currency);
-        let movement = |Balanced { row: r, balance }| Movement {
-            at: r.at,
-            code: r.code,
-            amount: money(r.amount),
-            balance: money(balance),
-            reason: r.reason,
-            reference: r.reference,
+        let movement = |Balanced { id, row: r, balance }| {
+            (id, Movement { at: r.at, code: r.code, amount: money(r.amount), balance: money(balance), reason: r.reason, reference: r.reference })
         };
         Ok(rows.into_iter().map(movement).collect())
     }

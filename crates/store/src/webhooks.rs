@@ -25,6 +25,8 @@ pub struct Webhook {
     pub created_at: Timestamp,
     /// Since when nothing was taken.
     pub failing_since: Option<When>,
+    /// While it takes nothing: when one delivery is tried again; the others wait for that.
+    pub next_try_at: Option<When>,
     /// When it was given up.
     pub disabled_at: Option<When>,
 }
@@ -70,6 +72,8 @@ pub struct Delivery {
     /// When it was written.
     #[sqlx(try_from = "i64")]
     pub created_at: Timestamp,
+    /// When it was tried first.
+    pub tried_at: Option<When>,
     /// When it was taken.
     pub delivered_at: Option<When>,
     /// Attempts so far.
@@ -191,23 +195,31 @@ impl Tx {
     /// How an attempt ended.
     pub async fn delivery_done(&mut self, d: &Delivery, state: DeliveryState, answer: Option<u16>, error: Option<&str>) -> Result<()> {
         let delivered_at = (state == DeliveryState::Delivered).then_some(self.now);
-        let sql = "update webhook_deliveries set state = $1, answer = $2, last_error = $3, delivered_at = $4, attempt = attempt + 1 \
-                   where id = $5 and epoch = $6 and state = 'queued'";
-        let args = args![state.as_str(), answer.map(i64::from), error, delivered_at, &d.id, d.epoch];
+        let sql = "update webhook_deliveries set state = $1, answer = $2, last_error = $3, delivered_at = $4, attempt = attempt + 1, tried_at = coalesce(tried_at, $5) \
+                   where id = $6 and epoch = $7 and state = 'queued'";
+        let args = args![state.as_str(), answer.map(i64::from), error, delivered_at, self.now, &d.id, d.epoch];
         self.fenced(sql, args, &d.id, d.epoch).await
     }
 
-    /// A webhook took something.
+    /// Whether a webhook that takes nothing may be tried now: one delivery is, and the others wait until `until` for what comes of it.
+    pub async fn try_webhook(&mut self, id: &str, until: Timestamp) -> Result<bool> {
+        let now = self.now;
+        let sql = "update webhooks set next_try_at = $1 where id = $2 and (next_try_at is null or next_try_at <= $3)";
+        Ok(self.exec(sql, args![until, id, now]).await? == 1)
+    }
+
+    /// A webhook took something, or what it did not take is not tried any more.
     pub async fn webhook_works(&mut self, id: &str) -> Result<()> {
-        self.exec("update webhooks set failing_since = null where id = $1 and failing_since is not null", args![id]).await?;
+        self.exec("update webhooks set failing_since = null, next_try_at = null where id = $1 and failing_since is not null", args![id]).await?;
         Ok(())
     }
 
-    /// A webhook did not take something; since when it has taken nothing.
-    pub async fn webhook_fails(&mut self, id: &str) -> Result<Timestamp> {
+    /// A webhook did not take something and is tried again at `next`; since when it has taken nothing, unless it was deleted meanwhile.
+    pub async fn webhook_fails(&mut self, id: &str, next: Timestamp) -> Result<Option<Timestamp>> {
         let now = self.now;
-        let sql = "update webhooks set failing_since = coalesce(failing_since, $1) where id = $2 returning failing_since";
-        Ok(Timestamp::from_millis(self.int(sql, args![now, id]).await?))
+        let sql = "update webhooks set failing_since = coalesce(failing_since, $1), next_try_at = $2 where id = $3 returning failing_since";
+        let row: Option<(i64,)> = self.optional(sql, args![now, next, id]).await?;
+        Ok(row.map(|(since,)| Timestamp::from_millis(since)))
     }
 
     /// A webhook is told nothing more; false when it was given up before.
@@ -225,7 +237,7 @@ impl Tx {
 
     /// Tells something once more, under the id that it had; false when there is no such delivery.
     pub async fn redeliver(&mut self, id: &str) -> Result<bool> {
-        let found = self.exec("update webhook_deliveries set state = 'queued', created_at = $1 where id = $2", args![self.now, id]).await? == 1;
+        let found = self.exec("update webhook_deliveries set state = 'queued', tried_at = null where id = $1", args![id]).await? == 1;
         if found {
             self.want(Queue::Webhooks, id).await?;
         }

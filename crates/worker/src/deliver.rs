@@ -16,6 +16,10 @@ use crate::{Worker, run::Rest};
 
 /// How long a delivery is tried, and how long a webhook may take nothing before it is given up.
 const TRIED_FOR: Duration = Duration::from_hours(24);
+/// How long one call is waited for, by whom else there is something to tell to the same webhook.
+const ONE_AT_A_TIME: Duration = Duration::from_secs(20);
+/// The shortest wait for a turn.
+const SOON: Duration = Duration::from_secs(1);
 /// The longest wait between two tries.
 const LONGEST: Duration = Duration::from_hours(1);
 
@@ -31,9 +35,18 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
         tx.commit().await?;
         return Ok(rest);
     };
-    let secret = tx.webhook_secret(&webhook.id).await?;
     let at = tx.now;
-    drop(tx);
+    let secret = tx.webhook_secret(&webhook.id).await?;
+    if webhook.failing_since.is_some() {
+        // One that takes nothing holds up one call at a time, not all that there are.
+        if !tx.try_webhook(&webhook.id, at + ONE_AT_A_TIME).await? {
+            let next = webhook.next_try_at.map_or(at, |next| next.0).max(at + SOON);
+            return Ok(Rest { next_at: Some(next), ..rest });
+        }
+        tx.commit().await?;
+    } else {
+        drop(tx);
+    }
     crash::point("webhook.before_call").await;
     let called = w.hooks.call(&Call { url: &webhook.url, id: &delivery.id, at, body: &delivery.body, secret: &secret }).await;
     crash::point("webhook.answered").await;
@@ -57,13 +70,17 @@ async fn record(w: &Worker, webhook: &Webhook, d: &Delivery, called: &Called) ->
         Called::Failed(why) => (None, why.clone()),
     };
     let gone = answer == Some(410);
-    let over = gone || now.since(d.created_at) >= TRIED_FOR;
-    let failing_since = tx.webhook_fails(&webhook.id).await?;
+    let over = gone || now.since(d.tried_at.map_or(now, |at| at.0)) >= TRIED_FOR;
+    let next = now + w.limits.backoff.wait(d.attempt + 1, tx.dice()).min(LONGEST);
     tx.delivery_done(d, if over { DeliveryState::Dead } else { DeliveryState::Queued }, answer, Some(&why)).await?;
-    if gone || now.since(failing_since) >= TRIED_FOR {
+    let failing_since = tx.webhook_fails(&webhook.id, next).await?;
+    if gone || failing_since.is_some_and(|since| now.since(since) >= TRIED_FOR) {
         give_up(&mut tx, webhook, &why).await?;
+    } else if over {
+        // Others were taken meanwhile: what comes next is judged anew.
+        tx.webhook_works(&webhook.id).await?;
     }
-    let next_at = (!over).then(|| now + w.limits.backoff.wait(d.attempt + 1, tx.dice()).min(LONGEST));
+    let next_at = (!over).then_some(next);
     tx.commit().await?;
     Ok(Rest { next_at, error: Some(why), ..rest })
 }

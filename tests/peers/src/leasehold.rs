@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_domain::retry::Backoff;
-use leasehold_notifier::{Outbox, Renderer, Sender};
+use leasehold_notifier::{Hooks, Outbox, Renderer, Sender};
 use leasehold_store::{
     Options, Queue, Store, args,
     work::{Claim, Settled},
@@ -86,12 +86,12 @@ impl Peer for Leasehold {
         let listener = tokio::spawn(async move { listening.keep_listening().await });
         let outbox = Outbox::open("stdout", None, Sender { from: "a@example.org".into(), reply_to: None }).unwrap();
         let post = Post { renderer: Renderer::new(None).unwrap(), outbox, host: String::new(), attach_documents: false };
-        let hooks = leasehold_notifier::Hooks::new(true).unwrap();
+        let hooks = Hooks::new(true).unwrap();
         let claim = if worker.terms.brisk { BRISK } else { Limits::default().claim };
         let limits = Limits { claim, ..Limits::default() };
         // A fresh name at every start, as the program has it.
         let name = format!("{}-{}", worker.name, store.dice().text("0123456789abcdef", 8));
-        let ours = leasehold_worker::Worker { store: store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), limits };
+        let ours = leasehold_worker::Worker { store: store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), hooks, limits };
         let roles = Roles { queues: vec![Queue::Mails], concurrency: worker.concurrency, poll: Duration::from_secs(1), grace: Duration::from_secs(10) };
         let handler: leasehold_worker::Handler = Arc::new(move |_, claim, _: Stop| {
             let (store, worker, handler) = (store.clone(), worker.clone(), handler.clone());

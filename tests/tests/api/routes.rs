@@ -60,50 +60,50 @@ const OPEN: &[&str] = &[
     "GET /sso/{token}",
 ];
 
-/// What each route is sent, what its own account is answered, and what another account is. In this order, each after the one before
+/// The scope that each route asks for, what it is sent, what its own account is answered, and what another account is. In this order, each after the one before
 /// has had its effect.
-const ROUTES: &[(&str, &str, u16, u16)] = &[
-    ("GET /api/v1/account", "", 200, 200),
-    ("GET /api/v1/billing/invoices", "", 200, 200),
-    ("GET /api/v1/billing/invoices/{id}", "", 200, 404),
-    ("GET /api/v1/billing/transactions", "", 200, 200),
-    ("GET /api/v1/coupons/{code}", "", 200, 200),
-    ("GET /api/v1/os-templates", "", 200, 200),
-    ("GET /api/v1/products", "", 200, 200),
-    ("GET /api/v1/regions", "", 200, 200),
-    ("GET /api/v1/reseller", "", 200, 200),
-    ("GET /api/v1/servers", "", 200, 200),
-    ("POST /api/v1/servers", "ORDER", 201, 201),
-    ("GET /api/v1/servers/{id}", "", 200, 404),
-    ("GET /api/v1/servers/{id}/activity", "", 200, 404),
-    ("GET /api/v1/servers/{id}/addons", "", 200, 404),
-    ("POST /api/v1/servers/{id}/addons", r#"{"addonId":"ADDON"}"#, 201, 404),
-    ("DELETE /api/v1/servers/{id}/addons/{addon}", "", 200, 404),
-    ("PATCH /api/v1/servers/{id}/billing", r#"{"autoRenew":true}"#, 200, 404),
-    ("GET /api/v1/servers/{id}/credentials", "", 200, 404),
-    ("GET /api/v1/servers/{id}/events", "", 200, 404),
-    ("GET /api/v1/servers/{id}/ips", "", 200, 404),
-    ("PUT /api/v1/servers/{id}/ips/{ip}/ptr", r#"{"hostname":"web.example.org"}"#, 200, 404),
-    ("DELETE /api/v1/servers/{id}/ips/{ip}/ptr", "", 204, 404),
-    ("PATCH /api/v1/servers/{id}/label", r#"{"label":"web"}"#, 200, 404),
-    ("POST /api/v1/servers/{id}/password-reset", "", 200, 404),
-    ("POST /api/v1/servers/{id}/power/stop", "", 202, 404),
-    ("POST /api/v1/servers/{id}/power/start", "", 202, 404),
-    ("POST /api/v1/servers/{id}/power/reboot", "", 202, 404),
-    ("POST /api/v1/servers/{id}/snapshots", "", 202, 404),
-    ("GET /api/v1/servers/{id}/snapshots", "", 200, 404),
-    ("POST /api/v1/servers/{id}/snapshots/{snapshot}/revert", "", 202, 404),
-    ("DELETE /api/v1/servers/{id}/snapshots/{snapshot}", "", 202, 404),
-    ("GET /api/v1/servers/{id}/stats", "", 200, 404),
-    ("POST /api/v1/servers/{id}/reinstall", r#"{"os":"debian","osTemplate":"debian-12"}"#, 202, 404),
-    ("POST /api/v1/servers/{id}/sso", "", 200, 404),
-    ("POST /api/v1/sso", "", 200, 200),
-    ("GET /api/v1/wallet", "", 200, 200),
-    ("POST /api/v1/webhooks", r#"{"url":"http://127.0.0.1:9/","events":["server.created"]}"#, 201, 201),
-    ("GET /api/v1/webhooks", "", 200, 200),
-    ("GET /api/v1/webhooks/{webhook}", "", 200, 404),
-    ("DELETE /api/v1/webhooks/{webhook}", "", 204, 404),
-    ("DELETE /api/v1/servers/{id}", "", 204, 404),
+const ROUTES: &[(&str, &str, &str, u16, u16)] = &[
+    ("GET /api/v1/account", "account:read", "", 200, 200),
+    ("GET /api/v1/billing/invoices", "billing:read", "", 200, 200),
+    ("GET /api/v1/billing/invoices/{id}", "billing:read", "", 200, 404),
+    ("GET /api/v1/billing/transactions", "billing:read", "", 200, 200),
+    ("GET /api/v1/coupons/{code}", "account:read", "", 200, 200),
+    ("GET /api/v1/os-templates", "account:read", "", 200, 200),
+    ("GET /api/v1/products", "account:read", "", 200, 200),
+    ("GET /api/v1/regions", "account:read", "", 200, 200),
+    ("GET /api/v1/reseller", "account:read", "", 200, 200),
+    ("GET /api/v1/servers", "servers:read", "", 200, 200),
+    ("POST /api/v1/servers", "servers:write", "ORDER", 201, 201),
+    ("GET /api/v1/servers/{id}", "servers:read", "", 200, 404),
+    ("GET /api/v1/servers/{id}/activity", "servers:read", "", 200, 404),
+    ("GET /api/v1/servers/{id}/addons", "servers:read", "", 200, 404),
+    ("POST /api/v1/servers/{id}/addons", "servers:write", r#"{"addonId":"ADDON"}"#, 201, 404),
+    ("DELETE /api/v1/servers/{id}/addons/{addon}", "servers:destroy", "", 200, 404),
+    ("PATCH /api/v1/servers/{id}/billing", "servers:write", r#"{"autoRenew":true}"#, 200, 404),
+    ("GET /api/v1/servers/{id}/credentials", "servers:read", "", 200, 404),
+    ("GET /api/v1/servers/{id}/events", "servers:read", "", 200, 404),
+    ("GET /api/v1/servers/{id}/ips", "servers:read", "", 200, 404),
+    ("PUT /api/v1/servers/{id}/ips/{ip}/ptr", "servers:write", r#"{"hostname":"web.example.org"}"#, 200, 404),
+    ("DELETE /api/v1/servers/{id}/ips/{ip}/ptr", "servers:write", "", 204, 404),
+    ("PATCH /api/v1/servers/{id}/label", "servers:write", r#"{"label":"web"}"#, 200, 404),
+    ("POST /api/v1/servers/{id}/password-reset", "servers:write", "", 200, 404),
+    ("POST /api/v1/servers/{id}/power/stop", "servers:write", "", 202, 404),
+    ("POST /api/v1/servers/{id}/power/start", "servers:write", "", 202, 404),
+    ("POST /api/v1/servers/{id}/power/reboot", "servers:write", "", 202, 404),
+    ("POST /api/v1/servers/{id}/snapshots", "servers:write", "", 202, 404),
+    ("GET /api/v1/servers/{id}/snapshots", "servers:read", "", 200, 404),
+    ("POST /api/v1/servers/{id}/snapshots/{snapshot}/revert", "servers:destroy", "", 202, 404),
+    ("DELETE /api/v1/servers/{id}/snapshots/{snapshot}", "servers:write", "", 202, 404),
+    ("GET /api/v1/servers/{id}/stats", "servers:read", "", 200, 404),
+    ("POST /api/v1/servers/{id}/reinstall", "servers:destroy", r#"{"os":"debian","osTemplate":"debian-12"}"#, 202, 404),
+    ("POST /api/v1/servers/{id}/sso", "servers:write", "", 200, 404),
+    ("POST /api/v1/sso", "servers:write", "", 200, 200),
+    ("GET /api/v1/wallet", "billing:read", "", 200, 200),
+    ("POST /api/v1/webhooks", "webhooks:write", r#"{"url":"http://127.0.0.1:9/","events":["server.created"]}"#, 201, 201),
+    ("GET /api/v1/webhooks", "webhooks:read", "", 200, 200),
+    ("GET /api/v1/webhooks/{webhook}", "webhooks:read", "", 200, 404),
+    ("DELETE /api/v1/webhooks/{webhook}", "webhooks:write", "", 204, 404),
+    ("DELETE /api/v1/servers/{id}", "servers:destroy", "", 204, 404),
 ];
 
 /// What operators ask, in an order in which it can be done; `web` is their server, and another one failed.
@@ -112,7 +112,7 @@ const OPERATORS: &[(&str, &str, u16)] = &[
     ("POST /admin/v1/accounts", r#"{"email":"new@example.org","firstName":"New","lastName":"One"}"#, 201),
     ("GET /admin/v1/accounts/{account}", "", 200),
     ("POST /admin/v1/accounts/{account}/credits", r#"{"amount":"20.00","reference":"psp-1"}"#, 200),
-    ("POST /admin/v1/accounts/{account}/debits", r#"{"amount":"1.00","reason":"a fee"}"#, 200),
+    ("POST /admin/v1/accounts/{account}/debits", r#"{"amount":"1.00","reason":"a fee","reference":"fee-1"}"#, 200),
     ("POST /admin/v1/accounts/{account}/freeze", "", 200),
     ("POST /admin/v1/accounts/{account}/resume", "", 200),
     ("GET /admin/v1/accounts/{account}/members", "", 200),
@@ -281,7 +281,8 @@ fn every_route_is_walked() {
         let by = by(&document, &route);
         assert_eq!(by == By::Anybody, OPEN.contains(&route.as_str()), "{route}");
         assert_eq!(by == By::Operator, route.contains(" /admin/"), "{route}");
-        assert_eq!(by == By::Key, scope.is_some(), "{route} names its scope");
+        let wanted = ROUTES.iter().find(|(of, ..)| *of == route).map(|(_, scope, ..)| (*scope).to_owned());
+        assert_eq!((by == By::Key, &scope), (wanted.is_some(), &wanted), "{route}");
     }
 }
 
@@ -291,14 +292,13 @@ on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
     let free = coupons::NewCoupon { code: "HALF", percent: Some(50), ..coupons::NewCoupon::default() };
     coupons::create(&app.store, &App::operator(), &free).await.unwrap();
     let (mine, other) = (app.account.clone(), app.new_account("other@example.org", "50.00").await);
-    let (api, scopes, order) = (app.api(), operations(), order_body(app).await);
+    let (api, order) = (app.api(), order_body(app).await);
     for route in OPEN {
         let status = if route.contains('{') || route.ends_with("/metrics") { 404 } else { 200 };
         assert_eq!(send(&api, "GET", &route[4..], "", "").await.status, status, "{route}");
     }
     for own in [false, true] {
-        for (route, body, status, others_status) in ROUTES {
-            let scope = scopes[*route].clone().unwrap();
+        for (route, scope, body, status, others_status) in ROUTES {
             let (method, path) = route.split_once(' ').unwrap();
             let addon = app.addon_id("extra-ip").await;
             let snapshot = app.store.read().await.unwrap().snapshots(&server.id).await.unwrap().first().map_or("none".to_owned(), |n| n.id.clone());
@@ -309,14 +309,14 @@ on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
             let path = path.replace("{addon}", &addon).replace("{snapshot}", &snapshot).replace("{code}", "half");
             let body = body.replace("ORDER", &order.replace("web", "other")).replace("ADDON", &addon);
             if own {
-                let key = app.key(&mine, &scope).await;
+                let key = app.key(&mine, scope).await;
                 let answer = while_working(app, send(&api, method, &path, &key, body)).await;
                 assert_eq!(answer.status, *status, "{route}: {answer:?}");
                 app.until_quiet().await;
                 continue;
             }
             assert_eq!(send(&api, method, &path, "", body.clone()).await.status, 401, "{route} without a key");
-            let rest: Vec<&str> = keys::SCOPES.iter().copied().filter(|s| *s != scope && *s != "*").collect();
+            let rest: Vec<&str> = keys::SCOPES.iter().copied().filter(|s| s != scope && *s != "*").collect();
             let refused = send(&api, method, &path, &app.key(&mine, &rest.join(",")).await, body.clone()).await;
             assert_eq!(refused.status, 403, "{route} with every other scope");
             assert_eq!(refused.body, json!({ "message": format!("the key lacks the scope '{scope}'"), "statusCode": 403 }));

@@ -94,6 +94,42 @@ on_both!(snapshots_are_two_a_server_and_one_of_them_is_where_the_disk_began(app)
     }
 });
 
+on_both!(a_server_is_its_owners_whatever_others_call_theirs(app) {
+    let (api, key) = (app.api(), app.key(&app.account, "*").await);
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let other = app.new_account("other@example.org", "50.00").await;
+    let order = leasehold_commands::order::Order { label: Some(server.id.0.clone()), hostname: Some(server.id.0.clone()), account: other, ..app.an_order("x") };
+    leasehold_commands::order::order(&app.store, &App::operator(), &order).await.unwrap();
+    app.until_quiet().await;
+    let path = format!("/api/v1/servers/{}", server.id);
+    assert_eq!(send(&api, "GET", &format!("{path}/stats"), &key, "").await.status, 200);
+    assert_eq!(send(&api, "POST", &format!("{path}/power/stop"), &key, "").await.status, 202);
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Stopped);
+    let suspend = format!("/admin/v1/servers/{}/suspend", server.id);
+    assert_eq!(send(&api, "POST", &suspend, &app.token().await, r#"{"kind":"abuse","reason":"spam"}"#).await.status, 202);
+    app.until_quiet().await;
+});
+
+on_both!(the_name_of_an_address_goes_with_it(app) {
+    let (api, key) = (app.api(), app.key(&app.account, "*").await);
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let path = format!("/api/v1/servers/{}", server.id);
+    let addon = app.addon_id("extra-ip").await;
+    assert_eq!(send(&api, "POST", &format!("{path}/addons"), &key, json!({ "addonId": addon }).to_string()).await.status, 201);
+    app.until_quiet().await;
+    let ips = send(&api, "GET", &format!("{path}/ips"), &key, "").await.body;
+    let more = ips.as_array().unwrap().iter().find(|a| a["family"] == 4 && a["primary"] == json!(false)).unwrap()["ip"].as_str().unwrap().to_owned();
+    assert_eq!(send(&api, "PUT", &format!("{path}/ips/{more}/ptr"), &key, r#"{"hostname":"mail.example.org"}"#).await.status, 200);
+    assert_eq!(send(&api, "DELETE", &format!("{path}/addons/{addon}"), &key, "").await.status, 200);
+    app.live(Duration::from_hours(24 * 40)).await;
+    app.scheduler.run_due().await.unwrap();
+    let named = "select count(*) from addresses where ptr is not null";
+    assert_eq!(app.store.read().await.unwrap().int(named, &[]).await.unwrap(), 0, "whoever has {more} next begins anew");
+});
+
 on_both!(an_add_on_is_paid_to_the_end_of_the_period_and_ends_with_one(app) {
     let (api, key) = (app.api(), app.key(&app.account, "*").await);
     let server = app.order("web").await;

@@ -103,6 +103,37 @@ on_both!(a_receiver_that_is_away_is_called_again_and_given_up_after_a_day(app) {
     assert!(shown["disabledAt"].is_string() && receiver.told().len() == before + 1, "whoever is gone is not called again: {shown}");
 });
 
+on_both!(a_webhook_that_takes_nothing_is_called_once_at_a_time_and_forgiven(app) {
+    let receiver = Receiver::start(500).await;
+    let hook = subscribe(app, &receiver.url, &["server.created"]).await;
+    for n in 0..4 {
+        app.order(&format!("web{n}")).await;
+    }
+    app.drain().await;
+    let first = receiver.told().len();
+    app.live(Duration::from_mins(1)).await;
+    let tries = receiver.told().len() - first;
+    assert!((1..=12).contains(&tries), "one at a time, not all four each time: {tries}");
+    // Two days nobody works: what was written before is tried as long as anything else.
+    app.advance(Duration::from_hours(48));
+    app.drain().await;
+    let key = app.key(&app.account, "*").await;
+    let path = format!("/api/v1/webhooks/{}", hook["id"].as_str().unwrap());
+    assert!(send(&app.api(), "GET", &path, &key, "").await.body["disabledAt"].is_string(), "a day in which it was called and took nothing");
+    let second = Receiver::start(500).await;
+    let hook = subscribe(app, &second.url, &["server.created"]).await;
+    app.order("late").await;
+    app.advance(Duration::from_hours(48));
+    app.drain().await;
+    let path = format!("/api/v1/webhooks/{}", hook["id"].as_str().unwrap());
+    let shown = send(&app.api(), "GET", &path, &key, "").await.body;
+    assert!(shown["disabledAt"].is_null() && shown["failingSince"].is_string(), "our own downtime is not its fault: {shown}");
+    second.answer(200);
+    app.live(Duration::from_hours(1)).await;
+    let shown = send(&app.api(), "GET", &path, &key, "").await.body;
+    assert_eq!((&shown["failingSince"], second.told().len()), (&Value::Null, 2), "{shown}");
+});
+
 on_both!(a_webhook_is_made_once_a_key_and_only_where_it_makes_sense(app) {
     let (api, key) = (app.api(), app.key(&app.account, "*").await);
     let body = r#"{"url":"https://example.org/hook","events":["server.running","server.created","server.running"]}"#;

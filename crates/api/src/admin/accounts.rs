@@ -152,7 +152,8 @@ pub(crate) struct Debit {
     /// What the books say later.
     reason: String,
     /// The same one twice is booked once.
-    reference: Option<String>,
+    #[schema(example = "fee-17")]
+    reference: String,
 }
 
 /// What a movement left.
@@ -192,7 +193,7 @@ pub(crate) async fn credit(
     (status = 402, body = super::error::Problem, description = "the wallet does not hold so much"),
 ))]
 pub(crate) async fn debit(State(api): State<Api>, operator: Operator, Path(account): Path<String>, Body(d): Body<Debit>) -> Result<Json<BookedView>, Failure> {
-    let movement = Movement { account: &account, amount: &d.amount, reason: &d.reason, reference: d.reference.as_deref() };
+    let movement = Movement { account: &account, amount: &d.amount, reason: &d.reason, reference: Some(&d.reference) };
     Ok(Json(accounts::debit(&api.store, &operator, &movement).await?.into()))
 }
 

@@ -179,6 +179,17 @@ pub(crate) async fn show(State(api): State<Api>, _: Operator, Path(id): Path<Str
     }))
 }
 
+/// Which failed servers are meant.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Matching {
+    /// Only of this account, by id or number.
+    account: Option<String>,
+    /// Only of this region.
+    region: Option<String>,
+}
+
 /// Servers that were retried, and those that were not.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RetriedView {
@@ -202,10 +213,11 @@ pub(crate) async fn retry(State(api): State<Api>, operator: Operator, Path(id): 
 }
 
 /// Has every failed server that matches built once more.
-#[utoipa::path(post, path = "/servers/retry", tag = "operator", security(("operator" = [])), params(("account" = Option<String>, Query)), responses((status = 200, body = RetriedView)))]
-pub(crate) async fn retry_all(State(api): State<Api>, operator: Operator, Asked(wanted): Asked<Wanted>) -> Result<Json<RetriedView>, Failure> {
-    let wanted = Wanted { status: Some(Status::Failed), ..wanted };
-    let failed = found(&mut api.store.read().await?, &wanted, MOST.into()).await?;
+#[utoipa::path(post, path = "/servers/retry", tag = "operator", security(("operator" = [])), params(Matching), responses((status = 200, body = RetriedView)))]
+pub(crate) async fn retry_all(State(api): State<Api>, operator: Operator, Asked(matching): Asked<Matching>) -> Result<Json<RetriedView>, Failure> {
+    let wanted = Wanted { status: Some(Status::Failed), account: matching.account };
+    let mut failed = found(&mut api.store.read().await?, &wanted, MOST.into()).await?;
+    failed.retain(|s| matching.region.as_ref().is_none_or(|region| s.region_id.as_str() == region));
     let (mut retried, mut refused) = (Vec::new(), Vec::new());
     for s in failed {
         match servers::retry(&api.store, &operator, s.id.as_str()).await {

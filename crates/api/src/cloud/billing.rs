@@ -10,7 +10,7 @@ use leasehold_domain::{Money, Timestamp};
 use leasehold_store::{
     Tx,
     invoices::{Invoice, InvoiceLine},
-    statement::Movement,
+    statement::Numbered,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -126,8 +126,8 @@ pub(crate) struct TransactionView {
 ))]
 pub(crate) async fn transactions(State(api): State<Api>, caller: For<BillingRead>, paged: Paged) -> Result<Json<Vec<TransactionView>>, Failure> {
     let movements = api.store.read().await?.movements(&caller.account, paged.page()).await?;
-    let view = |m: Movement| TransactionView {
-        id: m.reference,
+    let view = |(id, m): Numbered| TransactionView {
+        id,
         kind: m.code,
         amount: m.amount.decimal(),
         balance_after: m.balance.decimal(),

@@ -1,8 +1,9 @@
 //! What happens to a server, as it happens: server-sent events, so that nobody has to ask again and again.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,12 +16,11 @@ use axum::{
 };
 use futures::stream;
 use leasehold_domain::{
-    ServerId,
+    AccountId, ServerId,
     server::{Goal, Status},
 };
 use leasehold_store::{Tx, servers::Server};
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::view::{ProgressView, progress};
@@ -35,6 +35,41 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(1);
 /// How long one may listen; clients come back by themselves.
 const LISTEN: Duration = Duration::from_mins(10);
+
+/// Of one account, and in all, in one process.
+const LISTENERS_OF_ACCOUNT: usize = 10;
+const LISTENERS: usize = 500;
+
+/// Who listens, by account.
+#[derive(Clone, Default)]
+pub(crate) struct Listeners(Arc<Mutex<HashMap<AccountId, usize>>>);
+
+/// A place among the listeners, given back when it is dropped.
+struct Place {
+    all: Listeners,
+    account: AccountId,
+}
+
+impl Listeners {
+    fn take(&self, account: &AccountId) -> Option<Place> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.values().sum::<usize>() >= LISTENERS || places.get(account).is_some_and(|taken| *taken >= LISTENERS_OF_ACCOUNT) {
+            return None;
+        }
+        *places.entry(account.clone()).or_default() += 1;
+        Some(Place { all: self.clone(), account: account.clone() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = places.get_mut(&self.account) {
+            *taken -= 1;
+        }
+        places.retain(|_, taken| *taken > 0);
+    }
+}
 
 /// How a server stands.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
@@ -55,8 +90,7 @@ struct Listener {
     last: Option<ServerEvent>,
     until: Instant,
     over: bool,
-    /// One of the places that there are.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Listener {
@@ -110,7 +144,7 @@ async fn event(tx: &mut Tx, s: Server) -> leasehold_store::Result<ServerEvent> {
 ))]
 pub(crate) async fn listen(State(api): State<Api>, caller: For<ServersRead>, Path(id): Path<String>) -> Result<Response, Failure> {
     let server = caller.server_id(&api.store, &id).await?;
-    let place = Arc::clone(&api.listeners).try_acquire_owned().map_err(|_| Failure::later("too many listen just now; try again"))?;
+    let place = api.listeners.take(&caller.account).ok_or_else(|| Failure::later("too many listen just now; try again"))?;
     let listener = Listener { caller: caller.clone(), server, last: None, until: Instant::now() + LISTEN, over: false, _place: place, api };
     // A proxy that gathers answers would hold them back.
     let at_once = [("x-accel-buffering", "no")];

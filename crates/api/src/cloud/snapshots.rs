@@ -13,7 +13,7 @@ use leasehold_store::{
     servers::Server,
     snapshots::{Snapshot, SnapshotView as Shown},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use utoipa::ToSchema;
 
 use super::error::Failure as CloudFailure;
@@ -68,7 +68,16 @@ fn views(all: Vec<Snapshot>) -> Vec<SnapshotView> {
 
 impl From<Shown> for SnapshotView {
     fn from(n: Shown) -> Self {
-        Self { id: n.id, name: n.name, description: None, create_time: n.taken_at, power_state: None, is_current: false, state: n.state, error: n.error }
+        Self {
+            id: n.id,
+            name: n.name,
+            description: None,
+            create_time: n.taken_at,
+            power_state: None,
+            is_current: false,
+            state: n.state,
+            error: n.error.map(|_| "it did not work; try again, or ask the host".to_owned()),
+        }
     }
 }
 
@@ -111,7 +120,7 @@ pub(crate) async fn take(
 }
 
 /// Puts the disk back to a snapshot; what was written since is lost.
-#[utoipa::path(post, path = "/servers/{id}/snapshots/{snapshot}/revert", tag = "snapshots", security(("key" = ["servers:destroy"])), params(("id" = String, Path), ("snapshot" = String, Path)), responses(
+#[utoipa::path(post, path = "/servers/{id}/snapshots/{snapshot}/revert", tag = "snapshots", security(("key" = ["servers:destroy"])), params(("id" = String, Path), ("snapshot" = String, Path), ("Idempotency-Key" = Option<String>, Header)), responses(
     (status = 202, body = SnapshotView, description = "the disk is being put back"),
     (status = 409, body = CloudFailure, description = "the server is not delivered, or the snapshot is not ready"),
 ))]
@@ -119,10 +128,17 @@ pub(crate) async fn revert(
     State(api): State<Api>,
     caller: For<ServersDestroy>,
     Path((id, snapshot)): Path<(String, String)>,
-) -> Result<(StatusCode, Json<SnapshotView>), Failure> {
-    let s = caller.server(&mut api.store.read().await?, &id).await?;
-    snapshots::revert(&api.store, &caller.actor, s.id.as_str(), &snapshot).await?;
-    Ok((StatusCode::ACCEPTED, Json(one(&mut api.store.read().await?, &s, &snapshot).await?)))
+    posted: Posted<IgnoredAny>,
+) -> Result<Response, Failure> {
+    let mut open = match begin(&api, &caller, &posted).await? {
+        Begun::Before(text) => return Ok(again(StatusCode::ACCEPTED, text)),
+        Begun::Now(open) => open,
+    };
+    let id = caller.server(&mut open.tx, &id).await?.id;
+    let s = open.tx.lock_server(&id).await?;
+    snapshots::put_back(&mut open.tx, &caller.actor, &s, &snapshot).await?;
+    let view = one(&mut open.tx, &s, &snapshot).await?;
+    answer(open, StatusCode::ACCEPTED, &view).await
 }
 
 /// Removes a snapshot.

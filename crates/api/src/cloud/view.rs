@@ -208,6 +208,9 @@ pub(crate) async fn billing(tx: &mut Tx, s: &Server) -> Result<Option<BillingVie
     }))
 }
 
+/// What went wrong at a node is for the host.
+const TRIED_AGAIN: &str = "a step did not work; it is tried again, and the host is told where it never does";
+
 /// How far its build is.
 pub(crate) async fn progress(tx: &mut Tx, s: &Server) -> Result<Option<ProgressView>> {
     if !matches!(s.status, Status::Pending | Status::Building | Status::Failed) {
@@ -223,7 +226,7 @@ pub(crate) async fn progress(tx: &mut Tx, s: &Server) -> Result<Option<ProgressV
         steps_total: all.len(),
         attempt: last.map_or(1, |step| step.attempt),
         started_at: steps.first().map_or(s.ordered_at, |step| step.started_at),
-        error: s.last_error.clone(),
+        error: s.last_error.as_ref().map(|_| TRIED_AGAIN.to_owned()),
     }))
 }
 

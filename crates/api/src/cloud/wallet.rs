@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Api,
-    access::{AccountRead, For},
+    access::{BillingRead, For},
     failure::Failure,
 };
 
@@ -25,8 +25,8 @@ pub(crate) struct DepositView {
 }
 
 /// Where the account can pay in by itself, where the host has set such addresses.
-#[utoipa::path(get, path = "/wallet", tag = "billing", security(("key" = ["account:read"])), responses((status = 200, body = [DepositView])))]
-pub(crate) async fn show(State(api): State<Api>, caller: For<AccountRead>) -> Result<Json<Vec<DepositView>>, Failure> {
+#[utoipa::path(get, path = "/wallet", tag = "billing", security(("key" = ["billing:read"])), responses((status = 200, body = [DepositView])))]
+pub(crate) async fn show(State(api): State<Api>, caller: For<BillingRead>) -> Result<Json<Vec<DepositView>>, Failure> {
     let account = caller.account.as_str();
     let policy = api.store.read().await?.policies([account].into_iter()).await?.of("", account, "")?;
     let view = |d: &Deposit| DepositView { address: d.address.clone(), chain: d.chain.clone(), balance: "0".into(), is_active: true };
