@@ -287,6 +287,59 @@ fn a_daemon_that_is_asked_to_stop_ends_what_it_has_begun() {
     assert_eq!(daemon.wait(), Some(0));
 }
 
+#[test]
+fn the_command_line_is_a_client_too() {
+    let host = Host::new(Program::new(None), &[]);
+    let daemon = host.serve();
+    // Another machine: no configuration, no database.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let url = format!("http://127.0.0.1:{}", host.port);
+    let run = |key: &str, args: &[&str]| {
+        let mut command = Command::new(leasehold_tests::program::binary());
+        let ended = command.args(args).current_dir(elsewhere.path()).env("LEASEHOLD_SERVER", &url).env("LEASEHOLD_KEY", key).output().unwrap();
+        (ended.status.code().unwrap(), String::from_utf8(ended.stdout).unwrap(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let ok = |args: &[&str]| {
+        let (code, out, err) = run(&host.key, args);
+        assert_eq!(code, 0, "{args:?}: {out}{err}");
+        out
+    };
+    let json = |args: &[&str]| -> Value { serde_json::from_str(&ok(&[args, &["--json"]].concat())).unwrap() };
+    let order = ["server", "order", "--account", "me", "--product", "small", "--template", "debian-12", "--label", "far", "--key", "cart-1"];
+    let ordered = json(&[&order[..], &["--wait"]].concat());
+    assert_eq!((&ordered["label"], &ordered["status"]), (&json!("far"), &json!("running")));
+    assert_eq!(json(&order)["id"], ordered["id"], "the same key is the same order");
+    assert_eq!(json(&["server", "show", "far"])["billing"]["price"], "5.00");
+    assert_eq!(json(&["account", "show", "me"])["balance"], "95.00");
+    assert!(ok(&["server", "list"]).contains("far"));
+    assert!(ok(&["server", "credentials", "far"]).contains("ssh -p 22 root@"));
+    ok(&["server", "snapshot", "far", "create", "first"]);
+    eventually("it is taken", || ok(&["server", "snapshot", "far", "list"]).contains("ready"));
+    ok(&["server", "snapshot", "far", "revert", "first", "--yes"]);
+    ok(&["server", "addon", "far", "add", "backup"]);
+    ok(&["server", "cancel", "far"]);
+    eventually("it can be restarted", || run(&host.key, &["server", "reboot", "far"]).0 == 0);
+    let number = json(&["invoice", "list"])[0]["invoiceNumber"].as_str().unwrap().to_owned();
+    ok(&["invoice", "show", &number, "--pdf", "i.pdf"]);
+    assert!(std::fs::read(elsewhere.path().join("i.pdf")).unwrap().starts_with(b"%PDF-"));
+    for (code, says, args) in [
+        (2, "is for the host", &["server", "suspend", "far", "--kind", "abuse", "--reason", "x"][..]),
+        (2, "is for the host", &["queue", "status"]),
+        (3, "no server 'near'", &["server", "show", "near"]),
+        (3, "no product 'huge'", &["server", "order", "--account", "me", "--product", "huge", "--template", "debian-12"]),
+        (4, "was not terminated; say --yes", &["server", "terminate", "far"]),
+    ] {
+        let (ended, _, err) = run(&host.key, args);
+        assert!(ended == code && err.contains(says) && err.lines().count() == 1, "{args:?}: {ended} {err}");
+    }
+    let (code, _, err) = run("lsh_wrong", &["server", "list"]);
+    assert!(code == 4 && err.contains("a valid API key is needed") && !err.contains("lsh_wrong"), "{err}");
+    ok(&["server", "terminate", "far", "--yes"]);
+    assert_eq!(daemon.stop(), Some(0));
+    let (code, _, err) = run(&host.key, &["server", "list"]);
+    assert!(code == 75 && err.contains("does not answer"), "{code} {err}");
+}
+
 /// The examples of `docs/api.md`, as they stand there.
 fn examples() -> String {
     let page = include_str!("../../docs/api.md");

@@ -21,6 +21,12 @@ pub struct Cli {
     /// One JSON document on stdout and nothing else.
     #[arg(long, global = true)]
     pub json: bool,
+    /// A daemon elsewhere: `server`, `account show me` and `invoice` ask its API with the account's key.
+    #[arg(long, value_name = "URL", env = "LEASEHOLD_SERVER")]
+    pub server: Option<String>,
+    /// The key for it; better in the environment, since whoever is on this machine sees what programs are called with.
+    #[arg(long, value_name = "KEY", env = "LEASEHOLD_KEY", hide_env_values = true)]
+    pub key: Option<String>,
     /// `pretty` or `json`; the configuration's log.format by default.
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,
@@ -135,7 +141,7 @@ pub enum Command {
     /// The job-queue worker, as a role of its own (PostgreSQL).
     Worker {
         /// Queues to serve, separated by commas.
-        #[arg(long, value_delimiter = ',', default_value = "servers,nodes,mails")]
+        #[arg(long, value_delimiter = ',', default_value = "servers,nodes,mails,webhooks")]
         queues: Vec<Queue>,
         /// Runs at once, a queue.
         #[arg(long)]

@@ -13,6 +13,7 @@ mod doctor;
 mod drive;
 mod exit;
 mod metrics;
+mod remote;
 mod supervise;
 
 pub use args::{Cli, Command};

@@ -19,18 +19,26 @@ pub struct SignIn {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// Whether that is a remote desktop and not a shell.
+    pub desktop: bool,
 }
+
+/// The family of systems that are signed in to by remote desktop.
+const DESKTOPS: &str = "windows";
+const RDP: u16 = 3389;
+const SSH: u16 = 22;
 
 impl Tx {
     /// Where a server's owner signs in.
     pub async fn sign_in(&mut self, server: &Server) -> Result<SignIn> {
         let template = self.template(&server.template_id).await?;
+        let desktop = template.family == DESKTOPS;
         let endpoint = server.endpoint.as_deref().and_then(|e| e.rsplit_once(':')).and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
         let (host, port) = match endpoint {
             Some(endpoint) => endpoint,
-            None => (self.addresses(&server.id).await?.first().map_or_else(String::new, |a| a.address.clone()), 22),
+            None => (self.addresses(&server.id).await?.first().map_or_else(String::new, |a| a.address.clone()), if desktop { RDP } else { SSH }),
         };
-        Ok(SignIn { username: template.username, host, port })
+        Ok(SignIn { username: template.username, host, port, desktop })
     }
 
     /// Writes a notice to a server's owner; about which charge, where it is part of dunning.

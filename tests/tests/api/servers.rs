@@ -187,6 +187,18 @@ on_both!(a_server_is_cancelled_and_paid_by_another_cycle(app) {
     assert_eq!(send(&api, "PATCH", &path, &key, r#"{"cycle":"2m"}"#).await.status, 400);
 });
 
+on_both!(a_windows_server_is_signed_in_to_by_remote_desktop(app) {
+    let windows = "[[template]]\nid = \"windows-2025\"\nfamily = \"windows\"\nlabel = \"Windows Server 2025\"\nimage = \"windows-2025\"\nusername = \"Administrator\"\n";
+    app.import_more(windows).await;
+    let key = app.key(&app.account, "*").await;
+    let order = leasehold_commands::order::Order { template: "windows-2025".into(), ..app.an_order("desk") };
+    let server = leasehold_commands::order::order(&app.store, &App::operator(), &order).await.unwrap();
+    app.until_quiet().await;
+    let shown = send(&app.api(), "GET", &format!("/api/v1/servers/{}/credentials", server.id), &key, "").await.body;
+    let address = format!("{}:3389", shown["ip"].as_str().unwrap());
+    assert_eq!((&shown["username"], &shown["port"], &shown["rdpAddress"]), (&json!("Administrator"), &json!(3389), &json!(address)), "{shown}");
+});
+
 on_both!(the_shop_window_shows_what_an_account_pays(app) {
     let (api, key) = (app.api(), app.key(&app.account, "*").await);
     let find = |all: &Value, name: &str| all.as_array().unwrap().iter().find(|p| p["name"] == name).unwrap().clone();

@@ -32,6 +32,7 @@ pub(crate) struct StatsView {
 
 /// How to sign in.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct CredentialsView {
     #[schema(example = "root")]
     username: String,
@@ -39,6 +40,10 @@ pub(crate) struct CredentialsView {
     password: Option<String>,
     ip: String,
     port: u16,
+    /// Windows only: where a remote desktop connects to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "203.0.113.17:3389")]
+    rdp_address: Option<String>,
 }
 
 /// What a server is using.
@@ -101,5 +106,6 @@ pub(crate) async fn credentials(State(api): State<Api>, caller: For<ServersRead>
     let id = caller.server_id(&api.store, &id).await?;
     let (at, password) = servers::credentials(&api.store, &caller.actor, id.as_str()).await?;
     let password = password.map(|p| p.expose_secret().to_owned());
-    Ok(Json(CredentialsView { username: at.username, password, ip: at.host, port: at.port }))
+    let rdp_address = at.desktop.then(|| format!("{}:{}", at.host, at.port));
+    Ok(Json(CredentialsView { username: at.username, password, ip: at.host, port: at.port, rdp_address }))
 }

@@ -26,14 +26,14 @@ pub(crate) mod queue;
 mod roles;
 pub(crate) mod secrets;
 pub(crate) mod server;
-mod server_addon;
-mod server_order;
+pub(crate) mod server_addon;
+pub(crate) mod server_order;
 mod server_show;
-mod server_snapshot;
+pub(crate) mod server_snapshot;
 mod server_stats;
 pub(crate) mod tick;
 
-use crate::{Cli, Command, app::App, config as configuration, exit::Failure};
+use crate::{Cli, Command, app::App, config as configuration, exit::Failure, remote};
 
 /// What every command gets.
 pub(crate) struct Context {
@@ -55,6 +55,9 @@ impl Context {
 
 pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
     let command = std::mem::replace(&mut cli.command, Command::Man);
+    if cli.server.is_some() {
+        return remote::run(&cli, command).await;
+    }
     let context = Context { cli };
     let c = &context;
     match command {
