@@ -100,7 +100,7 @@ impl Client {
                     return;
                 }
                 Err(CommandError::Store(error)) if error.is_outage() => tokio::time::sleep(Duration::from_millis(200)).await,
-                Err(CommandError::TryAgain(_)) => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(CommandError::TryAgain(_) | CommandError::Underway(_)) => tokio::time::sleep(Duration::from_millis(200)).await,
                 Err(refused) => panic!("an order that is in order is refused: {refused}"),
             }
         }

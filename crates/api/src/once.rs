@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+pub(crate) use leasehold_commands::once::Begun;
 use leasehold_commands::once::{self, Once, Open};
 use leasehold_domain::hex;
 use serde::{Serialize, de::DeserializeOwned};
@@ -12,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Api,
-    access::Caller,
+    access::{Caller, Operator},
     failure::Failure,
     request::{bytes, parse},
 };
@@ -42,20 +43,14 @@ impl<T: DeserializeOwned> FromRequest<Api> for Posted<T> {
     }
 }
 
-/// What has come of a request so far.
-pub(crate) enum Begun {
-    /// It was carried out before; this was kept of its answer.
-    Before(String),
-    /// It is to be carried out now.
-    Now(Box<Open>),
-}
-
 /// Begins to carry out a caller's request, unless that was done before.
 pub(crate) async fn begin<T>(api: &Api, caller: &Caller, posted: &Posted<T>) -> Result<Begun, Failure> {
-    Ok(match once::begin(&api.store, caller.account.as_str(), posted.once.clone()).await? {
-        once::Begun::Before(kept) => Begun::Before(kept),
-        once::Begun::Now(open) => Begun::Now(open),
-    })
+    Ok(once::begin(&api.store, caller.account.as_str(), posted.once.clone()).await?)
+}
+
+/// Begins to carry out an operator's request, unless that was done before.
+pub(crate) async fn begin_for_host<T>(api: &Api, operator: &Operator, posted: &Posted<T>) -> Result<Begun<()>, Failure> {
+    Ok(once::begin_for_host(&api.store, &operator.key, posted.once.clone()).await?)
 }
 
 /// Begins what has no key, under the account's lock.
@@ -67,7 +62,7 @@ pub(crate) async fn open(api: &Api, caller: &Caller) -> Result<Box<Open>, Failur
 }
 
 /// Makes it so and answers; whoever sends the same again is given the same again.
-pub(crate) async fn answer(open: Box<Open>, status: StatusCode, body: &impl Serialize) -> Result<Response, Failure> {
+pub(crate) async fn answer<A>(open: Box<Open<A>>, status: StatusCode, body: &impl Serialize) -> Result<Response, Failure> {
     let text = serde_json::to_string(body).map_err(|e| Failure::inside(&e))?;
     open.end(&text).await?;
     Ok(json(status, text))

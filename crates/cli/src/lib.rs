@@ -21,7 +21,7 @@ pub use exit::Failure;
 
 /// Runs one invocation; what it prints goes to stdout, logs and progress to stderr.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
-    commands::run(cli).await
+    Box::pin(commands::run(cli)).await
 }
 
 /// Sets the logs up as the configuration and `-v`/`-q` say.

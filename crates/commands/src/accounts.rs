@@ -5,7 +5,7 @@ use leasehold_domain::{
     tax::{self, TaxStatus},
 };
 use leasehold_store::{
-    Store,
+    Store, Tx,
     accounts::{Account, AccountState, NewAccount, Tier},
     activity::Actor,
     books::Booked,
@@ -16,14 +16,20 @@ use crate::{CommandError, Result, commit};
 
 /// Creates an account with its owner and its empty wallet.
 pub async fn create(store: &Store, actor: &Actor, new: &NewAccount) -> Result<Account> {
+    let mut tx = store.begin().await?;
+    let account = add(&mut tx, actor, new).await?;
+    commit(tx).await?;
+    Ok(account)
+}
+
+/// As [`create`], in a transaction that is open.
+pub async fn add(tx: &mut Tx, actor: &Actor, new: &NewAccount) -> Result<Account> {
     names::email(&new.email)?;
     for name in [Some(&new.first_name), Some(&new.last_name), new.company.as_ref()].into_iter().flatten() {
         names::person(name)?;
     }
-    let mut tx = store.begin().await?;
     let account = tx.create_account(new).await?;
     tx.log(actor, "account.create", Some(&account.id), None, &format!("number {}", account.number)).await?;
-    commit(tx).await?;
     Ok(account)
 }
 

@@ -1,7 +1,7 @@
 //! Coupons made by hand, and looked at.
 
 use leasehold_domain::{Money, Timestamp, coupon::Coupon, price::Discount};
-use leasehold_store::{Store, activity::Actor};
+use leasehold_store::{Store, Tx, activity::Actor};
 
 use crate::{CommandError, Result, commit};
 
@@ -78,8 +78,15 @@ impl NewCoupon<'_> {
 
 /// Makes a coupon.
 pub async fn create(store: &Store, actor: &Actor, new: &NewCoupon<'_>) -> Result<Coupon> {
-    let coupon = new.check()?;
     let mut tx = store.begin().await?;
+    let coupon = add(&mut tx, actor, new).await?;
+    commit(tx).await?;
+    Ok(coupon)
+}
+
+/// As [`create`], in a transaction that is open.
+pub async fn add(tx: &mut Tx, actor: &Actor, new: &NewCoupon<'_>) -> Result<Coupon> {
+    let coupon = new.check()?;
     if let Some(until) = coupon.until.filter(|until| *until <= tx.now) {
         return Err(CommandError::Invalid(format!("coupon '{}' would have expired on {}", coupon.code, until.human())));
     }
@@ -92,7 +99,6 @@ pub async fn create(store: &Store, actor: &Actor, new: &NewCoupon<'_>) -> Result
     }
     tx.put_coupon(&coupon, false).await?;
     tx.log(actor, "coupon.create", None, None, &coupon.code).await?;
-    commit(tx).await?;
     Ok(coupon)
 }
 

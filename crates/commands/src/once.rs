@@ -31,19 +31,21 @@ impl Once {
 }
 
 /// What has come of a request so far.
-pub enum Begun {
+pub enum Begun<A = Account> {
     /// It was carried out before; this was the answer.
     Before(String),
     /// It is to be carried out now.
-    Now(Box<Open>),
+    Now(Box<Open<A>>),
 }
 
-/// A transaction under an account's lock, in which a request is carried out. Dropped, it changes nothing.
-pub struct Open {
+/// A transaction in which a request is carried out: an account's under its lock, or an operator's. Dropped, it changes nothing.
+pub struct Open<A = Account> {
     /// The transaction.
     pub tx: Tx,
     /// Who asks.
-    pub account: Account,
+    pub account: A,
+    /// Whose keys are whose.
+    owner: String,
     once: Option<Once>,
 }
 
@@ -63,22 +65,43 @@ pub async fn begin(store: &Store, account: &str, once: Option<Once>) -> Result<B
         None => CommandError::TryAgain("the account was not free in time; try again".into()),
     };
     let (mut tx, account) = waited.map_err(late)??;
-    if let Some(once) = &once
-        && let Some((request, answer)) = tx.answered(&account.id, &once.key).await?
-    {
-        if request != once.request {
-            return Err(CommandError::OtherRequest(format!("the key '{}' was used for another request; use a new key for a new request", once.key)));
-        }
-        return Ok(Begun::Before(answer));
-    }
-    Ok(Begun::Now(Box::new(Open { tx, account, once })))
+    let owner = account.id.0.clone();
+    Ok(match before(&mut tx, &owner, once.as_ref()).await? {
+        Some(answer) => Begun::Before(answer),
+        None => Begun::Now(Box::new(Open { tx, account, owner, once })),
+    })
 }
 
-impl Open {
+/// Begins to carry out a request of an operator, by the token's id, unless that was done before.
+pub async fn begin_for_host(store: &Store, token: &str, once: Option<Once>) -> Result<Begun<()>> {
+    let owner = format!("operator:{token}");
+    let mut tx = store.begin().await?;
+    let found = timeout(PATIENCE, Box::pin(before(&mut tx, &owner, once.as_ref()))).await;
+    let found = found.map_err(|_| CommandError::Underway("an equal request is being carried out; try again".into()))?;
+    Ok(match found? {
+        Some(answer) => Begun::Before(answer),
+        None => Begun::Now(Box::new(Open { tx, account: (), owner, once })),
+    })
+}
+
+/// Writes a request's key, as the first thing of its effect's own transaction; the answer that was given where it was written before.
+/// An equal request that is being carried out holds this one up until it is over.
+async fn before(tx: &mut Tx, owner: &str, once: Option<&Once>) -> Result<Option<String>> {
+    let Some(Once { key, request }) = once else { return Ok(None) };
+    if tx.write_key(owner, key, request).await? {
+        return Ok(None);
+    }
+    match tx.answered(owner, key).await? {
+        Some((before, answer)) if before == *request => Ok(Some(answer)),
+        _ => Err(CommandError::OtherRequest(format!("the key '{key}' was used for another request; use a new key for a new request"))),
+    }
+}
+
+impl<A> Open<A> {
     /// Makes it so, and keeps the answer for whoever asks again.
     pub async fn end(mut self, answer: &str) -> Result<()> {
-        if let Some(Once { key, request }) = &self.once {
-            self.tx.remember_answer(&self.account.id, key, request, answer).await?;
+        if let Some(Once { key, .. }) = &self.once {
+            self.tx.keep_answer(&self.owner, key, answer).await?;
         }
         commit(self.tx).await
     }

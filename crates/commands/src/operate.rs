@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_domain::{MailId, NodeId, Timestamp, time::show_duration};
-use leasehold_store::{Store, activity::Actor, nodes::NodeState};
+use leasehold_store::{Store, Tx, activity::Actor, nodes::NodeState};
 
 use crate::{CommandError, Result, commit};
 
@@ -28,12 +28,18 @@ pub async fn look_at_nodes(store: &Store) -> Result<()> {
 /// Writes a mail once more; answers the new id.
 pub async fn resend_mail(store: &Store, actor: &Actor, id: &MailId) -> Result<String> {
     let mut tx = store.begin().await?;
+    let new = resend(&mut tx, actor, id).await?;
+    commit(tx).await?;
+    Ok(new)
+}
+
+/// As [`resend_mail`], in a transaction that is open.
+pub async fn resend(tx: &mut Tx, actor: &Actor, id: &MailId) -> Result<String> {
     let new = tx.resend_mail(id).await?;
     for kind in ["mail_dead", "mail_ambiguous"] {
         tx.attended(kind, &format!("mail:{id}"), &actor.name).await?;
     }
     tx.log(actor, "mail.resend", None, None, &format!("{id} as {new}")).await?;
-    commit(tx).await?;
     Ok(new)
 }
 

@@ -223,19 +223,21 @@ impl Tx {
         Ok(number)
     }
 
-    /// The answer to an earlier request with this key, and the request: nothing when there was none.
-    pub async fn answered(&mut self, account: &AccountId, key: &str) -> Result<Option<(String, String)>> {
-        self.optional("select request, answer from idempotency where account_id = $1 and key = $2", args![account, key]).await
+    /// Writes the key of a request, whose answer follows in the same transaction; false when it was written before.
+    pub async fn write_key(&mut self, owner: &str, key: &str, request: &str) -> Result<bool> {
+        let now = self.now;
+        let sql = "insert into idempotency (account_id, key, request, answer, created_at) values ($1, $2, $3, '', $4) on conflict do nothing";
+        Ok(self.exec(sql, args![owner, key, request, now]).await? == 1)
     }
 
-    /// Remembers the answer to a request.
-    pub async fn remember_answer(&mut self, account: &AccountId, key: &str, request: &str, answer: &str) -> Result<()> {
-        let now = self.now;
-        self.exec_one(
-            "insert into idempotency (account_id, key, request, answer, created_at) values ($1, $2, $3, $4, $5)",
-            args![account, key, request, answer, now],
-        )
-        .await
+    /// The answer to an earlier request with this key, and the request: nothing when there was none.
+    pub async fn answered(&mut self, owner: &str, key: &str) -> Result<Option<(String, String)>> {
+        self.optional("select request, answer from idempotency where account_id = $1 and key = $2", args![owner, key]).await
+    }
+
+    /// Keeps the answer to a request.
+    pub async fn keep_answer(&mut self, owner: &str, key: &str, answer: &str) -> Result<()> {
+        self.exec_one("update idempotency set answer = $1 where account_id = $2 and key = $3", args![answer, owner, key]).await
     }
 
     /// Forgets answers older than `before`.

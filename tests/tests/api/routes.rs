@@ -11,7 +11,7 @@ use leasehold_tests::{
     App,
     hook::Receiver,
     on_both,
-    web::{order_body, send, while_working},
+    web::{order_body, send, send_with, while_working},
 };
 use serde_json::{Value, json};
 
@@ -237,6 +237,14 @@ on_both!(an_operators_bad_request_is_named_and_changes_nothing(app) {
     let body = r#"{"amount":"5.00","reference":"psp-1"}"#;
     let (first, again) = (send(&api, "POST", &credits, &token, body).await, send(&api, "POST", &credits, &token, body).await);
     assert_eq!((&first.body["bookedBefore"], &again.body["bookedBefore"], &again.body["balance"]), (&json!(false), &json!(true), &json!("105.00")));
+    // So is whatever else is made.
+    let new = r#"{"email":"new@example.org","firstName":"New","lastName":"One"}"#;
+    let once = [("idempotency-key", "sign-up-1")];
+    let made = async |body: &str| send_with(&api, "POST", "/admin/v1/accounts", &token, &once, body.to_owned()).await;
+    let (first, again) = (made(new).await, made(new).await);
+    assert_eq!((first.status, again.status, &again.body, again.header("idempotent-replayed")), (201, 201, &first.body, "true"));
+    assert_eq!(made(&new.replace("New", "Old")).await.status, 422);
+    assert_eq!(send(&api, "GET", "/admin/v1/accounts", &token, "").await.body.as_array().unwrap().len(), 2);
     // What other systems of the host are shown.
     let key = app.key(&app.account, "servers:read").await;
     let verify = async |scope: &str| send(&api, "POST", "/admin/v1/keys/verify", &token, json!({ "key": key, "scope": scope }).to_string()).await.body;

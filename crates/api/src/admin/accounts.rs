@@ -4,6 +4,7 @@ use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
+    response::Response,
 };
 use leasehold_commands::{
     accounts::{self, Movement},
@@ -23,6 +24,7 @@ use crate::{
     access::Operator,
     failure::Failure,
     names,
+    once::{Begun, Posted, again, answer, begin_for_host},
     request::{Body, Paged},
 };
 
@@ -104,16 +106,22 @@ pub(crate) async fn list(State(api): State<Api>, _: Operator, paged: Paged) -> R
 }
 
 /// Makes an account with its owner and its empty wallet.
-#[utoipa::path(post, path = "/accounts", tag = "operator", security(("operator" = [])), request_body = AccountToBe, responses((status = 201, body = OperatorAccount)))]
-pub(crate) async fn create(State(api): State<Api>, operator: Operator, Body(new): Body<AccountToBe>) -> Result<(StatusCode, Json<OperatorAccount>), Failure> {
+#[utoipa::path(post, path = "/accounts", tag = "operator", security(("operator" = [])), params(("Idempotency-Key" = Option<String>, Header)), request_body = AccountToBe, responses((status = 201, body = OperatorAccount)))]
+pub(crate) async fn create(State(api): State<Api>, operator: Operator, posted: Posted<AccountToBe>) -> Result<Response, Failure> {
+    let mut open = match begin_for_host(&api, &operator, &posted).await? {
+        Begun::Before(text) => return Ok(again(StatusCode::CREATED, text)),
+        Begun::Now(open) => open,
+    };
+    let new = posted.body;
     let currency = new.currency.as_deref().unwrap_or("EUR").parse().map_err(|e| Failure::bad(format!("'currency': {e}")))?;
     let locale = new.locale.unwrap_or_else(|| "en".into());
     if !leasehold_notifier::LANGUAGES.contains(&locale.as_str()) {
         return Err(Failure::bad(format!("'locale': one of {}", leasehold_notifier::LANGUAGES.join(", "))));
     }
     let new = NewAccount { email: new.email, first_name: new.first_name, last_name: new.last_name, company: new.company, currency, locale };
-    let account = accounts::create(&api.store, &operator, &new).await?;
-    Ok((StatusCode::CREATED, Json(view(&mut api.store.read().await?, account).await?)))
+    let account = accounts::add(&mut open.tx, &operator, &new).await?;
+    let view = view(&mut open.tx, account).await?;
+    answer(open, StatusCode::CREATED, &view).await
 }
 
 /// One account, by its id or its number.

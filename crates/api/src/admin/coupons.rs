@@ -4,13 +4,19 @@ use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
+    response::Response,
 };
 use leasehold_commands::coupons::{self, NewCoupon};
 use leasehold_domain::{Money, Timestamp, coupon::Coupon, price::Discount};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Api, access::Operator, failure::Failure, request::Body};
+use crate::{
+    Api,
+    access::Operator,
+    failure::Failure,
+    once::{Begun, Posted, again, answer, begin_for_host},
+};
 
 /// A coupon.
 #[derive(Debug, Serialize, ToSchema)]
@@ -93,11 +99,16 @@ pub(crate) async fn list(State(api): State<Api>, _: Operator) -> Result<Json<Vec
 }
 
 /// Makes a coupon.
-#[utoipa::path(post, path = "/coupons", tag = "operator", security(("operator" = [])), request_body = CouponToBe, responses(
+#[utoipa::path(post, path = "/coupons", tag = "operator", security(("operator" = [])), params(("Idempotency-Key" = Option<String>, Header)), request_body = CouponToBe, responses(
     (status = 201, body = OperatorCoupon),
     (status = 409, body = super::error::Problem, description = "there is one of this code"),
 ))]
-pub(crate) async fn create(State(api): State<Api>, operator: Operator, Body(new): Body<CouponToBe>) -> Result<(StatusCode, Json<OperatorCoupon>), Failure> {
+pub(crate) async fn create(State(api): State<Api>, operator: Operator, posted: Posted<CouponToBe>) -> Result<Response, Failure> {
+    let mut open = match begin_for_host(&api, &operator, &posted).await? {
+        Begun::Before(text) => return Ok(again(StatusCode::CREATED, text)),
+        Begun::Now(open) => open,
+    };
+    let new = posted.body;
     let products = new.products.unwrap_or_default();
     let coupon = NewCoupon {
         code: &new.code,
@@ -111,8 +122,8 @@ pub(crate) async fn create(State(api): State<Api>, operator: Operator, Body(new)
         until: new.until,
         products: &products,
     };
-    let made = coupons::create(&api.store, &operator, &coupon).await.map_err(Failure::of_body)?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    let made = coupons::add(&mut open.tx, &operator, &coupon).await.map_err(Failure::of_body)?;
+    answer(open, StatusCode::CREATED, &OperatorCoupon::from(made)).await
 }
 
 /// No further order may use it; those that do keep what they got.

@@ -4,6 +4,7 @@ use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
+    response::Response,
 };
 use leasehold_commands::operate;
 use leasehold_domain::{
@@ -11,7 +12,7 @@ use leasehold_domain::{
     notice::{MailState, NoticeKind},
 };
 use leasehold_store::mails::Mail;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     access::Operator,
     failure::Failure,
     names,
+    once::{Begun, Posted, again, answer, begin_for_host},
     request::{Asked, Paged},
 };
 
@@ -89,8 +91,13 @@ pub(crate) async fn show(State(api): State<Api>, _: Operator, Path(id): Path<Str
 }
 
 /// Sends a mail once more, under a new Message-ID.
-#[utoipa::path(post, path = "/mails/{id}/resend", tag = "operator", security(("operator" = [])), params(("id" = String, Path)), responses((status = 201, body = MailView)))]
-pub(crate) async fn resend(State(api): State<Api>, operator: Operator, Path(id): Path<String>) -> Result<(StatusCode, Json<MailView>), Failure> {
-    let new = operate::resend_mail(&api.store, &operator, &id.into()).await?;
-    Ok((StatusCode::CREATED, Json(api.store.read().await?.mail(&new.into()).await?.into())))
+#[utoipa::path(post, path = "/mails/{id}/resend", tag = "operator", security(("operator" = [])), params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), responses((status = 201, body = MailView)))]
+pub(crate) async fn resend(State(api): State<Api>, operator: Operator, Path(id): Path<String>, posted: Posted<IgnoredAny>) -> Result<Response, Failure> {
+    let mut open = match begin_for_host(&api, &operator, &posted).await? {
+        Begun::Before(text) => return Ok(again(StatusCode::CREATED, text)),
+        Begun::Now(open) => open,
+    };
+    let new = operate::resend(&mut open.tx, &operator, &id.into()).await?;
+    let view = MailView::from(open.tx.mail(&new.into()).await?);
+    answer(open, StatusCode::CREATED, &view).await
 }
