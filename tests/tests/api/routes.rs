@@ -301,6 +301,9 @@ on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
     coupons::create(&app.store, &App::operator(), &free).await.unwrap();
     let (mine, other) = (app.account.clone(), app.new_account("other@example.org", "50.00").await);
     let (api, order) = (app.api(), order_body(app).await);
+    // What others might see must be there while they look.
+    let hook = r#"{"url":"http://127.0.0.1:9/","events":["server.failed"]}"#;
+    assert_eq!(send(&api, "POST", "/api/v1/webhooks", &app.key(&mine, "*").await, hook).await.status, 201);
     for route in OPEN {
         let status = if route.contains('{') || route.ends_with("/metrics") { 404 } else { 200 };
         assert_eq!(send(&api, "GET", &route[4..], "", "").await.status, status, "{route}");
