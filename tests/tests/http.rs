@@ -359,3 +359,87 @@ fn the_examples_of_the_documentation_run() {
     assert!(std::fs::read(host.p.path("invoice.pdf")).unwrap().starts_with(b"%PDF-"));
     assert_eq!(daemon.stop(), Some(0));
 }
+
+/// An answer without its values: what is where, and of which kind.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Null => json!("null"),
+        Value::Bool(_) => json!("bool"),
+        Value::Number(_) => json!("number"),
+        Value::String(_) => json!("string"),
+        Value::Array(all) => all.first().map_or(json!([]), |first| json!([shape(first)])),
+        Value::Object(fields) => fields.iter().map(|(name, field)| (name.clone(), shape(field))).collect::<serde_json::Map<_, _>>().into(),
+    }
+}
+
+#[test]
+fn each_row_of_the_cloud_api_answers_in_its_shape() {
+    let host = Host::new(Program::new(None), &[("API__RATE_LIMIT_PER_MINUTE", "100000")]);
+    let daemon = host.serve();
+    let mut golden = String::new();
+    let mut ask = |method: &str, path: &str, body: &str, name: &str| -> Value {
+        let answer = request(host.port, method, &format!("/api/v1{path}"), &host.key, &[], body);
+        let value: Value = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
+        golden += &format!("{method} {name}\n{} {:#}\n\n", answer.status, shape(&value));
+        value
+    };
+    for path in ["/account", "/reseller", "/products", "/regions", "/os-templates", "/public/affiliates/rule", "/coupons/WELCOME", "/wallet"] {
+        ask("GET", path, "", path);
+    }
+    ask("POST", "/sso", "", "/sso");
+    let id = ask("POST", "/servers", &host.order(), "/servers")["id"].as_str().unwrap().to_owned();
+    let is = |status: &str| eventually(status, || host.get(&format!("/api/v1/servers/{id}")).body.contains(&format!(r#""status":"{status}""#)));
+    is("running");
+    let s = |what: &str| (format!("/servers/{id}{what}"), format!("/servers/:id{what}"));
+    for (method, what, body) in [
+        ("GET", "", ""),
+        ("PATCH", "/label", r#"{"label":"web 2"}"#),
+        ("GET", "/credentials", ""),
+        ("POST", "/password-reset", ""),
+        ("POST", "/sso", ""),
+        ("GET", "/addons", ""),
+        ("GET", "/ips", ""),
+        ("POST", "/snapshots", r#"{"name":"one"}"#),
+        ("GET", "/activity", ""),
+        ("PATCH", "/billing", r#"{"autoRenew":true}"#),
+    ] {
+        let (path, name) = s(what);
+        ask(method, &path, body, &name);
+    }
+    let ips: Value = serde_json::from_str(&host.get(&format!("/api/v1{}", s("/ips").0)).body).unwrap();
+    let ip = ips[0]["ip"].as_str().unwrap();
+    ask("PUT", &s(&format!("/ips/{ip}/ptr")).0, r#"{"hostname":"web.example.org"}"#, "/servers/:id/ips/:ip/ptr");
+    ask("DELETE", &s(&format!("/ips/{ip}/ptr")).0, "", "/servers/:id/ips/:ip/ptr");
+    let addons: Value = serde_json::from_str(&host.get(&format!("/api/v1{}", s("/addons").0)).body).unwrap();
+    let backup = addons.as_array().unwrap().iter().find(|a| a["type"] == "backup").unwrap()["id"].as_str().unwrap().to_owned();
+    ask("POST", &s("/addons").0, &json!({ "addonId": backup }).to_string(), "/servers/:id/addons");
+    ask("DELETE", &s(&format!("/addons/{backup}")).0, "", "/servers/:id/addons/:id");
+    let snapshots = || serde_json::from_str::<Value>(&host.get(&format!("/api/v1{}", s("/snapshots").0)).body).unwrap();
+    eventually("the snapshot is taken", || snapshots()[0]["state"] == "ready");
+    ask("GET", &s("/snapshots").0, "", "/servers/:id/snapshots");
+    let one = format!("/snapshots/{}", snapshots()[0]["id"].as_str().unwrap());
+    ask("POST", &s(&format!("{one}/revert")).0, "", "/servers/:id/snapshots/:sid/revert");
+    eventually("it is back", || snapshots()[0]["state"] == "ready");
+    ask("DELETE", &s(&one).0, "", "/servers/:id/snapshots/:sid");
+    eventually("it is gone", || snapshots() == json!([]));
+    is("running");
+    ask("POST", &s("/power/stop").0, "", "/servers/:id/power/stop");
+    is("stopped");
+    ask("POST", &s("/power/start").0, "", "/servers/:id/power/start");
+    is("running");
+    ask("POST", &s("/power/reboot").0, "", "/servers/:id/power/reboot");
+    is("running");
+    ask("POST", &s("/reinstall").0, r#"{"os":"ubuntu","osTemplate":"ubuntu-24.04"}"#, "/servers/:id/reinstall");
+    is("running");
+    ask("GET", "/servers", "", "/servers");
+    let invoice = ask("GET", "/billing/invoices", "", "/billing/invoices")[0]["invoiceNumber"].as_str().unwrap().to_owned();
+    ask("GET", &format!("/billing/invoices/{invoice}"), "", "/billing/invoices/:id");
+    ask("GET", "/billing/transactions", "", "/billing/transactions");
+    let hook = ask("POST", "/webhooks", r#"{"url":"https://example.org/","events":["ptr.changed"]}"#, "/webhooks")["id"].as_str().unwrap().to_owned();
+    ask("GET", "/webhooks", "", "/webhooks");
+    ask("DELETE", &format!("/webhooks/{hook}"), "", "/webhooks/:id");
+    ask("DELETE", &format!("/servers/{id}"), "", "/servers/:id");
+    ask("GET", "/servers/nobody", "", "/servers/nobody");
+    insta::assert_snapshot!("cloud", golden);
+    assert_eq!(daemon.stop(), Some(0));
+}
