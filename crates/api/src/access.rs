@@ -26,20 +26,16 @@ pub(crate) struct Caller {
     pub(crate) account: AccountId,
     /// The key's id.
     pub(crate) key: String,
-    scopes: String,
+    row: ApiKey,
     /// For the activity log.
     pub(crate) actor: Actor,
 }
 
 impl Caller {
     fn of(key: ApiKey, origin: String) -> Option<Self> {
-        let account: AccountId = key.account_id?.into();
+        let account: AccountId = key.account_id.clone()?.into();
         let actor = Actor { name: format!("key:{}", key.public_id), origin };
-        Some(Self { account, key: key.id, scopes: key.scopes, actor })
-    }
-
-    fn may(&self, scope: &str) -> bool {
-        self.scopes.split(',').any(|has| has == scope || has == "*")
+        Some(Self { account, key: key.id.clone(), row: key, actor })
     }
 
     /// One of its servers; another account's is not found. One that has ended is not shown.
@@ -171,6 +167,6 @@ impl<S: Scope> FromRequestParts<Api> for For<S> {
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Failure> {
         let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(Failure::unknown_key)?;
-        if caller.may(S::NAME) { Ok(Self { caller, scope: PhantomData }) } else { Err(Failure::lacks(S::NAME)) }
+        if caller.row.may(S::NAME) { Ok(Self { caller, scope: PhantomData }) } else { Err(Failure::lacks(S::NAME)) }
     }
 }

@@ -1,6 +1,6 @@
 //! The reference for people and programs, written from the description of the routes: as Markdown, as a page, and as an index.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::LazyLock};
 
 use axum::{
     extract::State,
@@ -116,16 +116,17 @@ fn operations(root: &Value) -> Vec<(&str, &str, &str, &Value)> {
     all
 }
 
-fn root() -> Value {
-    serde_json::to_value(document()).unwrap_or_default()
-}
+/// The description, made once: the routes do not change while the process runs.
+static ROOT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(document()).unwrap_or_default());
+
+static MARKDOWN: LazyLock<String> = LazyLock::new(markdown);
 
 /// The reference as Markdown.
 pub fn markdown() -> String {
-    let root = root();
-    let shape = Shape { root: &root };
+    let root = &*ROOT;
+    let shape = Shape { root };
     let mut out = format!("# {}\n\n{}\n", text(&root["info"]["title"]), text(&root["info"]["description"]));
-    let all = operations(&root);
+    let all = operations(root);
     for tag in root["tags"].as_array().into_iter().flatten() {
         let name = text(&tag["name"]);
         let _ = writeln!(out, "\n## {name}\n\n{}", text(&tag["description"]));
@@ -143,10 +144,10 @@ pub fn markdown() -> String {
 
 /// The index for programs that read: what there is, one line a route.
 pub fn index(url: &str) -> String {
-    let root = root();
+    let root = &*ROOT;
     let mut out = format!("# {}\n\n> {}\n\n", text(&root["info"]["title"]), text(&root["info"]["description"]));
     let _ = writeln!(out, "- [Reference]({url}/docs.md): every route, field, error and scope\n- [OpenAPI 3.1]({url}/openapi.json)\n\n## Routes\n");
-    for (_, method, path, operation) in operations(&root) {
+    for (_, method, path, operation) in operations(root) {
         let _ = writeln!(out, "- `{} {path}`: {}", method.to_uppercase(), text(&operation["summary"]));
     }
     out
@@ -159,20 +160,22 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;mar
 
 /// The reference as a page.
 #[utoipa::path(get, path = "/docs", tag = "health", responses((status = 200, description = "a page", body = String, content_type = "text/html")))]
-pub(crate) async fn page() -> Html<String> {
-    let markdown = markdown();
-    let parser = pulldown_cmark::Parser::new_ext(&markdown, pulldown_cmark::Options::ENABLE_TABLES);
-    let mut page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Leasehold API</title><style>{STYLE}</style>"
-    );
-    pulldown_cmark::html::push_html(&mut page, parser);
-    Html(page)
+pub(crate) async fn page() -> Html<&'static str> {
+    static PAGE: LazyLock<String> = LazyLock::new(|| {
+        let parser = pulldown_cmark::Parser::new_ext(&MARKDOWN, pulldown_cmark::Options::ENABLE_TABLES);
+        let mut page = format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Leasehold API</title><style>{STYLE}</style>"
+        );
+        pulldown_cmark::html::push_html(&mut page, parser);
+        page
+    });
+    Html(PAGE.as_str())
 }
 
 /// The reference as Markdown.
 #[utoipa::path(get, path = "/docs.md", tag = "health", responses((status = 200, description = "Markdown", body = String, content_type = "text/markdown")))]
 pub(crate) async fn in_markdown() -> Response {
-    ([(CONTENT_TYPE, "text/markdown; charset=utf-8")], markdown()).into_response()
+    ([(CONTENT_TYPE, "text/markdown; charset=utf-8")], MARKDOWN.as_str()).into_response()
 }
 
 /// The index for programs that read.

@@ -28,6 +28,9 @@ pub use error::{CommandError, Result};
 
 use leasehold_store::{Tx, crash};
 
+/// What names that are made up consist of: nothing that is mistaken for another.
+pub(crate) const SLUG: &str = "abcdefghjkmnpqrstuvwxyz23456789";
+
 /// Commits what a person asked for, with the crash points around it.
 pub(crate) async fn commit(tx: Tx) -> Result<()> {
     crash::point("command.before_commit").await;

@@ -26,7 +26,7 @@ use leasehold_store::{
 use serde::Serialize;
 
 use crate::{
-    CommandError, Result,
+    CommandError, Result, SLUG,
     once::{Begun, Once, begin},
     terms::Basket,
 };
@@ -191,8 +191,6 @@ async fn check_room(tx: &mut Tx, region: &RegionId, p: &Product) -> Result<()> {
     }
     Ok(())
 }
-
-const SLUG: &str = "abcdefghjkmnpqrstuvwxyz23456789";
 
 async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Template, region: &RegionId, zone: &str) -> Result<Ordered> {
     let (account, product) = (basket.account, basket.product);

@@ -9,7 +9,10 @@ use leasehold_domain::{
 };
 use leasehold_store::{Store, Tx, accounts::Account, addons::Addon, catalog::Product};
 
-use crate::{CommandError, Result, terms::Basket};
+use crate::{
+    CommandError, Result,
+    terms::{Basket, margin, usable_coupon},
+};
 
 /// A plan as an account can buy it, by the month.
 #[derive(Clone, Debug)]
@@ -28,17 +31,19 @@ pub struct Offer {
 pub async fn offers(store: &Store, account: &AccountId) -> Result<Vec<Offer>> {
     let mut tx = store.read().await?;
     let account = tx.account(account).await?;
+    // Counted once: it sums up what the account bought.
+    let margin = margin(&mut tx, &account).await?;
     let mut offers = Vec::new();
     for product in tx.products().await?.into_iter().filter(|p| !p.hidden) {
-        offers.extend(offer(&mut tx, &account, product).await?);
+        offers.extend(offer(&mut tx, &account, margin, product).await?);
     }
     Ok(offers)
 }
 
-async fn offer(tx: &mut Tx, account: &Account, product: Product) -> Result<Option<Offer>> {
+async fn offer(tx: &mut Tx, account: &Account, margin: u8, product: Product) -> Result<Option<Offer>> {
     let regions = tx.regions_of(&product.id).await?.into_iter().map(|r| r.id.0).collect();
     let Some(amount) = tx.price_of(&product.id, account.currency()?, Cycle::Month).await? else { return Ok(None) };
-    let basket = Basket::of(tx, account, &product, Cycle::Month).await?;
+    let basket = Basket { account, product: &product, cycle: Cycle::Month, margin };
     let plan = Line { kind: LineKind::Plan, description: product.name.clone(), amount };
     let lines = with_margin(plan, None, basket.margin, 1).map_err(|e| CommandError::Invalid(e.to_string()))?;
     let price = basket.taxed(lines.into_iter().map(|l| l.line).collect())?.total;
@@ -55,13 +60,7 @@ async fn offer(tx: &mut Tx, account: &Account, product: Product) -> Result<Optio
 pub async fn coupon(store: &Store, account: &AccountId, code: &str, product: Option<&str>) -> Result<(Coupon, Option<Money>)> {
     let mut tx = store.read().await?;
     let account = tx.account(account).await?;
-    let Some(product) = product else {
-        let code = code.trim().to_ascii_uppercase();
-        let (coupon, used) = (tx.coupon(&code).await?, tx.coupon_uses(&code, &account.id).await?);
-        let plan = coupon.products.first().cloned().unwrap_or_default();
-        coupon.check(&plan, used, tx.now).map_err(|e| CommandError::Refused(e.to_string()))?;
-        return Ok((coupon, None));
-    };
+    let Some(product) = product else { return Ok((usable_coupon(&mut tx, &account, code, None).await?, None)) };
     let product = tx.offered_product(product).await?;
     let basket = Basket::of(&mut tx, &account, &product, Cycle::Month).await?;
     let coupon = basket.coupon(&mut tx, code).await?;

@@ -4,14 +4,12 @@ use leasehold_domain::{names, server::Status};
 use leasehold_store::{Store, Tx, activity::Actor, servers::Server, snapshots::SnapshotView};
 
 use crate::{
-    CommandError, Result, commit,
+    CommandError, Result, SLUG, commit,
     servers::{done, locked, must_be_delivered},
 };
 
 /// Snapshots that a server may have beside its nightly ones.
 const MOST: usize = 2;
-
-const SLUG: &str = "abcdefghjkmnpqrstuvwxyz23456789";
 
 /// Asks for a snapshot under this name.
 pub async fn take(store: &Store, actor: &Actor, server: &str, name: &str) -> Result<Server> {

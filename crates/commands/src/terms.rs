@@ -17,6 +17,20 @@ use leasehold_store::{
 
 use crate::{CommandError, Result};
 
+/// The coupon with this code, if it counts now for a plan, or for any that it is for.
+pub(crate) async fn usable_coupon(tx: &mut Tx, account: &Account, code: &str, plan: Option<&str>) -> Result<Coupon> {
+    let code = code.trim().to_ascii_uppercase();
+    let (coupon, used) = (tx.coupon(&code).await?, tx.coupon_uses(&code, &account.id).await?);
+    let plan = plan.or(coupon.products.first().map(String::as_str)).unwrap_or_default();
+    coupon.check(plan, used, tx.now).map_err(|e| CommandError::Refused(e.to_string()))?;
+    Ok(coupon)
+}
+
+/// What a partner gets off, whole per cent.
+pub(crate) async fn margin(tx: &mut Tx, account: &Account) -> Result<u8> {
+    Ok(tx.partner(account).await?.map_or(0, |p| p.percent))
+}
+
 /// What is bought by which account, and for how long at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Basket<'a> {
@@ -30,8 +44,7 @@ pub(crate) struct Basket<'a> {
 impl<'a> Basket<'a> {
     /// What this account buys.
     pub(crate) async fn of(tx: &mut Tx, account: &'a Account, product: &'a Product, cycle: Cycle) -> Result<Self> {
-        let margin = tx.partner(account).await?.map_or(0, |p| p.percent);
-        Ok(Self { account, product, cycle, margin })
+        Ok(Self { account, product, cycle, margin: margin(tx, account).await? })
     }
 
     /// The price of the plan.
@@ -90,10 +103,7 @@ impl<'a> Basket<'a> {
 
     /// The coupon with this code, if it counts for an order now.
     pub(crate) async fn coupon(&self, tx: &mut Tx, code: &str) -> Result<Coupon> {
-        let code = code.trim().to_ascii_uppercase();
-        let (coupon, used) = (tx.coupon(&code).await?, tx.coupon_uses(&code, &self.account.id).await?);
-        coupon.check(&self.product.key, used, tx.now).map_err(|e| CommandError::Refused(e.to_string()))?;
-        Ok(coupon)
+        usable_coupon(tx, self.account, code, Some(&self.product.key)).await
     }
 
     /// The terms of an order of this plan, called `label`.

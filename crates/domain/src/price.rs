@@ -37,6 +37,14 @@ pub enum Discount {
 }
 
 impl Discount {
+    /// As per cent, or as an amount.
+    pub fn parts(self) -> (Option<u8>, Option<Money>) {
+        match self {
+            Self::Percent(percent) => (Some(percent), None),
+            Self::Fixed(amount) => (None, Some(amount)),
+        }
+    }
+
     /// What is taken off such a sum, as a positive amount.
     pub fn off(self, sum: Money) -> Result<Money, MoneyError> {
         match self {

@@ -2,7 +2,6 @@
 //! the address is checked when it is connected to: nothing inside the host's own networks is ever called.
 
 use std::{
-    error::Error,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
@@ -19,6 +18,8 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use url::{Host, Url};
+
+use crate::smtp::chain;
 
 /// The longest time for one call, from the name to the answer.
 const CALL: Duration = Duration::from_secs(15);
@@ -118,17 +119,6 @@ fn signature(secret: &[u8], id: &str, seconds: i64, body: &str) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(secret).map(|mac| mac.chain_update(format!("{id}.{seconds}.{body}")).finalize().into_bytes());
     // A key of any length will do.
     mac.map_or_else(|_| String::new(), |mac| format!("v1,{}", STANDARD.encode(mac)))
-}
-
-/// An error with all of its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn refused(ip: IpAddr) -> String {

@@ -151,7 +151,8 @@ async fn answer<T>(call: impl Future<Output = Result<T, lettre::transport::smtp:
     within(call).await.map(|_| ())
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error with all of its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |e| e.source());
     causes.fold(error.to_string(), |text, cause| if text.contains(&cause.to_string()) { text } else { format!("{text}: {cause}") })
 }

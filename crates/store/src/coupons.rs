@@ -61,10 +61,8 @@ impl Tx {
 
     /// Writes a coupon; how often it was used stays.
     pub async fn put_coupon(&mut self, c: &Coupon, imported: bool) -> Result<()> {
-        let (percent, fixed) = match c.discount {
-            Discount::Percent(percent) => (Some(i64::from(percent)), None),
-            Discount::Fixed(amount) => (None, Some(amount)),
-        };
+        let (percent, fixed) = c.discount.parts();
+        let percent = percent.map(i64::from);
         let (now, currency) = (self.now, fixed.map(|m| m.currency.code()));
         let products = serde_json::to_string(&c.products).map_err(|e| StoreError::Broken(e.to_string()))?;
         let sql = "insert into coupons (code, percent, amount, currency, periods, uses, uses_per_account, from_at, until_at, products, imported, disabled_at, created_at) \

@@ -53,6 +53,13 @@ pub struct ApiKey {
     pub last_used_at: Option<When>,
 }
 
+impl ApiKey {
+    /// Whether it has a scope.
+    pub fn may(&self, scope: &str) -> bool {
+        self.scopes.split(',').any(|has| has == scope || has == "*")
+    }
+}
+
 /// What is needed for a new key.
 #[derive(Clone, Debug)]
 pub struct NewKey<'a> {
@@ -107,11 +114,16 @@ struct Kept {
 }
 
 impl Tx {
+    /// Chance that nobody guesses.
+    pub(crate) fn new_secret(&self) -> String {
+        self.dice().text(ALPHABET, SECRET_LEN)
+    }
+
     /// Makes a key. The full text is in the answer and nowhere else.
     pub async fn create_key(&mut self, new: NewKey<'_>) -> Result<(ApiKey, SecretString)> {
-        let ring = self.store.keys().cloned().ok_or_else(|| StoreError::Sealed("no key file is open; set [secrets] key_file".into()))?;
+        let ring = self.ring()?;
         let public = self.dice().text(ALPHABET, PUBLIC_LEN);
-        let secret = self.dice().text(ALPHABET, SECRET_LEN);
+        let secret = self.new_secret();
         let full = format!("{}{public}_{secret}{}", new.prefix, checksum(&public, &secret));
         let (id, now) = (self.new_id(), self.now);
         let sql = "insert into api_keys (id, account_id, kind, prefix, public_id, secret_hmac, scopes, created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -129,7 +141,7 @@ impl Tx {
     /// The key that somebody presents, if it is whole, known, and neither revoked nor expired. Compared in constant time.
     pub async fn key_presented(&mut self, text: &str) -> Result<Option<ApiKey>> {
         let Some(Presented { prefix, public, secret }) = Presented::read(text) else { return Ok(None) };
-        let ring = self.store.keys().cloned().ok_or_else(|| StoreError::Sealed("no key file is open; set [secrets] key_file".into()))?;
+        let ring = self.ring()?;
         let sql = "select id, account_id, kind, prefix, public_id, scopes, created_at, expires_at, revoked_at, last_used_at, secret_hmac from api_keys where public_id = $1";
         let Some(Kept { key, secret_hmac }) = self.optional(sql, args![public]).await? else { return Ok(None) };
         let same = bool::from(ring.fingerprint(secret).as_bytes().ct_eq(secret_hmac.as_bytes())) && key.prefix == prefix;

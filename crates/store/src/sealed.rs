@@ -113,7 +113,7 @@ impl Place<'_> {
 }
 
 impl Tx {
-    fn ring(&self) -> Result<crate::KeyRing> {
+    pub(crate) fn ring(&self) -> Result<crate::KeyRing> {
         self.store.keys().cloned().ok_or_else(|| StoreError::Sealed("no key file is open; set [secrets] key_file".into()))
     }
 

@@ -244,8 +244,9 @@ impl Tx {
     /// One server by its id, or by its label or hostname where only one server that is not terminated has it.
     pub async fn find_server(&mut self, text: &str) -> Result<Server> {
         // An id is nobody else's, whatever others call their servers.
-        if self.int("select count(*) from servers where id = $1", args![text]).await? == 1 {
-            return self.server(&text.into()).await;
+        match self.server(&text.into()).await {
+            Err(StoreError::NotFound { .. }) => {}
+            found => return found,
         }
         let sql = "select id from servers where (label = $1 or hostname = $1) and status <> 'terminated' order by id limit 2";
         let found: Vec<(String,)> = self.all(sql, args![text]).await?;

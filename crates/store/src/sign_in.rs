@@ -4,7 +4,7 @@ use leasehold_domain::{AccountId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::FromRow;
 
-use crate::{Result, StoreError, Tx, args};
+use crate::{Result, Tx, args};
 
 /// Who was signed in by a link, and where to.
 #[derive(Clone, Debug, FromRow)]
@@ -21,19 +21,14 @@ pub struct SignedIn {
     pub next: String,
 }
 
-const ALPHABET: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz";
-/// 45 characters of an alphabet of 54 are more than 256 bits.
-const LEN: usize = 45;
-
 impl Tx {
     fn digest(&self, secret: &str) -> Result<String> {
-        let ring = self.store.keys().ok_or_else(|| StoreError::Sealed("no key file is open; set [secrets] key_file".into()))?;
-        Ok(ring.fingerprint(&format!("sign-in {secret}")))
+        Ok(self.ring()?.fingerprint(&format!("sign-in {secret}")))
     }
 
     /// Makes a link for the owner of an account; its secret is in the answer and nowhere else.
     pub async fn create_sign_in(&mut self, account: &AccountId, next: &str, expires_at: Timestamp) -> Result<SecretString> {
-        let secret = SecretString::from(self.dice().text(ALPHABET, LEN));
+        let secret = SecretString::from(self.new_secret());
         let (digest, now) = (self.digest(secret.expose_secret())?, self.now);
         let sql = "insert into sign_in_links (digest, account_id, user_id, next, created_at, expires_at) \
                    select $1, account_id, user_id, $2, $3, $4 from members where account_id = $5 and role = 'owner' order by user_id limit 1";

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use leasehold_commands::coupons::{self, NewCoupon};
-use leasehold_domain::{Money, Timestamp, coupon::Coupon, price::Discount};
+use leasehold_domain::{Money, Timestamp, coupon::Coupon};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -47,10 +47,7 @@ pub(crate) struct OperatorCoupon {
 
 impl From<Coupon> for OperatorCoupon {
     fn from(c: Coupon) -> Self {
-        let (percent, fixed) = match c.discount {
-            Discount::Percent(percent) => (Some(percent), None),
-            Discount::Fixed(amount) => (None, Some(amount)),
-        };
+        let (percent, fixed) = c.discount.parts();
         Self {
             code: c.code,
             percent,

@@ -41,7 +41,7 @@ pub(crate) struct Verified {
 pub(crate) async fn verify(State(api): State<Api>, _: Operator, Body(p): Body<Presented>) -> Result<Json<Verified>, Failure> {
     let found = api.store.read().await?.key_presented(p.key.expose_secret()).await?;
     let Some(key) = found else { return Ok(Json(Verified { valid: false, account_id: None, kind: None, scopes: vec![], expires_at: None })) };
-    let scopes: Vec<String> = key.scopes.split(',').map(str::to_owned).collect();
-    let valid = p.scope.is_none_or(|wanted| scopes.iter().any(|has| *has == wanted || has == "*"));
+    let valid = p.scope.is_none_or(|wanted| key.may(&wanted));
+    let scopes = key.scopes.split(',').map(str::to_owned).collect();
     Ok(Json(Verified { valid, account_id: key.account_id, kind: Some(key.kind), scopes, expires_at: key.expires_at.map(|at| at.0) }))
 }

@@ -9,7 +9,6 @@ use leasehold_domain::{
     Money,
     addon::AddonKind,
     affiliate::{RewardType, Trigger},
-    price::Discount,
 };
 use leasehold_store::addons::Addon;
 use serde::{Deserialize, Serialize};
@@ -134,10 +133,7 @@ pub(crate) async fn coupon(
         CommandError::Store(_) | CommandError::TryAgain(_) => Failure::from(e),
         _ => Failure::not_found("no coupon of this code can be used now"),
     })?;
-    let (percent, fixed) = match coupon.discount {
-        Discount::Percent(percent) => (Some(percent), None),
-        Discount::Fixed(amount) => (None, Some(amount)),
-    };
+    let (percent, fixed) = coupon.discount.parts();
     Ok(Json(CouponView {
         code: coupon.code,
         percent,

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use leasehold_commands::coupons::{self, NewCoupon};
-use leasehold_domain::{Timestamp, coupon::Coupon as Row, price::Discount};
+use leasehold_domain::{Money, Timestamp, coupon::Coupon as Row, price::Discount};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -73,10 +73,8 @@ fn off(c: &Row) -> String {
 }
 
 fn value(c: &Row) -> Value {
-    let (percent, amount, currency) = match c.discount {
-        Discount::Percent(percent) => (Some(percent), None, None),
-        Discount::Fixed(amount) => (None, Some(amount.decimal()), Some(amount.currency)),
-    };
+    let (percent, fixed) = c.discount.parts();
+    let (amount, currency) = (fixed.map(Money::decimal), fixed.map(|m| m.currency));
     json!({
         "code": c.code, "percent": percent, "amount": amount, "currency": currency, "periods": c.periods, "uses": c.uses,
         "usesPerAccount": c.uses_per_account, "used": c.used, "from": c.from, "until": c.until, "products": c.products, "disabled": c.disabled,
