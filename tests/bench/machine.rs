@@ -6,7 +6,7 @@ use std::{
 };
 
 use leasehold_domain::{Mark, ServerId, Timestamp, server::Power};
-use leasehold_hypervisor::{Call, GuestAddress, GuestConfig, Hypervisor, MachineSpec, connect};
+use leasehold_hypervisor::{Call, GuestAddress, GuestConfig, Hypervisor, MachineSpec, Source, connect};
 use leasehold_store::{Options, Store, args};
 use leasehold_tests::{Kind, program::eventually};
 use serde_json::json;
@@ -28,7 +28,7 @@ async fn by_hand(images: &str, node: &Path, run: usize) -> f64 {
     let guest = GuestConfig { hostname: "bench".into(), username: "root".into(), ssh_keys: vec![], addresses: vec![address] };
     let began = Instant::now();
     hv.node_status().await.unwrap();
-    hv.ensure_disk(&call, vmid, "tiny").await.unwrap();
+    hv.ensure_disk(&call, vmid, &Source::Image("tiny".into())).await.unwrap();
     hv.ensure_vm(&call, &spec).await.unwrap();
     hv.ensure_config(&call, vmid, &guest).await.unwrap();
     hv.ensure_disk_size(&call, vmid, 3).await.unwrap();

@@ -383,7 +383,7 @@ fn each_row_of_the_cloud_api_answers_in_its_shape() {
         golden += &format!("{method} {name}\n{} {:#}\n\n", answer.status, shape(&value));
         value
     };
-    for path in ["/account", "/reseller", "/products", "/regions", "/os-templates", "/public/affiliates/rule", "/coupons/WELCOME", "/wallet"] {
+    for path in ["/account", "/reseller", "/products", "/regions", "/os-templates", "/iso-library", "/public/affiliates/rule", "/coupons/WELCOME", "/wallet"] {
         ask("GET", path, "", path);
     }
     ask("POST", "/sso", "", "/sso");

@@ -4,7 +4,7 @@
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
 use leasehold_domain::{Mark, ServerId, Timestamp, server::Power, usage::Counters};
-use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, MachineSpec, Observed, Progress, connect};
+use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, MachineSpec, Observed, Progress, Source, connect};
 use serde_json::json;
 
 const SERVER: &str = "0198f0e2-0000-7000-8000-000000000001";
@@ -39,7 +39,11 @@ macro_rules! twice {
 }
 
 async fn build(hv: &dyn Hypervisor, call: &Call, image: &str, key: &str) {
-    twice!(hv.ensure_disk(call, VMID, image));
+    build_from(hv, call, &Source::Image(image.into()), key).await;
+}
+
+async fn build_from(hv: &dyn Hypervisor, call: &Call, source: &Source, key: &str) {
+    twice!(hv.ensure_disk(call, VMID, source));
     twice!(hv.ensure_vm(call, &spec()));
     twice!(hv.ensure_config(call, VMID, &guest(key)));
     twice!(hv.ensure_disk_size(call, VMID, 2));
@@ -111,12 +115,12 @@ async fn suite(reopen: impl Fn() -> Arc<dyn Hypervisor>, image: &str, key: &str,
     // A newer claim fences the older one off, and a foreign server never gets the number.
     twice!(hv.ensure_power(&call(SERVER, 1, 6), VMID, Power::On));
     assert!(matches!(hv.ensure_power(&first, VMID, Power::Off).await, Err(Error::Stale(_))));
-    assert!(matches!(hv.ensure_disk(&call("other", 1, 9), VMID, image).await, Err(Error::Conflict(_))));
+    assert!(matches!(hv.ensure_disk(&call("other", 1, 9), VMID, &Source::Image(image.into())).await, Err(Error::Conflict(_))));
     assert_eq!(machine(hv.as_ref()).await.unwrap().power, Power::On);
 
     // Reinstall: a second disk, off, swapped, on again; the number and the machine stay.
     let second = call(SERVER, 2, 7);
-    twice!(hv.ensure_disk(&second, VMID, image));
+    twice!(hv.ensure_disk(&second, VMID, &Source::Image(image.into())));
     assert!(matches!(hv.ensure_vm(&second, &spec()).await, Err(Error::Transient(_))), "never under a running machine");
     off(hv.as_ref(), &second).await;
     assert_eq!(used(hv.as_ref()).await, None, "what is off is left out");
@@ -133,7 +137,7 @@ async fn suite(reopen: impl Fn() -> Arc<dyn Hypervisor>, image: &str, key: &str,
     twice!(hv.ensure_absent(&call(SERVER, 2, 8), VMID));
     assert_eq!(hv.observe(VMID).await.unwrap(), Observed::Absent);
     assert!(hv.list_owned().await.unwrap().is_empty());
-    assert!(matches!(hv.ensure_disk(&call(SERVER, 2, 9), VMID, image).await, Err(Error::Destroyed(_))));
+    assert!(matches!(hv.ensure_disk(&call(SERVER, 2, 9), VMID, &Source::Image(image.into())).await, Err(Error::Destroyed(_))));
 }
 
 #[tokio::test]
@@ -205,6 +209,66 @@ async fn a_guest_that_does_not_listen_gets_its_time_anew_with_every_stop() {
     assert_eq!(hv.ensure_power(&call, VMID, Power::Off).await.unwrap(), Progress::Done);
     assert_eq!(machine(hv.as_ref()).await.unwrap().power, Power::Off);
     hv.ensure_absent(&call, VMID).await.unwrap();
+}
+
+/// A boot sector that says something at the serial port and rests.
+fn boot_sector(text: &str) -> Vec<u8> {
+    // cli; cld; ax = ds = 0; si = the text; dx = the port; until it ends: lodsb, out dx, al; then hlt for ever.
+    let mut sector = b"\xfa\xfc\x31\xc0\x8e\xd8\xbe\x17\x7c\xba\xf8\x03\xac\x84\xc0\x74\x03\xee\xeb\xf8\xf4\xeb\xfd".to_vec();
+    sector.extend(text.bytes());
+    sector.resize(510, 0);
+    [sector, vec![0x55, 0xaa]].concat()
+}
+
+/// The smallest CD that starts (El Torito, no emulation): descriptors in the sectors 16 to 18, the catalogue in 19, what it runs in 20.
+fn bootable_cd(text: &str) -> Vec<u8> {
+    const SECTOR: usize = 2048;
+    let mut cd = vec![0; 21 * SECTOR];
+    let mut put = |at: usize, bytes: &[u8]| cd[at..at + bytes.len()].copy_from_slice(bytes);
+    put(16 * SECTOR, b"\x01CD001\x01");
+    put(17 * SECTOR, b"\x00CD001\x01EL TORITO SPECIFICATION");
+    put(17 * SECTOR + 0x47, &19_u32.to_le_bytes());
+    put(18 * SECTOR, b"\xffCD001\x01");
+    // The sum of all 16-bit words of the first entry is 0.
+    put(19 * SECTOR, b"\x01");
+    put(19 * SECTOR + 28, b"\xaa\x55\x55\xaa");
+    put(19 * SECTOR + 32, &[0x88, 0, 0, 0, 0, 0, 1, 0]);
+    put(19 * SECTOR + 40, &20_u32.to_le_bytes());
+    put(20 * SECTOR, &boot_sector(text));
+    cd
+}
+
+#[tokio::test]
+async fn a_real_machine_starts_from_a_cd_until_something_is_on_its_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("rescue.iso"), bootable_cd("from the CD")).unwrap();
+    let node = dir.path().join("node");
+    let settings = json!({ "endpoint": node, "images": dir.path(), "accel": "tcg", "network": "user" }).to_string();
+    let hv = connect("qemu", &settings).unwrap();
+    let call = call(SERVER, 1, 1);
+    hv.node_status().await.unwrap();
+    let missing = hv.ensure_disk(&call, VMID, &Source::Cd { iso: "other".into() }).await;
+    assert!(matches!(&missing, Err(Error::Permanent(why)) if why.contains("other.iso")), "{missing:?}");
+    build_from(hv.as_ref(), &call, &Source::Cd { iso: "rescue".into() }, "ssh-ed25519 AAAA").await;
+    assert_eq!(machine(hv.as_ref()).await.unwrap().disk_gb, 2);
+    let says = |text: &str| {
+        let console = node.join("100/console.log");
+        leasehold_tests::program::eventually(text, || String::from_utf8_lossy(&std::fs::read(&console).unwrap_or_default()).contains(text));
+    };
+    says("from the CD");
+
+    // As an installer would leave it.
+    twice!(hv.ensure_power(&call, VMID, Power::On));
+    let late = Call { now: call.now + Duration::from_hours(1), ..call.clone() };
+    hv.ensure_power(&call, VMID, Power::Off).await.unwrap();
+    twice!(hv.ensure_power(&late, VMID, Power::Off));
+    let raw = dir.path().join("installed");
+    std::fs::write(&raw, [boot_sector("from the disk"), vec![0; 1 << 20]].concat()).unwrap();
+    let installed = Command::new("qemu-img").args(["convert", "-f", "raw", "-O", "qcow2"]).arg(&raw).arg(node.join("100/disk-1.qcow2")).status().unwrap();
+    assert!(installed.success());
+    twice!(hv.ensure_power(&late, VMID, Power::On));
+    says("from the disk");
+    hv.ensure_absent(&late, VMID).await.unwrap();
 }
 
 /// Starts `in_a_network_of_its_own` as root of a network namespace; what it makes there ends with it.

@@ -22,6 +22,7 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
         .routes(routes!(billing::list))
         .routes(routes!(billing::show))
         .routes(routes!(billing::transactions))
+        .routes(routes!(catalog::iso_library))
         .routes(routes!(catalog::os_templates))
         .routes(routes!(catalog::regions))
         .routes(routes!(events::listen))

@@ -9,6 +9,7 @@ mod policies;
 mod pools;
 mod products;
 mod seller;
+mod templates;
 mod tiers;
 
 use std::{collections::BTreeMap, path::Path};
@@ -16,7 +17,7 @@ use std::{collections::BTreeMap, path::Path};
 use leasehold_store::{
     Store, Tx,
     activity::Actor,
-    catalog::{Region, Template},
+    catalog::Region,
     nodes::{Node, NodeState},
 };
 
@@ -106,7 +107,7 @@ pub async fn import(store: &Store, actor: &Actor, catalog: &Catalog, check_node:
     let mut tx = store.begin().await?;
     let mut changes = Vec::new();
     regions(&mut tx, catalog, &mut changes).await?;
-    templates(&mut tx, catalog, &mut changes).await?;
+    templates::import(&mut tx, catalog, &mut changes).await?;
     nodes(&mut tx, catalog, check_node, &mut changes).await?;
     pools::import(&mut tx, catalog, &mut changes).await?;
     products::import(&mut tx, catalog, how.reprice, &mut changes).await?;
@@ -167,31 +168,6 @@ fn refuse_orphans(live: i64, what: &str) -> Result<()> {
     Err(CommandError::Refused(format!(
         "{what} cannot go: {live} live server(s) need it; terminate or move them first, or keep it in the file (a node: leasehold node drain)"
     )))
-}
-
-async fn templates(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
-    let before = tx.templates().await?;
-    for e in &c.template {
-        let row = Template {
-            id: e.id.as_str().into(),
-            family: e.family.clone(),
-            label: e.label.clone(),
-            icon: e.icon.clone(),
-            color: e.color.clone(),
-            image: e.image.clone(),
-            min_disk_gb: e.min_disk_gb,
-            username: e.username.clone(),
-            hidden: false,
-        };
-        if differs(before.iter().find(|b| b.id == row.id), &row, format!("template {}", e.id), changes) {
-            tx.put_template(&row).await?;
-        }
-    }
-    for gone in before.into_iter().filter(|b| !b.hidden && !c.template.iter().any(|e| e.id == b.id.as_str())) {
-        changes.push(Change::Hidden(format!("template {}", gone.id)));
-        tx.put_template(&Template { hidden: true, ..gone }).await?;
-    }
-    Ok(())
 }
 
 /// What the file says of a node; the rest of the row is found.

@@ -113,7 +113,7 @@ pub async fn place(tx: &mut Tx, account: &Account, actor: &Actor, order: &Order)
     let product = tx.offered_product(&order.product).await?;
     let policy = tx.policies([account.id.as_str()].into_iter()).await?.of(&product.id.0, account.id.as_str(), "")?;
     check_velocity(tx, account, &policy).await?;
-    let template = offered_template(tx, &order.template, &product).await?;
+    let template = offered_template(tx, &order.template, &format!("product '{}'", product.key), product.disk_gb).await?;
     let region = offered_region(tx, order.region.as_deref(), &product).await?;
     check_room(tx, &region, &product).await?;
     let basket = Basket::of(tx, account, &product, order.cycle).await?;
@@ -156,15 +156,16 @@ async fn hold_for_review(tx: &mut Tx, account: &Account, server: &Server, review
     Ok(tx.attend("review", &format!("server:{}", server.id), &detail).await?)
 }
 
-async fn offered_template(tx: &mut Tx, text: &str, product: &Product) -> Result<Template> {
-    let template = tx.offered_template(text).await?;
-    if template.min_disk_gb > product.disk_gb {
-        return Err(CommandError::Invalid(format!(
-            "template '{}' needs {} GB of disk, product '{}' has {} GB",
-            template.id, template.min_disk_gb, product.key, product.disk_gb
-        )));
+/// A system that can be had, on a disk of this size, GB.
+pub(crate) async fn offered_template(tx: &mut Tx, text: &str, whose: &str, disk_gb: i64) -> Result<Template> {
+    let t = tx.offered_template(text).await?;
+    if t.min_disk_gb > disk_gb {
+        return Err(CommandError::Invalid(format!("template '{}' needs {} GB of disk, {whose} has {disk_gb} GB", t.id, t.min_disk_gb)));
     }
-    Ok(template)
+    if !t.ready {
+        return Err(CommandError::Refused(format!("'{}' is not ready yet; try again later", t.id)));
+    }
+    Ok(t)
 }
 
 async fn offered_region(tx: &mut Tx, wanted: Option<&str>, product: &Product) -> Result<RegionId> {

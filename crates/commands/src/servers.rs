@@ -6,7 +6,7 @@ use leasehold_domain::{
     Timestamp,
     lease::{Lease, LeaseState},
     names,
-    server::{BuildKind, Goal, HoldKind, Status},
+    server::{Agent, BuildKind, Goal, HoldKind, Status},
 };
 use leasehold_store::{
     Queue, Store, Tx,
@@ -17,7 +17,7 @@ use leasehold_store::{
 };
 use secrecy::SecretString;
 
-use crate::{CommandError, Result, commit};
+use crate::{CommandError, Result, commit, order::offered_template};
 
 /// Loads a server under its account's lock and its own.
 pub(crate) async fn locked(tx: &mut Tx, id: &str) -> Result<Server> {
@@ -100,10 +100,7 @@ pub async fn reinstall(store: &Store, actor: &Actor, id: &str, template: Option<
 /// As [`reinstall`], of a server that is locked.
 pub async fn wipe(tx: &mut Tx, actor: &Actor, s: Server, template: Option<&str>, drop_snapshots: bool) -> Result<Server> {
     must_be_delivered(&s, "reinstalled")?;
-    let template = tx.offered_template(template.unwrap_or(s.template_id.as_str())).await?;
-    if template.min_disk_gb > s.disk_gb {
-        return Err(CommandError::Invalid(format!("template '{}' needs {} GB of disk, the server has {} GB", template.id, template.min_disk_gb, s.disk_gb)));
-    }
+    let template = offered_template(tx, template.unwrap_or(s.template_id.as_str()), "the server", s.disk_gb).await?;
     let snapshots = tx.snapshots(&s.id).await?.len();
     if snapshots > 0 && !drop_snapshots {
         return Err(refuse(&s, "reinstalled", &format!("has {snapshots} snapshots that would be lost; delete them, or drop them with it")));
@@ -257,12 +254,19 @@ pub async fn resolve(store: &Store, actor: &Actor, id: &str, reason: &str, quara
     done(tx, actor, &s, "server.resolve", &format!("{reason}{}", if over { "; its machine counts as gone" } else { "" })).await
 }
 
+fn has_no_agent(s: &Server) -> bool {
+    s.agent.map(|a| a.0) == Some(Agent::Without)
+}
+
 /// Where and how to sign in. Each reading is logged.
 pub async fn credentials(store: &Store, actor: &Actor, id: &str) -> Result<(SignIn, Option<SecretString>)> {
     let mut tx = store.begin().await?;
     let s = tx.find_server(id).await?;
     if s.running_at.is_none() || s.status == Status::Terminated {
         return Err(CommandError::Refused(format!("server {} has no credentials: it is {}", s.label, s.status)));
+    }
+    if has_no_agent(&s) {
+        return Err(CommandError::Refused(format!("server {} has no credentials: its system comes from a CD, and whoever sets it up gives it some", s.label)));
     }
     let sign_in = tx.sign_in(&s).await?;
     let password = tx.secret(Place { table: "servers", column: "password", id: s.id.as_str() }).await?;
@@ -285,6 +289,9 @@ pub async fn ask_password(tx: &mut Tx, actor: &Actor, s: &Server) -> Result<i64>
     must_be_delivered(s, "given a new password")?;
     if s.status != Status::Running {
         return Err(refuse(s, "given a new password", "is not running"));
+    }
+    if has_no_agent(s) {
+        return Err(refuse(s, "given a new password", "has no guest agent: its system comes from a CD"));
     }
     let number = tx.ask_password(&s.id).await?;
     tx.log(actor, "server.password_reset", Some(&s.account_id), Some(&s.id), "").await?;

@@ -203,6 +203,18 @@ names! {
         Ok = "ok",
         /// It had not answered when the time for it was over.
         Missing = "missing",
+        /// The system has none that we know of: it comes from a CD.
+        Without = "none",
+    }
+}
+
+names! {
+    /// What a system comes from.
+    Medium {
+        /// An image of a disk, with a guest agent in it.
+        Image = "image",
+        /// An image of a CD that the machine starts from, beside a blank disk; who signs in there, and how, is its owner's affair.
+        Iso = "iso",
     }
 }
 

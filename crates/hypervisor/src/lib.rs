@@ -39,8 +39,8 @@ pub trait Hypervisor: Send + Sync {
     async fn list_owned(&self) -> Result<Vec<Owned>>;
     /// What is under this number.
     async fn observe(&self, vmid: i64) -> Result<Observed>;
-    /// A disk made from an image, for this mark.
-    async fn ensure_disk(&self, call: &Call, vmid: i64, image: &str) -> Result<Progress>;
+    /// A disk, for this mark.
+    async fn ensure_disk(&self, call: &Call, vmid: i64, source: &Source) -> Result<Progress>;
     /// A machine with the disk of this mark; an older generation's disk is dropped.
     async fn ensure_vm(&self, call: &Call, machine: &MachineSpec) -> Result<Progress>;
     /// What the guest learns at its first boot.

@@ -23,7 +23,7 @@ use leasehold_domain::{Timestamp, server::Power, usage::Counters};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot};
+use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot, Source};
 use folder::{Defined, Folder, Held};
 
 /// How machines are accelerated. Said, never guessed: a `/dev/kvm` that opens may still be unusable.
@@ -94,7 +94,8 @@ pub enum Runs {
 pub struct Settings {
     /// The directory that holds its machines.
     pub endpoint: PathBuf,
-    /// The directory that holds its images: `NAME.qcow2`, and `NAME.kernel`, `.initrd`, `.append` where the kernel is booted directly.
+    /// The directory that holds its images: `NAME.qcow2`, and `NAME.kernel`, `.initrd`, `.append` where the kernel is booted directly;
+    /// `NAME.iso` of CDs.
     pub images: PathBuf,
     /// How machines are accelerated.
     pub accel: Accel,
@@ -103,6 +104,14 @@ pub struct Settings {
     /// What a machine is to the host.
     #[serde(default)]
     pub machines: Runs,
+}
+
+impl Settings {
+    /// The CD image of this name.
+    fn cd(&self, name: &str) -> Result<PathBuf> {
+        let path = self.images.join(format!("{name}.iso"));
+        path.canonicalize().map_err(|e| Error::Permanent(format!("CD image {}: {e}", path.display())))
+    }
 }
 
 /// How long a guest may take to switch itself off; a database writes for a while.
@@ -206,14 +215,20 @@ impl Hypervisor for Qemu {
         }))
     }
 
-    async fn ensure_disk(&self, call: &Call, vmid: i64, image: &str) -> Result<Progress> {
+    async fn ensure_disk(&self, call: &Call, vmid: i64, source: &Source) -> Result<Progress> {
         self.make_endpoint()?;
         let Held { folder, lock, mut record } = self.folder(vmid)?.admit(call, false)?;
         let disk = folder.disk(call.mark.generation);
         if !disk.exists() {
-            image::overlay(&self.settings.images.join(format!("{image}.qcow2")), &disk).await?;
+            match source {
+                Source::Image(name) => image::overlay(&self.settings.images.join(format!("{name}.qcow2")), &disk).await?,
+                Source::Cd { iso } => {
+                    self.settings.cd(iso)?;
+                    image::blank(&disk).await?;
+                }
+            }
         }
-        record.images.insert(call.mark.generation, image.to_owned());
+        record.sources.insert(call.mark.generation, source.clone());
         folder.write(&lock, &record)?;
         Ok(Progress::Done)
     }

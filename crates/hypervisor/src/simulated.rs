@@ -13,7 +13,7 @@ use leasehold_domain::{Mark, Timestamp, server::Power, time, usage::Counters};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot};
+use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot, Source};
 use faults::Fault;
 pub use faults::Faults;
 use state::{Directory, Disk, Entry};
@@ -125,11 +125,11 @@ impl Hypervisor for Simulated {
         }))
     }
 
-    async fn ensure_disk(&self, call: &Call, vmid: i64, image: &str) -> Result<Progress> {
+    async fn ensure_disk(&self, call: &Call, vmid: i64, source: &Source) -> Result<Progress> {
         let ready_at = call.now + self.settings.disk_time;
         self.change(call, vmid, "create_disk", |entry| {
             if entry.disk(call.mark.generation).is_none() {
-                entry.disks.push(Disk { generation: call.mark.generation, image: image.to_owned(), gb: 1, ready_at });
+                entry.disks.push(Disk { generation: call.mark.generation, source: source.clone(), gb: 1, ready_at });
             }
             Ok(if entry.disk(call.mark.generation).is_some_and(|d| d.ready_at > call.now) {
                 Progress::Started(format!("disk-{}", call.mark.generation))

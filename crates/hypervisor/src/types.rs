@@ -69,6 +69,19 @@ pub struct Snapshot {
     pub taken_at: Timestamp,
 }
 
+/// What a machine's disk is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// A copy of the disk image of this name.
+    Image(String),
+    /// Nothing. The machine has this CD in its drive, and starts from it for as long as it cannot start from its disk.
+    Cd {
+        /// The CD image's name.
+        iso: String,
+    },
+}
+
 /// How far a call got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {

@@ -1,6 +1,6 @@
 //! What is sold: regions, templates, products and their prices, address pools. Import writes, orders read.
 
-use leasehold_domain::{Currency, Money, ProductId, RegionId, TemplateId, lease::Cycle};
+use leasehold_domain::{Currency, Money, ProductId, RegionId, TemplateId, lease::Cycle, server::Medium};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -40,6 +40,22 @@ pub struct Template {
     pub username: String,
     /// No longer offered.
     pub hidden: bool,
+    /// What it comes from.
+    #[sqlx(try_from = "String")]
+    pub medium: Medium,
+    /// Of a CD: what is on it, for people.
+    pub description: Option<String>,
+    /// Of a CD: what kind of thing that is, as the host names it.
+    pub kind: Option<String>,
+    /// Of a CD: bytes.
+    pub size: Option<i64>,
+    /// Whether all nodes have it.
+    pub ready: bool,
+}
+
+impl Template {
+    /// The family of all CDs.
+    pub const CUSTOM: &str = "custom-iso";
 }
 
 /// A plan.
@@ -171,10 +187,15 @@ impl Tx {
 
     /// Writes a template.
     pub async fn put_template(&mut self, t: &Template) -> Result<()> {
-        let sql = "insert into templates (id, family, label, icon, color, image, min_disk_gb, username, hidden) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        let sql = "insert into templates (id, family, label, icon, color, image, min_disk_gb, username, hidden, medium, description, kind, size, ready) \
+                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
                    on conflict (id) do update set family = excluded.family, label = excluded.label, icon = excluded.icon, color = excluded.color, \
-                   image = excluded.image, min_disk_gb = excluded.min_disk_gb, username = excluded.username, hidden = excluded.hidden";
-        self.exec_one(sql, args![&t.id, &t.family, &t.label, t.icon.clone(), t.color.clone(), &t.image, t.min_disk_gb, &t.username, t.hidden]).await
+                   image = excluded.image, min_disk_gb = excluded.min_disk_gb, username = excluded.username, hidden = excluded.hidden, \
+                   medium = excluded.medium, description = excluded.description, kind = excluded.kind, size = excluded.size, ready = excluded.ready";
+        let (icon, color, kind, said) = (t.icon.as_deref(), t.color.as_deref(), t.kind.as_deref(), t.description.as_deref());
+        let (medium, username) = (t.medium.as_str(), &t.username);
+        self.exec_one(sql, args![&t.id, &t.family, &t.label, icon, color, &t.image, t.min_disk_gb, username, t.hidden, medium, said, kind, t.size, t.ready])
+            .await
     }
 
     /// Writes a plan.

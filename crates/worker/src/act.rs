@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use leasehold_domain::{
     Mark,
-    server::{Agent, BuildKind, Outcome, Power, Step},
+    server::{Agent, BuildKind, Medium, Outcome, Power, Step},
 };
-use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, Observed, Progress};
-use leasehold_store::{Result, StoreError, addresses::Address, nodes::NodeState, servers::Server};
+use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, Observed, Progress, Source};
+use leasehold_store::{Result, StoreError, addresses::Address, catalog::Template, nodes::NodeState, servers::Server};
 use tokio::time::timeout;
 
 use crate::{CALL, Worker, provision::Task};
@@ -87,6 +87,13 @@ fn mark_of(task: &Task) -> Mark {
     Mark { server: s.id.clone(), generation }
 }
 
+fn source(t: Template) -> Source {
+    match t.medium {
+        Medium::Image => Source::Image(t.image),
+        Medium::Iso => Source::Cd { iso: t.image },
+    }
+}
+
 fn of_guest(a: Address) -> GuestAddress {
     GuestAddress { prefix: a.cidr.rsplit_once('/').and_then(|(_, p)| p.parse().ok()).unwrap_or(32), address: a.address, gateway: a.gateway }
 }
@@ -115,6 +122,9 @@ impl Context<'_> {
         }
         Ok(match self.task.step {
             Step::SetAddresses => self.set_addresses(hv).await?,
+            Step::AwaitAgent if self.template().await?.medium == Medium::Iso => {
+                Ok(Acted { agent: Some(Agent::Without), note: Some("a CD brings none that is known".into()), ..Acted::done() })
+            }
             Step::Configure => {
                 let guest = self.guest().await?;
                 self.progress(hv.ensure_config(&self.call, self.vmid, &guest).await)
@@ -142,9 +152,7 @@ impl Context<'_> {
             Step::RestoreNetwork => self.progress(hv.ensure_link(call, vmid, true).await),
             Step::Reboot => self.progress(hv.reboot(call, vmid, s.reboot_asked).await),
             Step::AwaitAgent => self.await_agent(hv).await,
-            Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Missing) => {
-                Ok(Acted { note: Some("skipped: the agent does not answer".into()), ..Acted::done() })
-            }
+            Step::SetCredentials if s.agent.map(|a| a.0) != Some(Agent::Ok) => Ok(Acted { note: Some("skipped: there is no agent".into()), ..Acted::done() }),
             Step::SetCredentials | Step::ResetPassword => self.set_password(hv).await,
             Step::Verify => self.verify(hv).await,
             Step::TakeSnapshot | Step::RevertSnapshot | Step::DropSnapshot => self.snapshot(hv).await,
@@ -188,8 +196,8 @@ impl Context<'_> {
         let s = self.server();
         let asked = match &s.handle {
             Some(handle) => hv.poll(&self.call, self.vmid, handle).await,
-            None => match self.image().await {
-                Ok(image) => hv.ensure_disk(&self.call, self.vmid, &image).await,
+            None => match self.template().await {
+                Ok(template) => hv.ensure_disk(&self.call, self.vmid, &source(template)).await,
                 Err(error) => return Ok(Acted::new(Outcome::Retry(error.to_string()))),
             },
         };
@@ -205,8 +213,8 @@ impl Context<'_> {
         }
     }
 
-    async fn image(&self) -> Result<String> {
-        Ok(self.w.store.read().await?.template(&self.server().build_template_id).await?.image)
+    async fn template(&self) -> Result<Template> {
+        self.w.store.read().await?.template(&self.server().build_template_id).await
     }
 
     fn spec(&self) -> MachineSpec {
@@ -228,6 +236,9 @@ impl Context<'_> {
         let s = self.server();
         if s.power.map(|p| p.0) != Some(Power::On) {
             return Ok(Ok(Acted { note: Some("the machine is off".into()), ..Acted::done() }));
+        }
+        if s.agent.map(|a| a.0) == Some(Agent::Without) {
+            return Ok(Ok(Acted { note: Some("left to its owner: there is no agent".into()), ..Acted::done() }));
         }
         let addresses = self.w.store.read().await?.addresses(&s.id).await?;
         let more: Vec<GuestAddress> = addresses.into_iter().skip(1).filter(|a| !a.is_block()).map(of_guest).collect();

@@ -168,6 +168,8 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Ok) => {
             tx.move_secret(password(&s.id, "password_next"), "password").await?;
         }
+        // The system before had one, maybe: it is nobody's now.
+        Step::SetCredentials => tx.drop_secrets("servers", s.id.as_str(), None).await?,
         Step::ResetPassword => {
             tx.move_secret(password(&s.id, "password_next"), "password").await?;
             (s.password_done, s.password_error) = (task.server.password_asked, None);

@@ -2,7 +2,7 @@
 
 use leasehold_commands::{accounts, partners};
 use leasehold_domain::server::Status;
-use leasehold_store::accounts::AccountState;
+use leasehold_store::{accounts::AccountState, args};
 use leasehold_tests::{
     App, on_both,
     web::{order_body, send, send_with},
@@ -59,6 +59,52 @@ on_both!(an_order_names_what_it_wants_and_what_it_cannot_have(app) {
     let answer = send(&api, "POST", "/api/v1/servers", &key, order).await;
     assert!(answer.status == 403 && answer.body["message"].as_str().unwrap().contains("is frozen"), "{answer:?}");
     assert_eq!(send(&api, "GET", "/api/v1/servers", &key, "").await.body, json!([]), "nothing was ordered");
+});
+
+on_both!(a_server_starts_from_a_cd_and_nobody_but_its_owner_knows_how_to_sign_in(app) {
+    app.import_more("[[iso]]\nid = \"later\"\nname = \"Later\"\ntype = \"linux\"\nsize = 5\nimage = \"later\"\nready = false\n[[iso]]\nid = \"rescue-12\"\nname = \"Rescue\"\n\
+        description = \"In memory\"\ntype = \"rescue\"\nsize = 912261120\nimage = \"rescue-12\"").await;
+    let (api, key) = (app.api(), app.key(&app.account, "*").await);
+    let library = send(&api, "GET", "/api/v1/iso-library", &key, "").await.body;
+    let rescue = json!({ "id": "rescue-12", "name": "Rescue", "description": "In memory", "type": "rescue", "size": 912_261_120, "ready": true });
+    assert_eq!(library, json!([{ "id": "later", "name": "Later", "description": "", "type": "linux", "size": 5, "ready": false }, rescue]));
+    assert!(!send(&api, "GET", "/api/v1/os-templates", &key, "").await.body.to_string().contains("rescue"), "a CD is no system");
+    let of = async |iso: &str| order_body(app).await.replace("\"os\":\"debian-12\"", "\"os\":\"custom-iso\"").replace("debian-12", iso);
+    let refused = send(&api, "POST", "/api/v1/servers", &key, of("later").await).await;
+    assert_eq!((refused.status, refused.body["message"].as_str().unwrap()), (409, "'later' is not ready yet; try again later"));
+    let confused = send(&api, "POST", "/api/v1/servers", &key, order_body(app).await.replace("\"os\":\"debian-12\"", "\"os\":\"custom-iso\"")).await;
+    assert_eq!(confused.status, 400, "an image is no CD: {confused:?}");
+
+    let ordered = send(&api, "POST", "/api/v1/servers", &key, of("rescue-12").await).await;
+    assert_eq!((ordered.status, &ordered.body["os"]), (201, &json!("rescue-12")), "{ordered:?}");
+    app.until_quiet().await;
+    let path = format!("/api/v1/servers/{}", ordered.body["id"].as_str().unwrap());
+    assert_eq!(send(&api, "GET", &path, &key, "").await.body["status"], "running");
+    let mail = &app.mails_with("Server Ready")[0];
+    assert!(mail.contains("yours to set up") && !mail.contains("ssh "), "{mail}");
+    for (method, path) in [("GET", format!("{path}/credentials")), ("POST", format!("{path}/password-reset"))] {
+        let refused = send(&api, method, &path, &key, "").await;
+        assert!(refused.status == 409 && refused.body["message"].as_str().unwrap().contains("CD"), "{refused:?}");
+    }
+    assert_eq!(app.attention().await, Vec::<String>::new(), "nobody misses an agent");
+
+    // Addresses of add-ons are its own; there is nobody in it to be told of them.
+    let addon = json!({ "addonId": app.addon_id("extra-ip").await }).to_string();
+    assert_eq!(send(&api, "POST", &format!("{path}/addons"), &key, addon).await.status, 201);
+    app.until_quiet().await;
+    assert_eq!(send(&api, "GET", &format!("{path}/ips"), &key, "").await.body.as_array().unwrap().len(), 3);
+    let held = "select count(*) from server_addons where state = 'held'";
+    assert_eq!(app.store.read().await.unwrap().int(held, args![]).await.unwrap(), 0);
+
+    // An image on it, and it is as others are; back to a CD, and the password of before opens nothing.
+    for (os, status) in [("debian-12", 200), ("rescue-12", 409)] {
+        let wanted = json!({ "os": if os == "debian-12" { os } else { "custom-iso" }, "osTemplate": os }).to_string();
+        assert_eq!(send(&api, "POST", &format!("{path}/reinstall"), &key, wanted).await.status, 202);
+        app.until_quiet().await;
+        assert_eq!(send(&api, "GET", &format!("{path}/credentials"), &key, "").await.status, status, "{os}");
+    }
+    let secrets = "select count(*) from sealed where owner_table = 'servers'";
+    assert_eq!(app.store.read().await.unwrap().int(secrets, args![]).await.unwrap(), 0);
 });
 
 on_both!(the_same_key_is_the_same_order(app) {

@@ -68,6 +68,7 @@ const ROUTES: &[(&str, &str, &str, u16, u16)] = &[
     ("GET /api/v1/billing/invoices/{id}", "billing:read", "", 200, 404),
     ("GET /api/v1/billing/transactions", "billing:read", "", 200, 200),
     ("GET /api/v1/coupons/{code}", "account:read", "", 200, 200),
+    ("GET /api/v1/iso-library", "account:read", "", 200, 200),
     ("GET /api/v1/os-templates", "account:read", "", 200, 200),
     ("GET /api/v1/products", "account:read", "", 200, 200),
     ("GET /api/v1/regions", "account:read", "", 200, 200),

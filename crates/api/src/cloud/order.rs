@@ -33,10 +33,10 @@ pub(crate) struct NewServer {
     /// The plan.
     #[schema(example = "5b0d6cb1-64e0-5d2c-a9f8-1b6a1d3e8f10")]
     product_id: String,
-    /// The system: the template's id or its family.
+    /// The system: the template's id or its family; `custom-iso` for a CD.
     #[schema(example = "debian-12")]
     os: String,
-    /// The template's id.
+    /// The template's id, or the CD's.
     #[schema(example = "debian-12")]
     os_template: String,
     /// May be left out where the plan is offered in one region only.
@@ -81,10 +81,10 @@ pub(crate) struct OrderedView {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OtherSystem {
-    /// The system: the template's id or its family.
+    /// The system: the template's id or its family; `custom-iso` for a CD.
     #[schema(example = "debian-12")]
     os: String,
-    /// The template's id.
+    /// The template's id, or the CD's.
     #[schema(example = "debian-12")]
     os_template: String,
 }

@@ -16,6 +16,8 @@ pub struct Catalog {
     #[serde(default)]
     pub(super) template: Vec<TemplateEntry>,
     #[serde(default)]
+    pub(super) iso: Vec<IsoEntry>,
+    #[serde(default)]
     pub(super) pool: Vec<PoolEntry>,
     #[serde(default)]
     pub(super) product: Vec<ProductEntry>,
@@ -83,6 +85,30 @@ pub(super) struct TemplateEntry {
     pub(super) min_disk_gb: i64,
     #[serde(default = "username")]
     pub(super) username: String,
+}
+
+/// A CD.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IsoEntry {
+    pub(super) id: String,
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) description: String,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    /// Bytes.
+    pub(super) size: i64,
+    pub(super) image: String,
+    #[serde(default = "min_disk")]
+    pub(super) min_disk_gb: i64,
+    /// False until all nodes have it: shown, and not ordered.
+    #[serde(default = "yes")]
+    pub(super) ready: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 const fn min_disk() -> i64 {

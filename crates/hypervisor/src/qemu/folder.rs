@@ -11,14 +11,15 @@ use leasehold_domain::{Mark, Timestamp, server::Power};
 use serde::{Deserialize, Serialize};
 
 use super::process::Process;
-use crate::{Call, Error, GuestAddress, GuestConfig, MachineSpec, Result, fence::Fence, whole};
+use crate::{Call, Error, GuestAddress, GuestConfig, MachineSpec, Result, Source, fence::Fence, whole};
 
 /// `machine.json`
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Record {
     fence: Fence,
-    /// The image of each generation's disk.
-    pub(super) images: BTreeMap<i64, String>,
+    /// What each generation's disk was made from.
+    #[serde(alias = "images")]
+    pub(super) sources: BTreeMap<i64, Source>,
     pub(super) defined: Option<Defined>,
 }
 

@@ -1,4 +1,4 @@
-//! Disks: thin overlays of an image, grown to the plan's size.
+//! Disks: thin overlays of an image, or blank ones, grown to the plan's size.
 
 use std::path::Path;
 
@@ -29,6 +29,13 @@ pub(super) async fn overlay(image: &Path, disk: &Path) -> Result<()> {
     let image = image.canonicalize().map_err(|e| Error::Permanent(format!("image {}: {e}", image.display())))?;
     let new = disk.with_extension("new");
     qemu_img(&["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &image.display().to_string(), &new.display().to_string()]).await?;
+    std::fs::rename(&new, disk).map_err(super::folder::io)
+}
+
+/// Makes a disk with nothing on it, of no size yet; it appears whole or not at all.
+pub(super) async fn blank(disk: &Path) -> Result<()> {
+    let new = disk.with_extension("new");
+    qemu_img(&["create", "-q", "-f", "qcow2", &new.display().to_string(), "1M"]).await?;
     std::fs::rename(&new, disk).map_err(super::folder::io)
 }
 

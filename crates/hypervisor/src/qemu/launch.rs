@@ -14,7 +14,7 @@ use super::{
     process::Process,
     qmp, tap,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, Source};
 
 pub(super) const QEMU: &str = "qemu-system-x86_64";
 /// How long one call waits for a guest that switches itself off.
@@ -63,7 +63,23 @@ fn direct_kernel(images: &Path, image: &str) -> Vec<String> {
     vec!["-kernel".into(), file("kernel"), "-initrd".into(), file("initrd"), "-append".into(), append.trim().to_owned()]
 }
 
-fn arguments(settings: &Settings, folder: &Folder, record: &Record, d: &Defined) -> Vec<String> {
+/// The CD in its drive. A disk that nothing was installed on is passed over.
+fn drive(cd: &Path) -> Vec<String> {
+    // A comma in a path is doubled for QEMU.
+    let file = cd.display().to_string().replace(',', ",,");
+    ["-drive", &format!("if=none,id=cd0,media=cdrom,readonly=on,format=raw,file={file}"), "-device", "ide-cd,drive=cd0,bootindex=2"].map(str::to_owned).into()
+}
+
+/// What it starts from beside its disk.
+fn starts_from(settings: &Settings, source: Option<&Source>) -> Result<Vec<String>> {
+    Ok(match source {
+        Some(Source::Image(name)) => direct_kernel(&settings.images, name),
+        Some(Source::Cd { iso }) => drive(&settings.cd(iso)?),
+        None => vec![],
+    })
+}
+
+fn arguments(settings: &Settings, folder: &Folder, record: &Record, d: &Defined) -> Result<Vec<String>> {
     let file = |name: &str| folder.file(name).display().to_string();
     let pairs = [
         ("-name", format!("leasehold-{}", d.spec.vmid)),
@@ -78,7 +94,7 @@ fn arguments(settings: &Settings, folder: &Folder, record: &Record, d: &Defined)
         ("-pidfile", file("pid")),
         ("-qmp", format!("unix:{},server=on,wait=off", file("qmp.sock"))),
         ("-drive", format!("if=none,id=disk0,file={},format=qcow2", folder.disk(d.mark.generation).display())),
-        ("-device", "virtio-blk-pci,drive=disk0".into()),
+        ("-device", "virtio-blk-pci,drive=disk0,bootindex=1".into()),
         ("-drive", format!("if=virtio,file={},format=raw,readonly=on", file("seed.img"))),
         ("-netdev", network(settings, d)),
         ("-device", format!("virtio-net-pci,netdev=net0,id=nic0,mac={},romfile=", d.spec.mac)),
@@ -89,12 +105,8 @@ fn arguments(settings: &Settings, folder: &Folder, record: &Record, d: &Defined)
     ];
     // A machine whose cable is pulled begins when it is pulled.
     let flags = ["-nodefaults", "-daemonize"].into_iter().chain(d.cut.then_some("-S")).map(str::to_owned);
-    pairs
-        .into_iter()
-        .flat_map(|(flag, value)| [flag.to_owned(), value])
-        .chain(flags)
-        .chain(direct_kernel(&settings.images, record.images.get(&d.mark.generation).map_or("", String::as_str)))
-        .collect()
+    let medium = starts_from(settings, record.sources.get(&d.mark.generation))?;
+    Ok(pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).chain(flags).chain(medium).collect())
 }
 
 /// Starts the machine; it lives on when we end.
@@ -114,7 +126,7 @@ pub(super) async fn start(settings: &Settings, folder: &Folder, record: &Record)
         Runs::Unit => as_unit(settings, d),
         Runs::Process => Command::new(QEMU),
     };
-    command.args(arguments(settings, folder, record, d)).current_dir(folder.path()).stdin(std::process::Stdio::null());
+    command.args(arguments(settings, folder, record, d)?).current_dir(folder.path()).stdin(std::process::Stdio::null());
     let started = command.output().await.map_err(|e| missing(&e))?;
     if !started.status.success() {
         return Err(Error::Transient(format!("QEMU did not start: {}", String::from_utf8_lossy(&started.stderr).trim())));

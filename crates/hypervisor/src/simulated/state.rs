@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use leasehold_domain::{Mark, Timestamp, server::Power, usage::Counters};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Call, Error, GuestAddress, GuestConfig, MachineSpec, Progress, Result, Snapshot, fence::Fence, whole};
+use crate::{Call, Error, GuestAddress, GuestConfig, MachineSpec, Progress, Result, Snapshot, Source, fence::Fence, whole};
 
 /// Everything that is remembered under one number, also after the machine's end.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -20,7 +20,8 @@ pub(super) struct Entry {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Disk {
     pub(super) generation: i64,
-    pub(super) image: String,
+    #[serde(alias = "image")]
+    pub(super) source: Source,
     pub(super) gb: i64,
     pub(super) ready_at: Timestamp,
 }
