@@ -23,18 +23,25 @@ const FACTS: &str = "(select max(h.means) from holds h where h.server_id = s.id)
 const SUPERSEDED: &str = "state = 'superseded', last_error = 'its cause was gone before it was sent', \
     next_at = case when claimed_by is null then null else next_at end";
 
-type Key = (&'static str, Dialect, &'static str, &'static str);
+/// What stands behind `{rows}`: its columns, like `id:t n:i`, and how many rows there are at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct List {
+    pub(crate) columns: &'static str,
+    pub(crate) most: Option<u64>,
+}
+
+type Key = (&'static str, Dialect, &'static str, List);
 static TEXTS: LazyLock<RwLock<HashMap<Key, &'static str>>> = LazyLock::new(RwLock::default);
 
 impl Dialect {
-    /// The statement for this database; `table` fills `{table}`, `columns`, a list like `id:t n:i`, fills `{rows}`.
+    /// The statement for this database; `table` fills `{table}`, `list` fills `{rows}`.
     ///
     /// Each text is made once and kept for ever, so that the drivers' statement caches always hit.
-    pub(crate) fn text(self, sql: &'static str, table: &'static str, columns: &'static str) -> &'static str {
+    pub(crate) fn text(self, sql: &'static str, table: &'static str, list: List) -> &'static str {
         if !sql.contains('{') {
             return sql;
         }
-        let key = (sql, self, table, columns);
+        let key = (sql, self, table, list);
         if let Some(text) = TEXTS.read().ok().and_then(|texts| texts.get(&key).copied()) {
             return text;
         }
@@ -43,7 +50,7 @@ impl Dialect {
             Self::Postgres => ("for no key update", "for no key update skip locked"),
         };
         let text = sql.replace("{facts}", FACTS).replace("{superseded}", SUPERSEDED).replace("{lock}", lock).replace("{skip}", skip).replace("{table}", table);
-        let text = if text.contains("{rows}") { text.replace("{rows}", &row_list(columns)) } else { text };
+        let text = if text.contains("{rows}") { text.replace("{rows}", &row_list(list)) } else { text };
         let text: &'static str = Box::leak(text.into_boxed_str());
         if let Ok(mut texts) = TEXTS.write() {
             texts.insert(key, text);
@@ -53,11 +60,14 @@ impl Dialect {
 }
 
 /// `select … from jsonb_each($1)`: many rows in one bind, the same text for both databases. `:t` is text, `:i` a whole number.
-fn row_list(columns: &str) -> String {
+///
+/// PostgreSQL takes such a list for a hundred rows and reads whole tables for it, unless it is told.
+fn row_list(list: List) -> String {
     let cast = |(i, column): (usize, &str)| {
         let kind = if column.ends_with(":t") { "text" } else { "bigint" };
         format!("cast(value->>{i} as {kind})")
     };
-    let columns: Vec<String> = columns.split(' ').enumerate().map(cast).collect();
-    format!("select {} from jsonb_each($1)", columns.join(", "))
+    let columns: Vec<String> = list.columns.split(' ').enumerate().map(cast).collect();
+    let most = list.most.map_or_else(String::new, |most| format!(" limit {most}"));
+    format!("select {} from jsonb_each($1){most}", columns.join(", "))
 }

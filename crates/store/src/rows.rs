@@ -8,6 +8,8 @@ use std::{
 use leasehold_domain::Timestamp;
 use sqlx::{Database, Decode, Type, database::HasStatementCache, error::BoxDynError};
 
+use crate::dialect::List;
+
 /// A member of a closed set of names in a nullable column. An unknown text is a decoding error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text<T>(pub T);
@@ -61,7 +63,7 @@ where
 /// Many rows for one statement, sent as one JSON object.
 #[derive(Debug)]
 pub struct Rows {
-    pub(crate) columns: &'static str,
+    columns: &'static str,
     json: String,
     /// How many.
     pub count: u64,
@@ -90,6 +92,12 @@ impl Rows {
         }
         self.json.push(']');
         self.count += 1;
+    }
+
+    /// What the planner should know: how many there are, by steps of ten, since each is a statement of its own.
+    pub(crate) fn list(&self) -> List {
+        let most = [1, 10].into_iter().find(|most| self.count <= *most);
+        List { columns: self.columns, most }
     }
 
     pub(crate) fn into_json(self) -> String {

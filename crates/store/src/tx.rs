@@ -6,7 +6,10 @@ use leasehold_domain::{Dice, Timestamp};
 use sqlx::{FromRow, Postgres, Sqlite, Transaction, postgres::PgRow, sqlite::SqliteRow};
 use tokio::time::timeout;
 
-use crate::{Queue, Result, Rows, Store, StoreError, dialect::Dialect};
+use crate::{
+    Queue, Result, Rows, Store, StoreError,
+    dialect::{Dialect, List},
+};
 
 /// What a row can be read into, from both databases: anything that derives `sqlx::FromRow`.
 pub trait Record: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
@@ -145,12 +148,12 @@ impl Tx {
 
     /// As [`Tx::exec`], for a statement over any work table (`{table}`).
     pub(crate) async fn exec_on(&mut self, table: &'static str, sql: &'static str, args: &[Arg]) -> Result<u64> {
-        self.exec_text(self.dialect().text(sql, table, ""), args).await
+        self.exec_text(self.dialect().text(sql, table, List::default()), args).await
     }
 
     /// Runs a statement over a row list (`{rows}`) and says how many rows it changed.
     pub async fn exec_rows(&mut self, sql: &'static str, rows: Rows, rest: &[Arg]) -> Result<u64> {
-        let text = self.dialect().text(sql, "", rows.columns);
+        let text = self.dialect().text(sql, "", rows.list());
         self.exec_text(text, &with_rows(rows, rest)).await
     }
 
@@ -176,11 +179,11 @@ impl Tx {
     }
 
     pub(crate) async fn all_on<T: Record>(&mut self, table: &'static str, sql: &'static str, args: &[Arg]) -> Result<Vec<T>> {
-        self.all_text(self.dialect().text(sql, table, ""), args).await
+        self.all_text(self.dialect().text(sql, table, List::default()), args).await
     }
 
     pub(crate) async fn all_rows_on<T: Record>(&mut self, table: &'static str, sql: &'static str, rows: Rows, rest: &[Arg]) -> Result<Vec<T>> {
-        let text = self.dialect().text(sql, table, rows.columns);
+        let text = self.dialect().text(sql, table, rows.list());
         self.all_text(text, &with_rows(rows, rest)).await
     }
 
@@ -190,7 +193,7 @@ impl Tx {
 
     /// Reads at most one row.
     pub async fn optional<T: Record>(&mut self, sql: &'static str, args: &[Arg]) -> Result<Option<T>> {
-        let sql = self.dialect().text(sql, "", "");
+        let sql = self.dialect().text(sql, "", List::default());
         Ok(on!(&mut self.conn, c => in_time(bind!(sqlx::query_as::<_, T>(sql), args).fetch_optional(c)).await?))
     }
 
