@@ -195,18 +195,20 @@ impl App {
         let sql = "select 'mails' as queue where exists (select 1 from mails where next_at <= $1) union all \
                    select 'nodes' where exists (select 1 from nodes where next_at <= $1) union all \
                    select 'servers' where exists (select 1 from servers where next_at <= $1) union all \
+                   select 'names' where exists (select 1 from names where next_at <= $1) union all \
                    select 'webhooks' where exists (select 1 from webhook_deliveries where next_at <= $1)";
         let mut tx = self.store.read().await.unwrap();
         let due: Vec<(String,)> = tx.all(sql, args![self.now()]).await.unwrap();
         due.into_iter().map(|(queue,)| queue.parse().unwrap()).collect()
     }
 
-    /// When a server or a mail is due next; nodes are looked at for ever.
+    /// When anything is due next but nodes, which are looked at for ever.
     pub async fn next_due(&self) -> Option<Timestamp> {
         let servers = self.store.next_due(Queue::Servers).await.unwrap();
         let mails = self.store.next_due(Queue::Mails).await.unwrap();
         let webhooks = self.store.next_due(Queue::Webhooks).await.unwrap();
-        servers.into_iter().chain(mails).chain(webhooks).min()
+        let names = self.store.next_due(Queue::Names).await.unwrap();
+        servers.into_iter().chain(mails).chain(webhooks).chain(names).min()
     }
 
     /// Works, moving the clock from event to event, until servers and mails are at rest.
@@ -378,6 +380,7 @@ fn worker(store: &Store, name: &str, dir: &Path) -> Worker {
         fleet: Arc::new(Fleet::default()),
         post: Arc::new(post),
         hooks: Hooks::new(true).unwrap(),
+        names: None,
         limits: Limits::default(),
     }
 }

@@ -4,6 +4,7 @@
 pub mod app;
 pub mod books;
 pub mod database;
+pub mod dns;
 pub mod fleet;
 pub mod hook;
 pub mod program;

@@ -104,7 +104,8 @@ impl App {
         };
         let name = self.process_name(role);
         let hooks = Hooks::new(c.webhooks.allow_private_targets).map_err(|e| Failure::Failed(e.to_string()))?;
-        Ok(Worker { store: self.store.clone(), name: name.into(), fleet: Arc::new(Fleet::default()), post: Arc::new(post), hooks, limits })
+        let (fleet, names) = (Arc::new(Fleet::default()), c.dns.names()?);
+        Ok(Worker { store: self.store.clone(), name: name.into(), fleet, post: Arc::new(post), hooks, names, limits })
     }
 
     /// The scheduler.
@@ -128,6 +129,11 @@ impl App {
         let Role { name: role, queues, concurrency, ticks, http } = role;
         let stop = CancellationToken::new();
         let worker = self.worker(role)?;
+        if worker.names.is_some() && queues.contains(&Queue::Names) {
+            let mut tx = self.store.begin().await?;
+            tx.publish_names().await?;
+            tx.commit().await?;
+        }
         let w = &self.config.worker;
         let roles = Roles { queues: queues.clone(), concurrency, poll: w.poll, grace: w.shutdown_grace };
         let process = self.process(role, &worker.name, &queues);

@@ -141,7 +141,7 @@ pub enum Command {
     /// The job-queue worker, as a role of its own (PostgreSQL).
     Worker {
         /// Queues to serve, separated by commas.
-        #[arg(long, value_delimiter = ',', default_value = "servers,nodes,mails,webhooks")]
+        #[arg(long, value_delimiter = ',', default_value = "servers,nodes,mails,webhooks,names")]
         queues: Vec<Queue>,
         /// Runs at once, a queue.
         #[arg(long)]

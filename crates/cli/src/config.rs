@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use config::{ConfigBuilder, Environment, File, FileFormat, Value, ValueKind, builder::DefaultState};
 use leasehold_api::Settings;
-use leasehold_notifier::{Outbox, Sender};
+use leasehold_notifier::{Names, NamesSettings, Outbox, Sender};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -26,6 +26,8 @@ pub struct Config {
     pub mail: Mail,
     /// Webhooks.
     pub webhooks: Webhooks,
+    /// Where names are published.
+    pub dns: Dns,
     /// The worker.
     pub worker: Worker,
     /// Builds.
@@ -92,6 +94,24 @@ pub struct Mail {
 pub struct Webhooks {
     /// Whether private addresses are called, too, and over plain HTTP.
     pub allow_private_targets: bool,
+}
+
+/// `[dns]`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Dns {
+    /// A DNS server that takes updates of reverse zones, `host:port`; none: names are not published.
+    pub server: Option<String>,
+    /// Those zones.
+    pub zones: Vec<String>,
+    /// The name of the key that updates are signed with.
+    pub key_name: String,
+    /// `hmac-sha256`, `hmac-sha384` or `hmac-sha512`.
+    pub algorithm: String,
+    /// A file that holds the key, base64.
+    pub key_file: Option<PathBuf>,
+    /// How long resolvers may remember a name.
+    #[serde(with = "leasehold_domain::time::duration")]
+    pub ttl: Duration,
 }
 
 /// `[worker]`
@@ -199,8 +219,17 @@ fn layer(name: String, source: ConfigBuilder<DefaultState>) -> Result<Layer, Fai
 }
 
 /// Keys that have no default value and are off until they are set.
-const OPTIONAL: &[&str] =
-    &["api.metrics_listen", "database.url_file", "database.direct_url", "mail.password_file", "mail.reply_to", "mail.operator", "mail.templates"];
+const OPTIONAL: &[&str] = &[
+    "api.metrics_listen",
+    "database.url_file",
+    "database.direct_url",
+    "dns.server",
+    "dns.key_file",
+    "mail.password_file",
+    "mail.reply_to",
+    "mail.operator",
+    "mail.templates",
+];
 
 fn layers(files: &[PathBuf]) -> Result<Vec<Layer>, Failure> {
     let builder = config::Config::builder;
@@ -259,6 +288,17 @@ impl Config {
             metrics: None,
             trusted_proxies: self.api.trusted_proxies.clone(),
         }
+    }
+}
+
+impl Dns {
+    /// The way out that this describes, if it describes one.
+    pub fn names(&self) -> Result<Option<Names>, Failure> {
+        let Some(server) = &self.server else { return Ok(None) };
+        let file = self.key_file.as_ref().ok_or_else(|| bad("dns.key_file: it is needed where dns.server is set"))?;
+        let key = SecretString::from(read_secret("dns.key_file", file)?);
+        let settings = NamesSettings { server, zones: &self.zones, key_name: &self.key_name, algorithm: &self.algorithm, key: &key, ttl: self.ttl };
+        Names::new(&settings).map(Some).map_err(|e| bad(format!("dns.{e}")))
     }
 }
 

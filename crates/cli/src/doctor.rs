@@ -57,7 +57,7 @@ fn broken(check: &'static str, says: impl Into<String>, mend: impl Into<String>)
 
 /// Looks at everything, in the order in which things depend on each other.
 pub(crate) async fn examine(c: &Config) -> Vec<Finding> {
-    let mut findings = vec![host::secrets(c), host::templates(c), host::mail(c).await];
+    let mut findings = vec![host::secrets(c), host::templates(c), host::mail(c).await, host::names(c).await];
     if let Some(missing) = host::database_file(c) {
         findings.push(missing);
         return findings;

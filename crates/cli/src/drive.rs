@@ -14,6 +14,8 @@ const DAY: Duration = Duration::from_hours(24);
 const AT_ONCE: i64 = 16;
 /// Rounds at one instant before it is clear that something makes work for itself.
 const ROUNDS: usize = 100_000;
+/// What is worked on at every stop.
+const OF_CUSTOMERS: &[Queue] = &[Queue::Servers, Queue::Mails, Queue::Webhooks, Queue::Names];
 
 pub(crate) struct Driver<'a> {
     pub(crate) store: &'a Store,
@@ -38,7 +40,7 @@ impl Driver<'_> {
             }
             // So are looks at the nodes, of which every one sees all machines.
             let nodes = ticked_at == Some(now) || now >= until;
-            let looked_at = self.quiet(if nodes { Queue::ALL } else { &[Queue::Servers, Queue::Mails, Queue::Webhooks] }).await?;
+            let looked_at = self.quiet(if nodes { Queue::ALL } else { OF_CUSTOMERS }).await?;
             show(now);
             let left = until.since(self.store.clock().now());
             if left.is_zero() {
@@ -68,10 +70,10 @@ impl Driver<'_> {
 
     /// The next instant at which a server, a mail, a webhook or an account is due; nodes are looked at along the way.
     async fn next_event(&self, looked_at: Timestamp) -> Result<Option<Timestamp>, Failure> {
-        let servers = self.store.next_due(Queue::Servers).await?;
-        let mails = self.store.next_due(Queue::Mails).await?;
-        let webhooks = self.store.next_due(Queue::Webhooks).await?;
-        let accounts = self.store.read().await?.next_settle(looked_at).await?;
-        Ok(servers.into_iter().chain(mails).chain(webhooks).chain(accounts).min())
+        let mut next = self.store.read().await?.next_settle(looked_at).await?;
+        for queue in OF_CUSTOMERS {
+            next = next.into_iter().chain(self.store.next_due(*queue).await?).min();
+        }
+        Ok(next)
     }
 }

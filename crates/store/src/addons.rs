@@ -221,7 +221,8 @@ impl Tx {
 
     /// Gives an add-on's addresses back; nobody gets them before `free_at`.
     pub async fn release_addon_addresses(&mut self, a: &ServerAddon, free_at: Timestamp) -> Result<u64> {
-        let sql = "update addresses set server_id = null, taken_at = null, addon = null, ptr = null, free_at = $1 where server_id = $2 and addon = $3";
+        self.forget_names(&a.server_id, Some(&a.id)).await?;
+        let sql = "update addresses set server_id = null, taken_at = null, addon = null, free_at = $1 where server_id = $2 and addon = $3";
         self.exec(sql, args![free_at, &a.server_id, &a.id]).await
     }
 

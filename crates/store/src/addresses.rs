@@ -85,7 +85,8 @@ impl Tx {
 
     /// A server's addresses: its own, IPv4 first, then those of add-ons.
     pub async fn addresses(&mut self, server: &ServerId) -> Result<Vec<Address>> {
-        let sql = "select a.address, a.family, p.cidr, p.gateway, a.addon, a.ptr from addresses a join pools p on p.id = a.pool_id where a.server_id = $1 \
+        let sql = "select a.address, a.family, p.cidr, p.gateway, a.addon, n.name as ptr from addresses a join pools p on p.id = a.pool_id \
+             left join names n on n.id = a.address where a.server_id = $1 \
              order by a.addon is not null, a.family, a.no";
         self.all(sql, args![server]).await
     }
@@ -93,8 +94,8 @@ impl Tx {
     /// The addresses of several servers, each server's as [`Tx::addresses`] has them.
     pub async fn addresses_of(&mut self, servers: impl Iterator<Item = &ServerId>) -> Result<HashMap<ServerId, Vec<Address>>> {
         let rows = Rows::ids(servers.map(ServerId::as_str));
-        let sql = "with v(v_id) as ({rows}) select a.server_id, a.address, a.family, p.cidr, p.gateway, a.addon, a.ptr from v join addresses a on a.server_id = v.v_id \
-                   join pools p on p.id = a.pool_id order by a.addon is not null, a.family, a.no";
+        let sql = "with v(v_id) as ({rows}) select a.server_id, a.address, a.family, p.cidr, p.gateway, a.addon, n.name as ptr from v join addresses a on a.server_id = v.v_id \
+                   join pools p on p.id = a.pool_id left join names n on n.id = a.address order by a.addon is not null, a.family, a.no";
         let mut found: HashMap<ServerId, Vec<Address>> = HashMap::new();
         for Owned { server_id, address } in self.all_rows_on("", sql, rows, &[]).await? {
             found.entry(server_id.into()).or_default().push(address);
@@ -102,14 +103,9 @@ impl Tx {
         Ok(found)
     }
 
-    /// Says what an address of a server resolves to.
-    pub async fn set_ptr(&mut self, server: &ServerId, address: &str, name: Option<&str>) -> Result<()> {
-        self.exec_one("update addresses set ptr = $1 where server_id = $2 and address = $3", args![name, server, address]).await
-    }
-
     /// Gives a server's addresses back; nobody gets them before `free_at`.
     pub async fn release_addresses(&mut self, server: &ServerId, free_at: Timestamp) -> Result<u64> {
-        self.exec("update addresses set server_id = null, taken_at = null, addon = null, ptr = null, free_at = $1 where server_id = $2", args![free_at, server])
-            .await
+        self.forget_names(server, None).await?;
+        self.exec("update addresses set server_id = null, taken_at = null, addon = null, free_at = $1 where server_id = $2", args![free_at, server]).await
     }
 }

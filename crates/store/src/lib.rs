@@ -34,6 +34,7 @@ pub mod keys;
 pub mod leases;
 pub mod mails;
 mod migrate;
+pub mod names;
 pub mod nodes;
 pub mod notices;
 mod page;

@@ -24,6 +24,8 @@ names! {
         Mails = "mails",
         /// Deliveries to webhooks.
         Webhooks = "webhooks",
+        /// What addresses resolve to, to be published.
+        Names = "names",
     }
 }
 
@@ -35,6 +37,7 @@ impl Queue {
             Self::Nodes => "nodes",
             Self::Mails => "mails",
             Self::Webhooks => "webhook_deliveries",
+            Self::Names => "names",
         }
     }
 
@@ -45,6 +48,7 @@ impl Queue {
             Self::Nodes => "leasehold_nodes",
             Self::Mails => "leasehold_mails",
             Self::Webhooks => "leasehold_webhooks",
+            Self::Names => "leasehold_names",
         }
     }
 }

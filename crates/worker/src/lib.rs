@@ -11,6 +11,7 @@ mod look;
 mod mailer;
 mod monitor;
 mod provision;
+mod publish;
 mod queue;
 mod run;
 mod sample;
@@ -22,7 +23,7 @@ pub use run::{Ran, Stop};
 use std::{sync::Arc, time::Duration};
 
 use leasehold_domain::retry::Backoff;
-use leasehold_notifier::{Hooks, Outbox, Renderer};
+use leasehold_notifier::{Hooks, Names, Outbox, Renderer};
 use leasehold_store::Store;
 
 /// The limits that a worker works within.
@@ -96,6 +97,8 @@ pub struct Worker {
     pub post: Arc<Post>,
     /// The way out for webhooks.
     pub hooks: Hooks,
+    /// The way out for what addresses resolve to; none: it is kept and told, not published.
+    pub names: Option<Names>,
     /// Its limits.
     pub limits: Limits,
 }

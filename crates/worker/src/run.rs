@@ -10,7 +10,7 @@ use leasehold_store::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Worker, deliver, look, mailer, provision};
+use crate::{Worker, deliver, look, mailer, provision, publish};
 
 /// What [`Worker::run_one`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,7 @@ impl Worker {
                 Queue::Nodes => look::run(self, claim).await,
                 Queue::Mails => mailer::run(self, claim).await,
                 Queue::Webhooks => deliver::run(self, claim).await,
+                Queue::Names => publish::run(self, claim).await,
             }
         };
         let settled =

@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct QueueView {
-    /// `servers`, `nodes`, `mails` or `webhooks`.
+    /// `servers`, `nodes`, `mails`, `webhooks` or `names`.
     #[schema(schema_with = names::queue)]
     queue: Queue,
     /// Due, and nobody has taken it yet.

@@ -47,6 +47,18 @@ pub(super) fn database_file(c: &Config) -> Option<Finding> {
     missing.then(|| look("database", format!("there is no database {path} yet"), "it is made by the first command: leasehold migrate"))
 }
 
+pub(super) async fn names(c: &Config) -> Finding {
+    let mend = "mend [dns], or let the key of that name update those zones at the DNS server";
+    match c.dns.names() {
+        Ok(None) => ok("names", "what addresses resolve to is kept and told to webhooks; [dns] names no server to publish it at"),
+        Ok(Some(names)) => match names.probe().await {
+            Ok(()) => ok("names", format!("{} takes updates of {}", c.dns.server.as_deref().unwrap_or_default(), c.dns.zones.join(", "))),
+            Err(why) => broken("names", why, mend),
+        },
+        Err(error) => broken("names", error.to_string(), mend),
+    }
+}
+
 pub(super) async fn database(store: &Store, c: &Config) -> Finding {
     let mend = "see the section on databases in docs/operating.md";
     match store.database_facts().await {
