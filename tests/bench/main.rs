@@ -1,11 +1,12 @@
 //! What Leasehold costs, each figure beside what it is made of: `just bench`.
 //!
-//! `bench [PART …]` prints Markdown tables; parts are `queue`, `latency`, `load`, `resume`, `settle`, `million`, `heal`, `advance`, `machine`, all of them when none is named.
+//! `bench [PART …]` prints Markdown tables; parts are `queue`, `latency`, `load`, `resume`, `settle`, `million`, `heal`, `advance`, `machine`, `api`, all of them when none is named.
 //! `LEASEHOLD_PLOT` names a file for the picture of `settle` and `million`.
 //! Needs `LEASEHOLD_TEST_POSTGRES`, a cluster that it may make databases in, and `LEASEHOLD_GUEST` for `machine`.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a run that cannot go on panics")]
 
 mod advance;
+mod api;
 mod heal;
 mod latency;
 mod load;
@@ -69,6 +70,9 @@ async fn measure(kind: Kind, wanted: &dyn Fn(&str) -> bool) -> Vec<Figure> {
     }
     if wanted("machine") {
         column.extend(machine::measure(kind).await);
+    }
+    if wanted("api") {
+        column.extend(api::measure(kind).await);
     }
     column
 }
