@@ -41,7 +41,7 @@ pub struct Offer {
 fn quote(tx: &Tx, basket: &Basket<'_>, lease: &Lease, a: &mut ServerAddon) -> Result<leasehold_domain::price::Price> {
     let (now, until) = (tx.now, lease.paid_until.filter(|at| *at > tx.now));
     let (LeaseState::Active, Some(until)) = (lease.state, until) else {
-        return Err(CommandError::Refused("nothing is added while the server is not paid; top up first: leasehold account credit".into()));
+        return Err(CommandError::Refused("nothing is added while the server is not paid; top up first".into()));
     };
     let period = lease.period().map_err(|e| CommandError::Invalid(e.to_string()))?.unwrap_or_default();
     let part = |minor| prorated(a.money(minor)?, period, until.since(now)).map_err(leasehold_store::StoreError::from);
@@ -143,7 +143,7 @@ pub async fn detach(store: &Store, actor: &Actor, server: &str, addon: &str) -> 
     let keys = tx.addons().await?;
     let is = |a: &ServerAddon| a.id == addon || a.addon_id == addon || a.kind.as_str() == addon || keys.iter().any(|k| k.id == a.addon_id && k.key == addon);
     let found = tx.live_addons(&s.id).await?.into_iter().find(is);
-    let a = found.ok_or_else(|| CommandError::NotFound(format!("server {} has no add-on '{addon}'; see: leasehold server addon {0} list", s.label)))?;
+    let a = found.ok_or_else(|| CommandError::NotFound(format!("server {} has no add-on '{addon}'", s.label)))?;
     match a.state {
         AddonState::Active => {
             tx.settle_account(&s.account_id).await?;

@@ -4,10 +4,10 @@ use leasehold_domain::{
     breaker::Kind,
     policy::{Key, Level, Policy},
 };
-use leasehold_store::{Store, Tx, activity::Actor, crash};
+use leasehold_store::{Store, Tx, accounts::AccountState, activity::Actor, crash};
 use serde::Serialize;
 
-use crate::{CommandError, Result, commit};
+use crate::{CommandError, Result, accounts::set_state, commit};
 
 /// Whose rules are meant.
 #[derive(Clone, Debug)]
@@ -114,18 +114,22 @@ pub async fn confirm_breaker(store: &Store, actor: &Actor, kind: Kind, count: i6
     commit(tx).await
 }
 
-/// Takes an account up again that was put aside, and settles it at once; what still goes wrong is told.
-pub async fn resume(store: &Store, actor: &Actor, account: &str) -> Result<bool> {
+/// Goes on with an account: one whose books were put aside is settled at once, and what still goes wrong is told; any other is sold to
+/// again. One that is both stays frozen until it is asked for once more: why its books stood still says nothing about a payment that was
+/// taken back. Answers the state that it is in.
+pub async fn resume(store: &Store, actor: &Actor, account: &str) -> Result<AccountState> {
     let mut tx = store.begin().await?;
-    let account = tx.find_account(account).await?;
-    tx.books(&account.id).await?;
-    let was_parked = tx.unpark_account(&account.id).await?;
-    if was_parked {
-        tx.attended("account_parked", &format!("account:{}", account.id), &actor.name).await?;
-        tx.log(actor, "account.resume", Some(&account.id), None, "").await?;
-        tx.settle_account(&account.id).await?;
-        commit(tx).await?;
-        crash::point("settle.account_committed").await;
+    let found = tx.find_account(account).await?;
+    tx.books(&found.id).await?;
+    if !tx.unpark_account(&found.id).await? {
+        drop(tx);
+        set_state(store, actor, account, AccountState::Active).await?;
+        return Ok(AccountState::Active);
     }
-    Ok(was_parked)
+    tx.attended("account_parked", &format!("account:{}", found.id), &actor.name).await?;
+    tx.log(actor, "account.resume", Some(&found.id), None, "").await?;
+    tx.settle_account(&found.id).await?;
+    commit(tx).await?;
+    crash::point("settle.account_committed").await;
+    Ok(found.state)
 }

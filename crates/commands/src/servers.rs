@@ -211,7 +211,7 @@ pub async fn set_auto_renew(store: &Store, actor: &Actor, id: &str, auto_renew: 
 pub async fn renew(tx: &mut Tx, actor: &Actor, s: &Server, auto_renew: bool) -> Result<()> {
     let lease = running_lease(tx, s, if auto_renew { "renewed" } else { "cancelled" }).await?;
     if !auto_renew && lease.state != LeaseState::Active {
-        return Err(refuse(s, "cancelled", "is not paid, so there is nothing that it could end with; end it now with: leasehold server terminate"));
+        return Err(refuse(s, "cancelled", "is not paid, so there is nothing that it could end with; end it now instead"));
     }
     tx.set_auto_renew(&lease, auto_renew).await?;
     let until = lease.paid_until.map_or_else(String::new, Timestamp::human);

@@ -53,7 +53,7 @@ pub async fn put_back(tx: &mut Tx, actor: &Actor, s: &Server, name: &str) -> Res
     must_be_delivered(s, "reverted")?;
     let snapshot = tx.find_snapshot(&s.id, name).await?;
     if snapshot.taken_at.is_none() || snapshot.asked.is_some() {
-        return Err(CommandError::Refused(format!("the snapshot '{name}' is not ready; look at: leasehold server snapshot {} list", s.label)));
+        return Err(CommandError::Refused(format!("the snapshot '{name}' of {} is not ready; try again once it is", s.label)));
     }
     tx.ask_revert(&s.id, &snapshot.id).await?;
     Ok(tx.log(actor, "server.snapshot_revert", Some(&s.account_id), Some(&s.id), name).await?)

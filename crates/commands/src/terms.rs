@@ -52,7 +52,7 @@ impl<'a> Basket<'a> {
         let found = tx.price_of(&self.product.id, self.account.currency()?, self.cycle).await?;
         found.ok_or_else(|| {
             let (key, currency, cycle) = (&self.product.key, &self.account.currency, self.cycle);
-            CommandError::Invalid(format!("product '{key}' has no price in {currency} for {cycle}; see: leasehold catalog show"))
+            CommandError::Invalid(format!("product '{key}' has no price in {currency} for {cycle}"))
         })
     }
 
@@ -69,7 +69,7 @@ impl<'a> Basket<'a> {
 
     /// An add-on that cannot be paid in the account's currency for its cycle.
     pub(crate) fn no_price(&self, addon: &str) -> CommandError {
-        CommandError::Invalid(format!("add-on '{addon}' has no price in {} for {}; see: leasehold catalog show", self.account.currency, self.cycle))
+        CommandError::Invalid(format!("add-on '{addon}' has no price in {} for {}", self.account.currency, self.cycle))
     }
 
     /// An add-on with its price for a period, if it has one, and what a partner gets off it; nothing is held yet.

@@ -126,7 +126,7 @@ on_both!(the_name_of_an_address_goes_with_it(app) {
     assert_eq!(send(&api, "DELETE", &format!("{path}/addons/{addon}"), &key, "").await.status, 200);
     app.live(Duration::from_hours(24 * 40)).await;
     app.scheduler.run_due().await.unwrap();
-    let named = "select count(*) from addresses where ptr is not null";
+    let named = "select count(*) from names where name is not null";
     assert_eq!(app.store.read().await.unwrap().int(named, &[]).await.unwrap(), 0, "whoever has {more} next begins anew");
 });
 

@@ -212,11 +212,10 @@ pub(crate) async fn freeze(State(api): State<Api>, operator: Operator, Path(acco
     one(&api, &account).await
 }
 
-/// Sells to an account again; one whose books were put aside is settled again.
+/// Sells to an account again. One whose books were put aside is settled again, and stays frozen if it was: ask once more.
 #[utoipa::path(post, path = "/accounts/{account}/resume", tag = "operator", security(("operator" = [])), params(("account" = String, Path)), responses((status = 200, body = OperatorAccount)))]
 pub(crate) async fn resume(State(api): State<Api>, operator: Operator, Path(account): Path<String>) -> Result<Json<OperatorAccount>, Failure> {
     billing::resume(&api.store, &operator, &account).await?;
-    accounts::set_state(&api.store, &operator, &account, AccountState::Active).await?;
     one(&api, &account).await
 }
 

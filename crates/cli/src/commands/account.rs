@@ -211,8 +211,9 @@ pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
         Account::Policy { account, key, value, server, clear } => policy(c, &account, key, value, server, clear).await,
         Account::Resume { account } => {
             let app = c.app().await?;
-            billing::resume(&app.store, &app.actor, &account).await?;
-            state(c, &account, AccountState::Active).await
+            let state = billing::resume(&app.store, &app.actor, &account).await?;
+            show(c.json(), &json!({ "account": account, "state": state }), || say!("account {account} is {state}"));
+            Ok(())
         }
         Account::List => list(c).await,
         Account::Show { account } => one(c, &account).await,
