@@ -24,6 +24,7 @@ use leasehold_store::{Store, activity::Actor, args, keys::KeyKind};
 use leasehold_tests::{
     App, Kind,
     fleet::{self, Fleet},
+    web::wanted,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -180,7 +181,7 @@ async fn write_calls(app: &App) -> (String, String) {
     let product = app.store.read().await.unwrap().offered_product("small").await.unwrap().id;
     let order = json!({ "productId": product, "os": "debian-12", "osTemplate": "debian-12" });
     for (account, server) in servers {
-        let (_, key) = keys::create(&app.store, &App::operator(), Some(&account), KeyKind::Api, "lsh_", "servers:read,servers:write", None).await.unwrap();
+        let (_, key) = keys::create(&app.store, &App::operator(), Some(&account), "lsh_", &wanted(KeyKind::Api, "servers:read,servers:write")).await.unwrap();
         let key = key.expose_secret();
         writeln!(shows, "GET /api/v1/servers/{server} {account} {key} ").unwrap();
         writeln!(orders, "POST /api/v1/servers {account} {key} {order}").unwrap();

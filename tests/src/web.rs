@@ -7,7 +7,10 @@ use axum::{
     http::{HeaderMap, Request},
 };
 use leasehold_api::{Api, Settings};
-use leasehold_commands::keys;
+use leasehold_commands::{
+    keys::{self, Wanted},
+    ssh_keys,
+};
 use leasehold_store::{args, keys::KeyKind};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -88,6 +91,11 @@ pub async fn order_body(app: &App) -> String {
     json!({ "productId": product, "os": "debian-12", "osTemplate": "debian-12", "label": "web", "hostname": "web" }).to_string()
 }
 
+/// A key of this kind and no other particulars.
+pub fn wanted(kind: KeyKind, scopes: &str) -> Wanted<'static> {
+    Wanted { kind, scopes: scopes.to_owned(), service: None, description: None, lasts: None }
+}
+
 impl App {
     /// The id of an add-on of the catalogue, by its kind.
     pub async fn addon_id(&self, kind: &str) -> String {
@@ -96,7 +104,7 @@ impl App {
 
     /// An operator's token.
     pub async fn token(&self) -> String {
-        let (_, text) = keys::create(&self.store, &Self::operator(), None, KeyKind::Operator, "lsh_", "*", None).await.unwrap();
+        let (_, text) = keys::create(&self.store, &Self::operator(), None, "lsh_", &wanted(KeyKind::Operator, "*")).await.unwrap();
         text.expose_secret().to_owned()
     }
 
@@ -115,6 +123,28 @@ impl App {
         tx.commit().await.unwrap();
     }
 
+    /// The ids of an account's keys.
+    pub async fn key_ids(&self, account: &str) -> Vec<String> {
+        let mut tx = self.store.read().await.unwrap();
+        let account = tx.find_account(account).await.unwrap().id;
+        tx.keys(Some(&account)).await.unwrap().into_iter().map(|k| k.id).collect()
+    }
+
+    /// The id of an account's first SSH key.
+    pub async fn ssh_key_id(&self, account: &str) -> String {
+        let mut tx = self.store.read().await.unwrap();
+        let account = tx.find_account(account).await.unwrap().id;
+        tx.ssh_keys(&account).await.unwrap().first().map_or("none".to_owned(), |k| k.id.clone())
+    }
+
+    /// Adds an SSH key.
+    pub async fn add_ssh_key(&self, account: &str, name: &str, line: &str) {
+        let mut tx = self.store.begin().await.unwrap();
+        let account = tx.find_account(account).await.unwrap().id;
+        ssh_keys::add(&mut tx, &Self::operator(), &account, name, line).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     /// The HTTP APIs over this store, with a limit that nothing reaches.
     pub fn api(&self) -> Api {
         Api::new(self.store.clone(), Settings { per_minute: 1_000_000, private_webhooks: true, ..Settings::default() })
@@ -122,7 +152,7 @@ impl App {
 
     /// A key of an account.
     pub async fn key(&self, account: &str, scopes: &str) -> String {
-        let (_, text) = keys::create(&self.store, &Self::operator(), Some(account), KeyKind::Api, "lsh_", scopes, None).await.unwrap();
+        let (_, text) = keys::create(&self.store, &Self::operator(), Some(account), "lsh_", &wanted(KeyKind::Api, scopes)).await.unwrap();
         text.expose_secret().to_owned()
     }
 }

@@ -166,7 +166,7 @@ fn a_real_machine_is_built_through_a_worker_that_dies_on_the_way() {
     std::fs::write(p.path("real.toml"), real_catalogue(&p)).unwrap();
     p.ok(&["catalog", "import", "real.toml"]);
     assert!(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(p.path("id")).status().unwrap().success());
-    p.ok(&["account", "ssh-key", &account, "id.pub"]);
+    p.ok(&["ssh-key", "add", "--account", &account, "id.pub"]);
 
     // The first worker dies right after the machine was switched on, before it could write that down.
     let dies = Daemon::start(p.command(&["worker"]).env("LEASEHOLD_CRASH_AT", "step.asked:6").stderr(std::process::Stdio::null()));

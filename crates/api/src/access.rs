@@ -5,7 +5,7 @@ use std::{marker::PhantomData, ops::Deref};
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{StatusCode, header::AUTHORIZATION, request::Parts},
+    http::{HeaderName, StatusCode, header::AUTHORIZATION, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -17,7 +17,7 @@ use leasehold_store::{
     servers::Server,
 };
 
-use crate::{Api, failure::Failure, limit::client};
+use crate::{Api, failure::Failure, limit::client, surface::Surface};
 
 /// An account's program, by its key.
 #[derive(Clone, Debug)]
@@ -36,6 +36,11 @@ impl Caller {
         let account: AccountId = key.account_id.clone()?.into();
         let actor = Actor { name: format!("key:{}", key.public_id), origin };
         Some(Self { account, key: key.id.clone(), row: key, actor })
+    }
+
+    /// The key itself.
+    pub(crate) fn key(&self) -> &ApiKey {
+        &self.row
     }
 
     /// One of its servers; another account's is not found. One that has ended is not shown.
@@ -79,10 +84,19 @@ impl FromRequestParts<Api> for Operator {
     }
 }
 
+/// The key that a request comes with.
+fn presented(request: &Request) -> Option<&str> {
+    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let bearer = text(AUTHORIZATION).and_then(|text| text.strip_prefix("Bearer "));
+    let header = || text(KEY_HEADER).filter(|_| Surface::of(request.uri().path()).is_some_and(|surface| surface.key_header));
+    bearer.or_else(header)
+}
+
+const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
+
 /// Looks the key up, if there is one, and leaves what was found with the request.
 pub(crate) async fn find_out_who(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    let presented = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|text| text.strip_prefix("Bearer "));
-    if let Some(text) = presented {
+    if let Some(text) = presented(&request) {
         match look_up(&api.store, text.trim()).await {
             Ok(key) => {
                 let origin = client(&api, &request);
@@ -134,6 +148,10 @@ macro_rules! scopes {
 scopes! {
     /// Its account and the catalogue.
     AccountRead = "account:read",
+    /// Its keys.
+    ApiKeysRead = "api_keys:read",
+    /// Making and revoking keys.
+    ApiKeysWrite = "api_keys:write",
     /// Invoices and movements.
     BillingRead = "billing:read",
     /// Ending and reinstalling servers.
@@ -142,6 +160,12 @@ scopes! {
     ServersRead = "servers:read",
     /// Ordering and changing servers.
     ServersWrite = "servers:write",
+    /// What it has running.
+    ServicesRead = "services:read",
+    /// Its SSH keys.
+    SshKeysRead = "ssh_keys:read",
+    /// Adding and removing SSH keys.
+    SshKeysWrite = "ssh_keys:write",
     /// Its webhooks.
     WebhooksRead = "webhooks:read",
     /// Making and deleting webhooks.

@@ -12,33 +12,26 @@ use axum::{
 };
 use futures::FutureExt;
 
-use crate::{admin, cloud, failure::Failure};
-
-/// How a surface writes a failure.
-type Write = fn(&Failure) -> Response;
-
-/// How each does, by the beginning of its paths; what has no surface is answered as the Cloud API does.
-const SURFACES: &[(&str, Write)] = &[("/admin/", admin::error::write), ("/api/", cloud::error::write)];
+use crate::{failure::Failure, surface::Surface};
 
 /// What is read of a text that a library answered.
 const MOST: usize = 4096;
 
 /// Writes failures, those of a handler that panicked too.
 pub(crate) async fn speak(request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
+    let surface = Surface::of(request.uri().path());
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| Failure::inside(&"a handler panicked").into_response());
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let write = SURFACES.iter().find(|(begins, _)| path.starts_with(begins)).map(|(_, write)| *write);
     let failure = match response.extensions_mut().remove::<Failure>() {
         Some(failure) => failure,
-        None if write.is_some() && is_text(response.headers()) => Failure::new(status, text(&mut response).await),
+        None if surface.is_some() && is_text(response.headers()) => Failure::new(status, text(&mut response).await),
         None => return response,
     };
-    let mut written = write.unwrap_or(cloud::error::write)(&failure);
+    let mut written = (surface.unwrap_or(Surface::fallback()).write)(&failure);
     *written.status_mut() = status;
     for (name, value) in response.headers() {
         if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {

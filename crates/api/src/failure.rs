@@ -16,6 +16,8 @@ pub(crate) struct Failure {
     pub(crate) status: StatusCode,
     /// What, which, why, and what to do.
     pub(crate) message: String,
+    /// The field of the body that is wrong, and what is wrong with it, where that is it.
+    pub(crate) field: Option<(String, String)>,
     retry_after: Option<u64>,
 }
 
@@ -24,12 +26,17 @@ const SOON: u64 = 5;
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), retry_after: None }
+        Self { status, message: message.into(), field: None, retry_after: None }
     }
 
     /// 400: the request is wrong.
     pub(crate) fn bad(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// The field that is wrong, and what is wrong with it.
+    pub(crate) fn about(self, field: String, why: String) -> Self {
+        Self { field: Some((field, why)), ..self }
     }
 
     /// 401: no key, or one that is not valid (any more).
@@ -85,7 +92,7 @@ impl From<CommandError> for Failure {
             CommandError::Funds { available, wanted } => {
                 Self::new(StatusCode::PAYMENT_REQUIRED, format!("the wallet holds {available} to spend, {wanted} is needed; add funds and try again"))
             }
-            CommandError::Frozen(text) => Self::new(StatusCode::FORBIDDEN, text),
+            CommandError::Forbidden(text) | CommandError::Frozen(text) => Self::new(StatusCode::FORBIDDEN, text),
             CommandError::TooMany { text, wait } => Self { message: text, ..Self::too_many(wait) },
             CommandError::OtherRequest(text) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, text),
             CommandError::Underway(text) => Self { retry_after: Some(1), ..Self::new(StatusCode::CONFLICT, text) },

@@ -17,6 +17,8 @@ mod request;
 mod routes;
 mod serve;
 mod sign_in;
+mod surface;
+mod wayscloud;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -39,6 +41,8 @@ pub struct Settings {
     pub private_webhooks: bool,
     /// Whether a backend accepts a node's settings.
     pub check_node: fn(&str, &str) -> leasehold_commands::Result<()>,
+    /// What every key begins with.
+    pub key_prefix: String,
     /// How long an address rests after a machine used it.
     pub ip_quarantine: Duration,
     /// What `/metrics` shows.
@@ -54,6 +58,7 @@ impl Default for Settings {
             public_url: "http://127.0.0.1:8066".into(),
             private_webhooks: false,
             check_node: |_, _| Ok(()),
+            key_prefix: "lsh_".into(),
             ip_quarantine: Duration::from_hours(24),
             metrics: None,
             trusted_proxies: vec![],

@@ -13,10 +13,11 @@ use leasehold_store::{
     Queue,
     accounts::{AccountState, Tier},
     depth::WorkState,
+    keys::Service,
     nodes::NodeState,
     webhooks::DeliveryState,
 };
-use utoipa::openapi::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
+use utoipa::openapi::{Array, ArrayBuilder, Object, ObjectBuilder, Type, schema::SchemaType};
 
 fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
@@ -40,12 +41,19 @@ sets! {
     node_state = NodeState,
     notice_kind = NoticeKind,
     queue = Queue,
+    service = Service,
     reward_type = RewardType,
     status = Status,
     step = Step,
     tier = Tier,
     trigger = Trigger,
     work_state = WorkState,
+}
+
+/// A service, where it is one's.
+pub(crate) fn service_if_any() -> Object {
+    let names = Service::ALL.iter().map(|name| Some(name.as_str())).chain([None]);
+    ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null])).enum_values(Some(names)).build()
 }
 
 /// Several events.

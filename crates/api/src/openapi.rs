@@ -11,17 +11,17 @@ use utoipa::{
         header::HeaderBuilder,
         path::{Operation, PathItem},
         schema::ObjectBuilder,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
-use crate::{admin::error::Problem, cloud::error::Failure, once};
+use crate::{admin::error::Problem, cloud::error::Failure, once, surface::Surface, wayscloud::error::WaysFailure};
 
 /// What stands around the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Leasehold", description = "Order, watch and run servers.", license(name = "MIT OR Apache-2.0")),
-    components(schemas(Failure, Problem)),
+    components(schemas(Failure, Problem, WaysFailure)),
     tags(
         (name = "account", description = "Who asks"),
         (name = "catalogue", description = "What can be ordered"),
@@ -30,6 +30,7 @@ use crate::{admin::error::Problem, cloud::error::Failure, once};
         (name = "snapshots", description = "Snapshots of servers' disks"),
         (name = "webhooks", description = "Being told what happens"),
         (name = "operator", description = "For the host: accounts, books, queues, and what needs a person"),
+        (name = "wayscloud", description = "An account and its keys, as programs for WAYSCloud ask for them"),
         (name = "health", description = "For load balancers, and this reference"),
     )
 )]
@@ -49,6 +50,8 @@ pub fn document() -> Document {
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An operator's token, of `leasehold key create --kind operator`.")).build();
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("key", SecurityScheme::Http(key));
+    let header = ApiKeyValue::with_description("X-API-Key", "The same key, as programs for WAYSCloud send it.");
+    components.add_security_scheme("x_api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
     components.add_security_scheme("operator", SecurityScheme::Http(token));
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
@@ -72,11 +75,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Ope
 
 /// Adds what any route of its sort may answer, unless the route says more of it.
 fn add_common_answers(path: &str, method: &HttpMethod, operation: &mut Operation) {
-    let (schema, kind) = match path.split('/').nth(1) {
-        Some("api") => ("Failure", "application/json"),
-        Some("admin") => ("Problem", "application/problem+json"),
-        _ => return,
-    };
+    let Some(Surface { failure: schema, kind, .. }) = Surface::of(path) else { return };
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let once = parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name.eq_ignore_ascii_case(once::KEY)));
     let body = operation.request_body.is_some();

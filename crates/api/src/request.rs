@@ -14,7 +14,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tracing::Instrument;
 use utoipa::IntoParams;
 
-use crate::{Api, failure::Failure};
+use crate::{Api, failure::Failure, surface::Surface};
 
 /// A longer body is refused.
 pub(crate) const MOST_BYTES: usize = 256 * 1024;
@@ -24,20 +24,11 @@ fn loggable(path: &str) -> &str {
     if path.starts_with("/sso/") { "/sso/…" } else { path }
 }
 
-/// The surface of a path, for metrics.
-fn surface(path: &str) -> &'static str {
-    match path.split('/').nth(1) {
-        Some("api") => "cloud",
-        Some("admin") => "operator",
-        _ => "other",
-    }
-}
-
 /// Gives the request a number, which its log lines and its answer carry.
 pub(crate) async fn number(State(api): State<Api>, request: Request, next: Next) -> Response {
     let id = api.store.dice().uuid(api.store.clock().now()).to_string();
     let span = tracing::info_span!("request", %id, method = %request.method(), path = loggable(request.uri().path()));
-    let (surface, began) = (surface(request.uri().path()), Instant::now());
+    let (surface, began) = (Surface::of(request.uri().path()).map_or("other", |surface| surface.name), Instant::now());
     let mut response = next.run(request).instrument(span).await;
     ::metrics::counter!("leasehold_http_requests_total", "surface" => surface, "status" => response.status().as_u16().to_string()).increment(1);
     ::metrics::histogram!("leasehold_http_request_duration_seconds", "surface" => surface).record(began.elapsed().as_secs_f64());
@@ -145,7 +136,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     let body = serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let path = e.path().to_string();
         let field = if path == "." { "the body".to_owned() } else { format!("'{path}'") };
-        Failure::bad(format!("{field}: {}", e.inner()))
+        Failure::bad(format!("{field}: {}", e.inner())).about(path, e.inner().to_string())
     })?;
     json.end().map_err(|e| Failure::bad(format!("the body: {e}")))?;
     Ok(body)

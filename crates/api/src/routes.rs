@@ -10,11 +10,11 @@ use crate::{
     health, metrics,
     openapi::{self, Frame},
     reference, sign_in,
+    wayscloud::{api_keys, profile, services, ssh_keys},
 };
 
-/// Every route there is.
-pub(crate) fn all() -> OpenApiRouter<Api> {
-    let cloud = OpenApiRouter::new()
+fn cloud() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
         .routes(routes!(account::show))
         .routes(routes!(activity::list))
         .routes(routes!(addons::list, addons::add))
@@ -47,9 +47,26 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
         .routes(routes!(sso::of_server))
         .routes(routes!(wallet::show))
         .routes(routes!(webhooks::list, webhooks::create))
-        .routes(routes!(webhooks::show, webhooks::delete));
-    let cloud = cloud.routes(routes!(power::reboot)).routes(routes!(power::start)).routes(routes!(power::stop));
-    let admin = OpenApiRouter::new()
+        .routes(routes!(webhooks::show, webhooks::delete))
+        .routes(routes!(power::reboot))
+        .routes(routes!(power::start))
+        .routes(routes!(power::stop))
+}
+
+fn wayscloud() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(api_keys::list))
+        .routes(routes!(api_keys::create_service))
+        .routes(routes!(api_keys::create_token))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(profile::show))
+        .routes(routes!(services::list))
+        .routes(routes!(ssh_keys::list, ssh_keys::add))
+        .routes(routes!(ssh_keys::remove))
+}
+
+fn admin() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
         .routes(routes!(accounts::list, accounts::create))
         .routes(routes!(accounts::show))
         .routes(routes!(accounts::credit))
@@ -101,10 +118,15 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
         .routes(routes!(ticks::list))
         .routes(routes!(ticks::pause))
         .routes(routes!(ticks::resume))
-        .routes(routes!(ticks::run));
+        .routes(routes!(ticks::run))
+}
+
+/// Every route there is.
+pub(crate) fn all() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Frame::openapi())
-        .nest("/api/v1", cloud)
-        .nest("/admin/v1", admin)
+        .nest("/api/v1", cloud())
+        .nest("/v1/account", wayscloud())
+        .nest("/admin/v1", admin())
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::show))

@@ -8,7 +8,7 @@ use leasehold_store::Queue;
 
 use crate::commands::{
     account::Account, attention::Attention, billing::Billing, breaker::Breaker, catalog::Catalog, clock::ClockCommand, config::ConfigCommand, coupon::Coupon,
-    demo::Demo, invoice::Invoice, key::Key, mail::Mail, node::Node, queue::QueueCommand, secrets::Secrets, server::Server, tick::Tick,
+    demo::Demo, invoice::Invoice, key::Key, mail::Mail, node::Node, queue::QueueCommand, secrets::Secrets, server::Server, ssh_key::SshKey, tick::Tick,
 };
 
 /// The daemon behind a VPS host's shop window.
@@ -21,7 +21,7 @@ pub struct Cli {
     /// One JSON document on stdout and nothing else.
     #[arg(long, global = true)]
     pub json: bool,
-    /// A daemon elsewhere: `server`, `account show me` and `invoice` ask its API with the account's key.
+    /// A daemon elsewhere: `server`, `account show me`, `invoice`, `key` and `ssh-key` ask its API with the account's key.
     #[arg(long, value_name = "URL", env = "LEASEHOLD_SERVER")]
     pub server: Option<String>,
     /// The key for it; better in the environment, since whoever is on this machine sees what programs are called with.
@@ -132,6 +132,9 @@ pub enum Command {
     Secrets(Secrets),
     /// All roles in one process.
     Serve,
+    /// SSH keys of accounts.
+    #[command(subcommand)]
+    SshKey(SshKey),
     /// Servers.
     #[command(subcommand)]
     Server(Server),

@@ -284,6 +284,7 @@ impl Config {
             public_url: public_url.trim_end_matches('/').to_owned(),
             private_webhooks: self.webhooks.allow_private_targets,
             check_node: crate::commands::catalog::check_node,
+            key_prefix: self.api.key_prefix.clone(),
             ip_quarantine: self.provision.ip_quarantine,
             metrics: None,
             trusted_proxies: self.api.trusted_proxies.clone(),

@@ -47,6 +47,7 @@ impl From<CommandError> for Failure {
             CommandError::Refused(_)
             | CommandError::Exists(_)
             | CommandError::Funds { .. }
+            | CommandError::Forbidden(_)
             | CommandError::Frozen(_)
             | CommandError::TooMany { .. }
             | CommandError::OtherRequest(_) => Self::Refused(text),

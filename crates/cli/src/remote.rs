@@ -3,6 +3,7 @@
 
 mod account;
 mod invoice;
+mod key;
 mod server;
 
 use std::time::Duration;
@@ -30,7 +31,9 @@ pub(crate) async fn run(cli: &Cli, command: Command) -> Result<(), Failure> {
     match command {
         Command::Account(command) => account::run(&remote, command).await,
         Command::Invoice(command) => invoice::run(&remote, command).await,
+        Command::Key(command) => key::keys(&remote, command).await,
         Command::Server(command) => server::run(&remote, command).await,
+        Command::SshKey(command) => key::ssh_keys(&remote, command).await,
         _ => Err(only_here("this command")),
     }
 }
@@ -55,7 +58,7 @@ impl Remote {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>, once: Option<&str>) -> Result<Response, Failure> {
-        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(self.key.expose_secret());
+        let mut request = self.http.request(method, format!("{}{}{path}", self.url, surface(path))).bearer_auth(self.key.expose_secret());
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -102,11 +105,17 @@ impl Remote {
     }
 }
 
+/// What a path of the Cloud API begins with; one of the account API says it itself.
+fn surface(path: &str) -> &'static str {
+    if path.starts_with("/v1/") { "" } else { "/api/v1" }
+}
+
 /// A field as text, empty where it is null.
 fn word(value: &Value, field: &str) -> String {
     match &value[field] {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
+        Value::Array(all) => all.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }
 }
@@ -124,7 +133,8 @@ async fn refusal(answer: Response) -> Failure {
     let status = answer.status();
     let request = answer.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let body: Value = answer.json().await.unwrap_or_default();
-    let text = body["message"].as_str().map_or_else(|| format!("the answer was {status}"), str::to_owned);
+    let said = body["message"].as_str().or(body["error"]["message"].as_str());
+    let text = said.map_or_else(|| format!("the answer was {status}"), str::to_owned);
     match status {
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::PAYLOAD_TOO_LARGE => Failure::Usage(text),
         StatusCode::NOT_FOUND => Failure::NotFound(text),

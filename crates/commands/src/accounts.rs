@@ -169,39 +169,3 @@ pub async fn set_state(store: &Store, actor: &Actor, account: &str, state: Accou
     tx.log(actor, &format!("account.{state}"), Some(&account.id), None, "").await?;
     commit(tx).await
 }
-
-/// Adds an OpenSSH public key, which goes onto every server built from then on; answers its number.
-pub async fn add_ssh_key(store: &Store, actor: &Actor, account: &str, name: &str, public_key: &str) -> Result<i64> {
-    names::person(name)?;
-    let key = parse_ssh_key(public_key)?;
-    let line = key.to_openssh().map_err(|e| CommandError::Invalid(e.to_string()))?;
-    let fingerprint = key.fingerprint(ssh_key::HashAlg::Sha256).to_string();
-    let mut tx = store.begin().await?;
-    let account = tx.find_account(account).await?;
-    let number = tx.add_ssh_key(&account.id, name, &fingerprint, &line).await.map_err(|e| match e {
-        e if e.is_duplicate() => CommandError::Refused(format!("the account has this key already ({fingerprint})")),
-        e => e.into(),
-    })?;
-    tx.log(actor, "ssh_key.add", Some(&account.id), None, &fingerprint).await?;
-    commit(tx).await?;
-    Ok(number)
-}
-
-const RSA_MIN_BITS: usize = 2048;
-
-fn parse_ssh_key(text: &str) -> Result<ssh_key::PublicKey> {
-    let text = text.trim();
-    if text.contains("PRIVATE KEY") {
-        return Err(CommandError::Invalid("this is a private key; keep it to yourself and give the .pub file".into()));
-    }
-    if text.contains('\n') || text.contains('\r') {
-        return Err(CommandError::Invalid("an SSH key is one line".into()));
-    }
-    let key = ssh_key::PublicKey::from_openssh(text)
-        .map_err(|e| CommandError::Invalid(format!("not an OpenSSH public key ({e}); it looks like: ssh-ed25519 AAAA… name")))?;
-    let short_rsa = key.key_data().rsa().is_some_and(|rsa| rsa.n.as_positive_bytes().map_or(0, |n| n.len() * 8) < RSA_MIN_BITS);
-    if short_rsa {
-        return Err(CommandError::Invalid(format!("RSA keys need at least {RSA_MIN_BITS} bits; better: ssh-keygen -t ed25519")));
-    }
-    Ok(key)
-}

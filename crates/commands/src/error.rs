@@ -31,6 +31,9 @@ pub enum CommandError {
         /// What was asked.
         wanted: Money,
     },
+    /// Whoever asks may not.
+    #[error("{0}")]
+    Forbidden(String),
     /// Nothing is sold to this account.
     #[error("{0}")]
     Frozen(String),

@@ -20,6 +20,7 @@ pub mod servers;
 pub mod shop;
 pub mod sign_in;
 pub mod snapshots;
+pub mod ssh_keys;
 pub mod stats;
 mod terms;
 pub mod webhooks;

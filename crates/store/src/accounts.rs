@@ -153,6 +153,23 @@ pub struct SshKey {
     /// When it was added.
     #[sqlx(try_from = "i64")]
     pub created_at: Timestamp,
+    /// Servers that were built with it and have not ended.
+    pub servers: i64,
+}
+
+impl SshKey {
+    /// Its algorithm as OpenSSH names it, `ssh-ed25519`.
+    pub fn key_type(&self) -> &str {
+        self.public_key.split(' ').next().unwrap_or_default()
+    }
+}
+
+/// The columns of an SSH key, of the table `k`.
+macro_rules! ssh_key {
+    () => {
+        "k.id, k.number, k.name, k.fingerprint, k.public_key, k.created_at, \
+         (select count(*) from built_ssh_keys b join servers t on t.id = b.server_id where b.ssh_key_id = k.id and t.status <> 'terminated') as servers"
+    };
 }
 
 const FIRST_NUMBER: i64 = 1001;
@@ -215,12 +232,39 @@ impl Tx {
         self.exec_one("update accounts set state = $1 where id = $2", args![state.as_str(), id]).await
     }
 
-    /// Adds an SSH key; its number.
-    pub async fn add_ssh_key(&mut self, account: &AccountId, name: &str, fingerprint: &str, public_key: &str) -> Result<i64> {
+    /// Adds an SSH key; none where the account has it already.
+    pub async fn add_ssh_key(&mut self, account: &AccountId, name: &str, fingerprint: &str, public_key: &str) -> Result<Option<SshKey>> {
         let (id, number, now) = (self.new_id(), self.next_number("ssh_key", 1).await?, self.now);
-        let sql = "insert into ssh_keys (id, number, account_id, name, fingerprint, public_key, created_at) values ($1, $2, $3, $4, $5, $6, $7)";
-        self.exec_one(sql, args![id, number, account, name, fingerprint, public_key, now]).await?;
-        Ok(number)
+        let sql = "insert into ssh_keys (id, number, account_id, name, fingerprint, public_key, created_at) values ($1, $2, $3, $4, $5, $6, $7) \
+                   on conflict (account_id, fingerprint) do nothing";
+        match self.exec(sql, args![&id, number, account, name, fingerprint, public_key, now]).await? {
+            0 => Ok(None),
+            _ => self.ssh_key_of(account, &id).await.map(Some),
+        }
+    }
+
+    /// An SSH key of an account by its id or its number; another's is not found.
+    pub async fn ssh_key_of(&mut self, account: &AccountId, id: &str) -> Result<SshKey> {
+        let number = id.parse::<i64>().unwrap_or(-1);
+        let sql = concat!("select ", ssh_key!(), " from ssh_keys k where k.account_id = $1 and (k.id = $2 or k.number = $3)");
+        self.optional(sql, args![account, id, number]).await?.ok_or_else(|| StoreError::not_found("SSH key", id))
+    }
+
+    /// Forgets an SSH key. A server that it was chosen for is built with none of the others instead.
+    pub async fn remove_ssh_key(&mut self, id: &str) -> Result<()> {
+        self.exec("delete from built_ssh_keys where ssh_key_id = $1", args![id]).await?;
+        self.exec_one("delete from ssh_keys where id = $1", args![id]).await
+    }
+
+    /// Notes which SSH keys a server was built with.
+    pub async fn built_with(&mut self, server: &ServerId, keys: &[String]) -> Result<()> {
+        self.exec("delete from built_ssh_keys where server_id = $1", args![server]).await?;
+        for key in keys {
+            // One that was removed while it was built with is nobody's any more.
+            let sql = "insert into built_ssh_keys (server_id, ssh_key_id) select $1, id from ssh_keys where id = $2";
+            self.exec(sql, args![server, key]).await?;
+        }
+        Ok(())
     }
 
     /// Writes the key of a request, whose answer follows in the same transaction; false when it was written before.
@@ -253,14 +297,18 @@ impl Tx {
 
     /// The SSH keys that a server is built with: those that were chosen for it, or all of its account.
     pub async fn ssh_keys_for(&mut self, server: &ServerId) -> Result<Vec<SshKey>> {
-        let sql = "select k.id, k.number, k.name, k.fingerprint, k.public_key, k.created_at from servers s join ssh_keys k on k.account_id = s.account_id \
-                   where s.id = $1 and (not exists (select 1 from server_ssh_keys c where c.server_id = $1) \
-                   or exists (select 1 from server_ssh_keys c where c.server_id = $1 and c.ssh_key_id = k.id)) order by k.number";
+        let sql = concat!(
+            "select ",
+            ssh_key!(),
+            " from servers s join ssh_keys k on k.account_id = s.account_id \
+             where s.id = $1 and (not exists (select 1 from server_ssh_keys c where c.server_id = $1) \
+             or exists (select 1 from server_ssh_keys c where c.server_id = $1 and c.ssh_key_id = k.id)) order by k.number"
+        );
         self.all(sql, args![server]).await
     }
 
     /// The SSH keys of an account.
     pub async fn ssh_keys(&mut self, account: &AccountId) -> Result<Vec<SshKey>> {
-        self.all("select id, number, name, fingerprint, public_key, created_at from ssh_keys where account_id = $1 order by number", args![account]).await
+        self.all(concat!("select ", ssh_key!(), " from ssh_keys k where k.account_id = $1 order by k.number"), args![account]).await
     }
 }

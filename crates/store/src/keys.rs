@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use sqlx::FromRow;
 use subtle::ConstantTimeEq;
 
-use crate::{Result, StoreError, Tx, When, args};
+use crate::{Result, StoreError, Text, Tx, When, args};
 
 names! {
     /// What a key is for.
@@ -26,6 +26,39 @@ names! {
     }
 }
 
+names! {
+    /// What a service's key is for.
+    Service {
+        /// Databases.
+        Database = "database",
+        /// Storage.
+        Storage = "storage",
+        /// Language models.
+        LlmApi = "llm-api",
+        /// Names.
+        Dns = "dns",
+        /// Servers: ours.
+        Vps = "vps",
+    }
+}
+
+impl Service {
+    /// What a key for it may do. Servers are ended by none.
+    pub fn scopes(self) -> String {
+        match self {
+            Self::Vps => "servers:read,servers:write".into(),
+            other => format!("{other}:read,{other}:write"),
+        }
+    }
+}
+
+/// The columns of a key as it is listed.
+macro_rules! listed {
+    () => {
+        "id, account_id, user_id, kind, prefix, public_id, scopes, service, description, created_at, expires_at, revoked_at, last_used_at"
+    };
+}
+
 /// A key as it is listed: never its secret.
 #[derive(Clone, Debug, FromRow)]
 pub struct ApiKey {
@@ -33,6 +66,8 @@ pub struct ApiKey {
     pub id: String,
     /// Whose.
     pub account_id: Option<String>,
+    /// The person that it speaks for.
+    pub user_id: Option<String>,
     /// What for.
     #[sqlx(try_from = "String")]
     pub kind: KeyKind,
@@ -42,6 +77,10 @@ pub struct ApiKey {
     pub public_id: String,
     /// What it may do, separated by commas.
     pub scopes: String,
+    /// The service that it is for.
+    pub service: Option<Text<Service>>,
+    /// In its owner's words.
+    pub description: Option<String>,
     /// When it was made.
     #[sqlx(try_from = "i64")]
     pub created_at: Timestamp,
@@ -58,6 +97,16 @@ impl ApiKey {
     pub fn may(&self, scope: &str) -> bool {
         self.scopes.split(',').any(|has| has == scope || has == "*")
     }
+
+    /// What may be shown of its text.
+    pub fn shown(&self) -> String {
+        format!("{}{}", self.prefix, self.public_id)
+    }
+
+    /// Whether it opens anything.
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| at.0 > now)
+    }
 }
 
 /// What is needed for a new key.
@@ -65,12 +114,18 @@ impl ApiKey {
 pub struct NewKey<'a> {
     /// Whose; none for an operator's.
     pub account: Option<&'a AccountId>,
+    /// The person that it speaks for; none: the account's owner.
+    pub user: Option<&'a str>,
     /// What for.
     pub kind: KeyKind,
     /// What it begins with.
     pub prefix: &'a str,
     /// What it may do, separated by commas.
     pub scopes: &'a str,
+    /// The service that it is for.
+    pub service: Option<Service>,
+    /// In its owner's words.
+    pub description: Option<&'a str>,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
 }
@@ -126,27 +181,37 @@ impl Tx {
         let secret = self.new_secret();
         let full = format!("{}{public}_{secret}{}", new.prefix, checksum(&public, &secret));
         let (id, now) = (self.new_id(), self.now);
-        let sql = "insert into api_keys (id, account_id, kind, prefix, public_id, secret_hmac, scopes, created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-        let account = new.account.map(AccountId::as_str);
-        self.exec_one(sql, args![&id, account, new.kind.as_str(), new.prefix, public, ring.fingerprint(&secret), new.scopes, now, new.expires_at]).await?;
+        let sql = "insert into api_keys (id, account_id, user_id, kind, prefix, public_id, secret_hmac, scopes, service, description, created_at, expires_at) \
+                   values ($1, $2, coalesce($3, (select user_id from members where account_id = $2 and role = 'owner' order by user_id limit 1)), \
+                   $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        let (account, service) = (new.account.map(AccountId::as_str), new.service.map(Service::as_str));
+        let (kind, digest) = (new.kind.as_str(), ring.fingerprint(&secret));
+        let values = args![&id, account, new.user, kind, new.prefix, public, digest, new.scopes, service, new.description, now, new.expires_at];
+        self.exec_one(sql, values).await?;
         Ok((self.key(&id).await?, full.into()))
     }
 
     /// One key.
     pub async fn key(&mut self, id: &str) -> Result<ApiKey> {
-        let sql = "select id, account_id, kind, prefix, public_id, scopes, created_at, expires_at, revoked_at, last_used_at from api_keys where id = $1 or public_id = $1";
+        let sql = concat!("select ", listed!(), " from api_keys where id = $1 or public_id = $1");
         self.optional(sql, args![id]).await?.ok_or_else(|| StoreError::not_found("key", id))
+    }
+
+    /// A key of an account; another's is not found.
+    pub async fn key_of(&mut self, account: &AccountId, id: &str) -> Result<ApiKey> {
+        let sql = concat!("select ", listed!(), " from api_keys where id = $1 and account_id = $2");
+        self.optional(sql, args![id, account]).await?.ok_or_else(|| StoreError::not_found("API key", id))
     }
 
     /// The key that somebody presents, if it is whole, known, and neither revoked nor expired. Compared in constant time.
     pub async fn key_presented(&mut self, text: &str) -> Result<Option<ApiKey>> {
         let Some(Presented { prefix, public, secret }) = Presented::read(text) else { return Ok(None) };
         let ring = self.ring()?;
-        let sql = "select id, account_id, kind, prefix, public_id, scopes, created_at, expires_at, revoked_at, last_used_at, secret_hmac from api_keys where public_id = $1";
+        let sql = concat!("select ", listed!(), ", secret_hmac from api_keys where public_id = $1");
         let Some(Kept { key, secret_hmac }) = self.optional(sql, args![public]).await? else { return Ok(None) };
         let same = bool::from(ring.fingerprint(secret).as_bytes().ct_eq(secret_hmac.as_bytes())) && key.prefix == prefix;
-        let over = key.revoked_at.is_some() || key.expires_at.is_some_and(|at| at.0 <= self.now);
-        Ok(Some(key).filter(|_| same && !over))
+        let active = key.is_active(self.now);
+        Ok(Some(key).filter(|_| same && active))
     }
 
     /// Notes that a key was used, at most once a minute.
@@ -159,8 +224,7 @@ impl Tx {
 
     /// The keys of an account, or the operators'.
     pub async fn keys(&mut self, account: Option<&AccountId>) -> Result<Vec<ApiKey>> {
-        let sql = "select id, account_id, kind, prefix, public_id, scopes, created_at, expires_at, revoked_at, last_used_at from api_keys \
-                   where ($1 is null and account_id is null) or account_id = $1 order by id";
+        let sql = concat!("select ", listed!(), " from api_keys where ($1 is null and account_id is null) or account_id = $1 order by id");
         self.all(sql, args![account.map(AccountId::as_str)]).await
     }
 

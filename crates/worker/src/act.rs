@@ -30,11 +30,13 @@ pub(crate) struct Acted {
     pub(crate) agent: Option<Agent>,
     /// Where SSH is forwarded.
     pub(crate) endpoint: Option<String>,
+    /// The SSH keys that the guest was given, by id.
+    pub(crate) ssh_keys: Vec<String>,
 }
 
 impl Acted {
     pub(crate) fn new(outcome: Outcome) -> Self {
-        Self { outcome, note: None, handle: None, no_room: false, found_done: false, unsure: false, agent: None, endpoint: None }
+        Self { outcome, note: None, handle: None, no_room: false, found_done: false, unsure: false, agent: None, endpoint: None, ssh_keys: vec![] }
     }
 
     fn done() -> Self {
@@ -126,8 +128,8 @@ impl Context<'_> {
                 Ok(Acted { agent: Some(Agent::Without), note: Some("a CD brings none that is known".into()), ..Acted::done() })
             }
             Step::Configure => {
-                let guest = self.guest().await?;
-                self.progress(hv.ensure_config(&self.call, self.vmid, &guest).await)
+                let (guest, ssh_keys) = self.guest().await?;
+                self.progress(hv.ensure_config(&self.call, self.vmid, &guest).await).map(|acted| Acted { ssh_keys, ..acted })
             }
             step => self.ask_node(hv, step).await,
         })
@@ -222,13 +224,14 @@ impl Context<'_> {
         MachineSpec { vmid: self.vmid, server: s.id.clone(), vcpu: s.vcpu, ram_mb: s.ram_mb, mac: s.mac.clone().unwrap_or_default() }
     }
 
-    async fn guest(&self) -> Result<GuestConfig> {
+    /// What the guest is told, and which of its account's SSH keys are in that.
+    async fn guest(&self) -> Result<(GuestConfig, Vec<String>)> {
         let s = self.server();
         let mut tx = self.w.store.read().await?;
         let username = tx.template(&s.build_template_id).await?.username;
-        let ssh_keys = tx.ssh_keys_for(&s.id).await?.into_iter().map(|k| k.public_key).collect();
+        let (ids, ssh_keys) = tx.ssh_keys_for(&s.id).await?.into_iter().map(|k| (k.id, k.public_key)).unzip();
         let addresses = tx.addresses(&s.id).await?.into_iter().filter(|a| a.addon.is_none()).map(of_guest).collect();
-        Ok(GuestConfig { hostname: s.hostname.clone(), username, ssh_keys, addresses })
+        Ok((GuestConfig { hostname: s.hostname.clone(), username, ssh_keys, addresses }, ids))
     }
 
     /// All but the first, which every guest has from its first boot. One that is off is given them when it starts.

@@ -151,6 +151,7 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
             (s.installed, s.template_id) = (Some(s.generation), s.build_template_id.clone());
             tx.forget_snapshots(&s.id).await?;
         }
+        Step::Configure => tx.built_with(&s.id, &acted.ssh_keys).await?,
         Step::Boot | Step::PowerOn => (s.power, s.booted, s.addresses_done) = (Some(Text(Power::On)), true, 0),
         Step::PowerOff => s.power = Some(Text(Power::Off)),
         Step::CutNetwork => s.link = Some(Text(Link::Down)),

@@ -4,17 +4,18 @@
 mod orders;
 mod routes;
 mod servers;
+mod wayscloud;
 mod webhooks;
 
 use std::{process::Command, time::Duration};
 
 use leasehold_api::{Api, Settings};
-use leasehold_commands::keys;
+use leasehold_commands::keys::{self, Wanted};
 use leasehold_store::keys::KeyKind;
 use leasehold_tests::{
     App, on_both,
     program::{Program, eventually, free_port},
-    web::send,
+    web::{send, wanted},
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -51,7 +52,7 @@ on_both!(a_hundred_requests_a_minute_pass_over_all_processes(app) {
 on_both!(a_key_that_is_not_valid_any_more_opens_nothing(app) {
     let (api, me) = (app.api(), App::operator());
     let month = Some(Duration::from_hours(30 * 24));
-    let (row, text) = keys::create(&app.store, &me, Some(&app.account), KeyKind::Api, "lsh_", "account:read", month).await.unwrap();
+    let (row, text) = keys::create(&app.store, &me, Some(&app.account), "lsh_", &Wanted { lasts: month, ..wanted(KeyKind::Api, "account:read") }).await.unwrap();
     let text = text.expose_secret().to_owned();
     let status = async |key: &str| send(&api, "GET", "/api/v1/account", key, "").await.status;
     assert_eq!(status(&text).await, 200);
@@ -65,7 +66,7 @@ on_both!(a_key_that_is_not_valid_any_more_opens_nothing(app) {
     }
     app.advance(Duration::from_hours(30 * 24));
     assert_eq!(status(&text).await, 401, "its time is over");
-    let (row, text) = keys::create(&app.store, &me, Some(&app.account), KeyKind::Api, "lsh_", "account:read", None).await.unwrap();
+    let (row, text) = keys::create(&app.store, &me, Some(&app.account), "lsh_", &wanted(KeyKind::Api, "account:read")).await.unwrap();
     assert_eq!(status(text.expose_secret()).await, 200);
     keys::revoke(&app.store, &me, &row.id).await.unwrap();
     assert_eq!(status(text.expose_secret()).await, 401, "revoked");

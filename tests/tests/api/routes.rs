@@ -104,8 +104,32 @@ const ROUTES: &[(&str, &str, &str, u16, u16)] = &[
     ("GET /api/v1/webhooks", "webhooks:read", "", 200, 200),
     ("GET /api/v1/webhooks/{webhook}", "webhooks:read", "", 200, 404),
     ("DELETE /api/v1/webhooks/{webhook}", "webhooks:write", "", 204, 404),
+    ("GET /v1/account/api-keys", "api_keys:read", "", 200, 200),
+    ("POST /v1/account/api-keys/pat", "api_keys:write", r#"{"scopes":["api_keys:write"]}"#, 201, 201),
+    // Such a key lacks the scopes of what it asks for.
+    ("POST /v1/account/api-keys/service", "api_keys:write", r#"{"service":"vps"}"#, 403, 201),
+    ("DELETE /v1/account/api-keys/{api_key}", "api_keys:write", "", 200, 404),
+    ("GET /v1/account/profile", "account:read", "", 200, 200),
+    ("GET /v1/account/services", "services:read", "", 200, 200),
+    ("GET /v1/account/ssh-keys", "ssh_keys:read", "", 200, 200),
+    ("POST /v1/account/ssh-keys", "ssh_keys:write", SSH_KEY, 201, 201),
+    ("DELETE /v1/account/ssh-keys/{ssh_key}", "ssh_keys:write", "", 200, 404),
     ("DELETE /api/v1/servers/{id}", "servers:destroy", "", 204, 404),
 ];
+
+const MY_SSH_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl user@workstation";
+const SSH_KEY: &str = r#"{"name":"deploy","public_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINc+1fg3Q3G03Ytnq/iswb5yeoldEOshHZebiGd3UApS a@example.org"}"#;
+
+/// How a surface says that a key lacks a scope.
+fn lacking(path: &str, scope: &str) -> Value {
+    let message = format!("the key lacks the scope '{scope}'");
+    let details = json!({ "field": null, "provided": null, "expected": null });
+    if path.starts_with("/v1/") {
+        json!({ "error": { "code": "forbidden", "message": message, "details": details } })
+    } else {
+        json!({ "message": message, "statusCode": 403 })
+    }
+}
 
 /// What operators ask, in an order in which it can be done; `web` is their server, and another one failed.
 const OPERATORS: &[(&str, &str, u16)] = &[
@@ -305,6 +329,7 @@ on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
     // What others might see must be there while they look.
     let hook = r#"{"url":"http://127.0.0.1:9/","events":["server.failed"]}"#;
     assert_eq!(send(&api, "POST", "/api/v1/webhooks", &app.key(&mine, "*").await, hook).await.status, 201);
+    app.add_ssh_key(&mine, "mine", MY_SSH_KEY).await;
     for route in OPEN {
         let status = if route.contains('{') || route.ends_with("/metrics") { 404 } else { 200 };
         assert_eq!(send(&api, "GET", &route[4..], "", "").await.status, status, "{route}");
@@ -318,6 +343,7 @@ on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
             let webhook = app.first_webhook(&mine).await;
             let ip = app.store.read().await.unwrap().addresses(&server.id).await.unwrap()[0].address.clone();
             let path = path.replace("{webhook}", &webhook).replace("{ip}", &ip);
+            let path = path.replace("{api_key}", &app.key_ids(&mine).await[0]).replace("{ssh_key}", &app.ssh_key_id(&mine).await);
             let path = path.replace("{addon}", &addon).replace("{snapshot}", &snapshot).replace("{code}", "half");
             let body = body.replace("ORDER", &order.replace("web", "other")).replace("ADDON", &addon);
             if own {
@@ -331,7 +357,7 @@ on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
             let rest: Vec<&str> = keys::SCOPES.iter().copied().filter(|s| s != scope && *s != "*").collect();
             let refused = send(&api, method, &path, &app.key(&mine, &rest.join(",")).await, body.clone()).await;
             assert_eq!(refused.status, 403, "{route} with every other scope");
-            assert_eq!(refused.body, json!({ "message": format!("the key lacks the scope '{scope}'"), "statusCode": 403 }));
+            assert_eq!(refused.body, lacking(&path, scope));
             let strange = send(&api, method, &path, &app.key(&other, "*").await, body).await;
             assert_eq!(strange.status, *others_status, "{route} of another account: {strange:?}");
         }

@@ -14,7 +14,6 @@ use leasehold_store::{
     books::Booked,
 };
 use serde_json::json;
-use std::path::PathBuf;
 
 use super::Context;
 use crate::{
@@ -100,16 +99,6 @@ pub enum Account {
     Show {
         /// Account id or number.
         account: String,
-    },
-    /// Add an SSH public key, which goes onto every server built from then on.
-    SshKey {
-        /// Account id or number.
-        account: String,
-        /// The .pub file.
-        file: PathBuf,
-        /// Its name.
-        #[arg(long)]
-        name: Option<String>,
     },
     /// What it owes beyond its wallet will never be paid.
     WriteOff {
@@ -217,7 +206,6 @@ pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
         }
         Account::List => list(c).await,
         Account::Show { account } => one(c, &account).await,
-        Account::SshKey { account, file, name } => ssh_key(c, &account, &file, name).await,
         Account::Tier { account, tier } => {
             let app = c.app().await?;
             accounts::set_tier(&app.store, &app.actor, &account, tier).await?;
@@ -378,15 +366,6 @@ async fn one(c: &Context, account: &str) -> Result<(), Failure> {
         say!("balance  {} to spend, {} set aside for orders", wallet.available(), wallet.held);
         say!("ssh keys {}\nservers  {}", keys.iter().map(|k| k.name.as_str()).collect::<Vec<_>>().join(", "), live.join(", "));
     });
-    Ok(())
-}
-
-async fn ssh_key(c: &Context, account: &str, file: &std::path::Path, name: Option<String>) -> Result<(), Failure> {
-    let text = std::fs::read_to_string(file).map_err(|e| Failure::Usage(format!("{}: {e}", file.display())))?;
-    let name = name.or_else(|| file.file_stem().map(|s| s.to_string_lossy().into_owned())).unwrap_or_else(|| "key".into());
-    let app = c.app().await?;
-    let number = accounts::add_ssh_key(&app.store, &app.actor, account, &name, &text).await?;
-    show(c.json(), &json!({ "number": number, "name": name }), || say!("key {number} added; it goes onto every server built from now on"));
     Ok(())
 }
 

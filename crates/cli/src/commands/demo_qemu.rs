@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_commands::{accounts, servers};
+use leasehold_commands::{servers, ssh_keys};
 use leasehold_domain::server::Status;
 
 use super::{
@@ -47,7 +47,10 @@ fn key_pair(dir: &Path) -> Result<(PathBuf, String), Failure> {
 pub(super) async fn walk(tour: &Tour, dir: &Path) -> Result<(), Failure> {
     let (store, actor) = (&tour.app.store, &tour.app.actor);
     let (private, public) = key_pair(dir)?;
-    accounts::add_ssh_key(store, actor, &tour.account, "ada", &public).await?;
+    let mut tx = store.begin().await?;
+    let account = tx.find_account(&tour.account).await?.id;
+    ssh_keys::add(&mut tx, actor, &account, "ada", &public).await?;
+    tx.commit().await?;
     say("\nAda adds her SSH key and orders a server. A real machine is built, in software emulation: this takes a while.");
     let server = tour.order("web", "tiny").await?;
     let used = async {

@@ -1,9 +1,9 @@
 //! `leasehold key …`
 
 use clap::Subcommand;
-use leasehold_commands::keys;
+use leasehold_commands::keys::{self, Wanted};
 use leasehold_domain::time::parse_duration;
-use leasehold_store::keys::{ApiKey, KeyKind};
+use leasehold_store::keys::{ApiKey, KeyKind, Service};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -32,6 +32,12 @@ pub enum Key {
         /// How long it lasts, like 90d.
         #[arg(long)]
         expires: Option<String>,
+        /// The service that it is for, of the kind service: database, storage, llm-api, dns or vps.
+        #[arg(long)]
+        service: Option<Service>,
+        /// What it is for, in your words.
+        #[arg(long)]
+        description: Option<String>,
     },
     /// Keys of an account, or the operators'.
     List {
@@ -47,12 +53,21 @@ pub enum Key {
 }
 
 fn value(k: &ApiKey) -> Value {
-    json!({ "id": k.id, "publicId": k.public_id, "kind": k.kind, "account": k.account_id, "scopes": k.scopes, "createdAt": k.created_at, "expiresAt": k.expires_at.map(|w| w.0), "revokedAt": k.revoked_at.map(|w| w.0) })
+    json!({ "id": k.id, "publicId": k.public_id, "kind": k.kind, "account": k.account_id, "scopes": k.scopes, "service": k.service.map(|s| s.0), "description": k.description, "createdAt": k.created_at, "expiresAt": k.expires_at.map(|w| w.0), "revokedAt": k.revoked_at.map(|w| w.0) })
 }
 
 pub(super) async fn run(c: &Context, command: Key) -> Result<(), Failure> {
     match command {
-        Key::Create { account, kind, scopes, expires } => create(c, account, kind, scopes, expires).await,
+        Key::Create { account, kind, scopes, expires, service, description } => {
+            let lasts = expires.map(|text| parse_duration(&text)).transpose().map_err(|e| Failure::Usage(e.to_string()))?;
+            let usual = || match (kind, service) {
+                (KeyKind::Operator, _) => "*".into(),
+                (_, Some(service)) => service.scopes(),
+                _ => keys::DEFAULT_SCOPES.into(),
+            };
+            let wanted = Wanted { kind, scopes: scopes.unwrap_or_else(usual), service, description: description.as_deref(), lasts };
+            create(c, account.as_deref(), &wanted).await
+        }
         Key::List { account } => {
             let app = c.app().await?;
             let mut tx = app.store.read().await?;
@@ -75,12 +90,10 @@ pub(super) async fn run(c: &Context, command: Key) -> Result<(), Failure> {
     }
 }
 
-async fn create(c: &Context, account: Option<String>, kind: KeyKind, scopes: Option<String>, expires: Option<String>) -> Result<(), Failure> {
-    let lasts = expires.map(|text| parse_duration(&text)).transpose().map_err(|e| Failure::Usage(e.to_string()))?;
-    let scopes = scopes.unwrap_or_else(|| if kind == KeyKind::Operator { "*".into() } else { keys::DEFAULT_SCOPES.into() });
+async fn create(c: &Context, account: Option<&str>, wanted: &Wanted<'_>) -> Result<(), Failure> {
     let app = App::open_with_keys(config::load(&c.cli.config)?).await?;
     app.store.check_schema().await?;
-    let (key, secret) = keys::create(&app.store, &app.actor, account.as_deref(), kind, &app.config.api.key_prefix, &scopes, lasts).await?;
+    let (key, secret) = keys::create(&app.store, &app.actor, account, &app.config.api.key_prefix, wanted).await?;
     let mut shown = value(&key);
     shown["key"] = secret.expose_secret().into();
     show(c.json(), &shown, || say!("{}\nIt is shown once; only a digest of it is kept.", secret.expose_secret()));

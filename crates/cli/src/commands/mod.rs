@@ -31,6 +31,7 @@ pub(crate) mod server_order;
 mod server_show;
 pub(crate) mod server_snapshot;
 mod server_stats;
+pub(crate) mod ssh_key;
 pub(crate) mod tick;
 
 use crate::{Cli, Command, app::App, config as configuration, exit::Failure, remote};
@@ -87,6 +88,7 @@ pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
         Command::Secrets(command) => secrets::run(c, &command).await,
         Command::Serve => roles::serve(c).await,
         Command::Server(command) => server::run(c, command).await,
+        Command::SshKey(command) => ssh_key::run(c, command).await,
         Command::Tick(command) => tick::run(c, command).await,
         Command::Worker { queues, concurrency } => roles::worker(c, queues, concurrency).await,
     }
