@@ -9,6 +9,7 @@ pub mod fleet;
 pub mod hook;
 pub mod program;
 pub mod raw;
+pub mod signed;
 pub mod sim;
 pub mod smtp;
 pub mod web;

@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::App;
+use crate::{App, signed::Signer};
 
 /// What came back.
 #[derive(Clone)]
@@ -121,6 +121,12 @@ impl App {
         let late = self.now() + Duration::from_hours(24 * 365);
         tx.exec("update addresses set free_at = $1 where pool_id = $2 and server_id is null", args![late, pool]).await.unwrap();
         tx.commit().await.unwrap();
+    }
+
+    /// A pair of an account that signs requests.
+    pub async fn signer(&self, account: &str) -> Signer {
+        let (key, secret) = keys::create(&self.store, &Self::operator(), Some(account), "", &wanted(KeyKind::E24, "account:read")).await.unwrap();
+        Signer { key: key.public_id, secret: secret.expose_secret().to_owned() }
     }
 
     /// The ids of an account's keys.

@@ -17,7 +17,13 @@ use leasehold_store::{
     servers::Server,
 };
 
-use crate::{Api, failure::Failure, limit::client, surface::Surface};
+use crate::{
+    Api,
+    e24cloud::signed,
+    failure::Failure,
+    limit::client,
+    surface::{Auth, Surface},
+};
 
 /// An account's program, by its key.
 #[derive(Clone, Debug)]
@@ -36,6 +42,11 @@ impl Caller {
         let account: AccountId = key.account_id.clone()?.into();
         let actor = Actor { name: format!("key:{}", key.public_id), origin };
         Some(Self { account, key: key.id.clone(), row: key, actor })
+    }
+
+    /// The person that the key speaks for.
+    pub(crate) fn user(&self) -> Result<&str, Failure> {
+        self.row.user_id.as_deref().ok_or_else(|| Failure::new(StatusCode::FORBIDDEN, "the key speaks for nobody; use one that was made for a person"))
     }
 
     /// The key itself.
@@ -88,46 +99,53 @@ impl FromRequestParts<Api> for Operator {
 fn presented(request: &Request) -> Option<&str> {
     let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     let bearer = text(AUTHORIZATION).and_then(|text| text.strip_prefix("Bearer "));
-    let header = || text(KEY_HEADER).filter(|_| Surface::of(request.uri().path()).is_some_and(|surface| surface.key_header));
+    let header = || text(KEY_HEADER).filter(|_| auth_of(request) == Auth::KeyHeader);
     bearer.or_else(header)
+}
+
+fn auth_of(request: &Request) -> Auth {
+    Surface::of(request.uri().path()).map_or(Auth::Bearer, |surface| surface.auth)
 }
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
-/// Looks the key up, if there is one, and leaves what was found with the request.
-pub(crate) async fn find_out_who(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    if let Some(text) = presented(&request) {
-        match look_up(&api.store, text.trim()).await {
-            Ok(key) => {
-                let origin = client(&api, &request);
-                match key {
-                    Some(key) if key.kind == KeyKind::Operator => {
-                        let actor = Actor { name: format!("operator:{}", key.public_id), origin };
-                        request.extensions_mut().insert(Operator { key: key.id, actor });
-                    }
-                    key => drop(key.and_then(|key| Caller::of(key, origin)).and_then(|caller| request.extensions_mut().insert(caller))),
-                }
-            }
-            Err(error) => return Failure::from(error).into_response(),
+/// Finds the key that a request was sent with, if there is one, and leaves it with the request.
+pub(crate) async fn find_out_who(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let (mut request, found) = match find(&api, request).await {
+        Ok(found) => found,
+        Err(failure) => return failure.into_response(),
+    };
+    let origin = client(&api, &request);
+    match found {
+        Some(key) if key.kind == KeyKind::Operator => {
+            let actor = Actor { name: format!("operator:{}", key.public_id), origin };
+            request.extensions_mut().insert(Operator { key: key.id, actor });
         }
+        found => drop(found.and_then(|key| Caller::of(key, origin)).and_then(|caller| request.extensions_mut().insert(caller))),
     }
     next.run(request).await
 }
 
-/// The key behind a text, if it is one; that it was used is noted.
-async fn look_up(store: &Store, text: &str) -> leasehold_store::Result<Option<ApiKey>> {
-    let mut tx = store.read().await?;
-    let key = tx.key_presented(text).await?;
-    let now = tx.now;
-    drop(tx);
+/// The key, and the request whole; that the key was used is noted.
+async fn find(api: &Api, request: Request) -> Result<(Request, Option<ApiKey>), Failure> {
+    let (request, key) = if auth_of(&request) == Auth::Signed {
+        signed::key_of(api, request).await?
+    } else {
+        let key = match presented(&request) {
+            Some(text) => api.store.read().await?.key_presented(text.trim()).await?,
+            None => None,
+        };
+        (request, key)
+    };
+    let now = api.store.clock().now();
     if let Some(key) = &key
         && key.last_used_at.is_none_or(|at| now.since(at.0) >= USED)
     {
-        let mut tx = store.begin().await?;
+        let mut tx = api.store.begin().await?;
         tx.key_used(&key.id).await?;
         tx.commit().await?;
     }
-    Ok(key)
+    Ok((request, key))
 }
 
 /// What a handler needs the key for.
@@ -156,6 +174,8 @@ scopes! {
     BillingRead = "billing:read",
     /// Ending and reinstalling servers.
     ServersDestroy = "servers:destroy",
+    /// Everything on the signed surface, and nothing elsewhere.
+    E24 = "e24",
     /// Its servers.
     ServersRead = "servers:read",
     /// Ordering and changing servers.

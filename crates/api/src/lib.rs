@@ -5,6 +5,7 @@ pub mod access;
 mod admin;
 mod cloud;
 mod dialect;
+mod e24cloud;
 mod failure;
 mod health;
 mod limit;

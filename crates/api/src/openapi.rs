@@ -15,13 +15,13 @@ use utoipa::{
     },
 };
 
-use crate::{admin::error::Problem, cloud::error::Failure, once, surface::Surface, wayscloud::error::WaysFailure};
+use crate::{admin::error::Problem, cloud::error::Failure, e24cloud::error::E24Failure, once, surface::Surface, wayscloud::error::WaysFailure};
 
 /// What stands around the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Leasehold", description = "Order, watch and run servers.", license(name = "MIT OR Apache-2.0")),
-    components(schemas(Failure, Problem, WaysFailure)),
+    components(schemas(E24Failure, Failure, Problem, WaysFailure)),
     tags(
         (name = "account", description = "Who asks"),
         (name = "catalogue", description = "What can be ordered"),
@@ -31,6 +31,7 @@ use crate::{admin::error::Problem, cloud::error::Failure, once, surface::Surface
         (name = "webhooks", description = "Being told what happens"),
         (name = "operator", description = "For the host: accounts, books, queues, and what needs a person"),
         (name = "wayscloud", description = "An account and its keys, as programs for WAYSCloud ask for them"),
+        (name = "e24cloud", description = "An account, the person behind it, and its keys, as programs for e24cloud ask for them"),
         (name = "health", description = "For load balancers, and this reference"),
     )
 )]
@@ -52,6 +53,12 @@ pub fn document() -> Document {
     components.add_security_scheme("key", SecurityScheme::Http(key));
     let header = ApiKeyValue::with_description("X-API-Key", "The same key, as programs for WAYSCloud send it.");
     components.add_security_scheme("x_api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
+    let header = ApiKeyValue::with_description(
+        "Authorization",
+        "KEY:SIGNATURE with a pair of `leasehold key create --kind e24`. The signature is base64 of HMAC-SHA-256, by the pair's secret, over method, \
+         Host, X-Date (an HTTP date within 15 minutes of now), path with query, and body, a line each.",
+    );
+    components.add_security_scheme("signed", SecurityScheme::ApiKey(ApiKey::Header(header)));
     components.add_security_scheme("operator", SecurityScheme::Http(token));
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {

@@ -7,7 +7,7 @@ use crate::{
     Api,
     admin::{self, accounts, attention, breakers, clock, coupons, deliveries, keys, ledger, mails, nodes, queue, ticks},
     cloud::{account, activity, addons, billing, catalog, events, ips, live, order, power, reseller, servers, shop, snapshots, sso, wallet, webhooks},
-    health, metrics,
+    e24cloud, health, metrics,
     openapi::{self, Frame},
     reference, sign_in,
     wayscloud::{api_keys, profile, services, ssh_keys},
@@ -63,6 +63,17 @@ fn wayscloud() -> OpenApiRouter<Api> {
         .routes(routes!(services::list))
         .routes(routes!(ssh_keys::list, ssh_keys::add))
         .routes(routes!(ssh_keys::remove))
+}
+
+fn e24cloud() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(e24cloud::account::show))
+        .routes(routes!(e24cloud::account::change))
+        .routes(routes!(e24cloud::api::create, e24cloud::api::delete))
+        .routes(routes!(e24cloud::api::renew))
+        .routes(routes!(e24cloud::api::renew_files))
+        .routes(routes!(e24cloud::sshkeys::add))
+        .routes(routes!(e24cloud::sshkeys::remove))
 }
 
 fn admin() -> OpenApiRouter<Api> {
@@ -126,6 +137,7 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Frame::openapi())
         .nest("/api/v1", cloud())
         .nest("/v1/account", wayscloud())
+        .nest("/v2/account", e24cloud())
         .nest("/admin/v1", admin())
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

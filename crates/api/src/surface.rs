@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 
-use crate::{admin, cloud, failure::Failure, wayscloud};
+use crate::{admin, cloud, e24cloud, failure::Failure, wayscloud};
 
 /// A way of speaking over HTTP.
 #[derive(Clone, Copy, Debug)]
@@ -17,17 +17,36 @@ pub(crate) struct Surface {
     pub(crate) failure: &'static str,
     /// And its type.
     pub(crate) kind: &'static str,
-    /// Whether a key may also come in the header `X-API-Key`.
-    pub(crate) key_header: bool,
+    /// How keys are shown on it.
+    pub(crate) auth: Auth,
+}
+
+/// How a request says whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Auth {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// The same, or `X-API-Key: KEY`.
+    KeyHeader,
+    /// By a signature over all of it.
+    Signed,
 }
 
 /// What has no surface is answered as the Cloud API does.
-const CLOUD: Surface = Surface { name: "cloud", begins: "/api/", write: cloud::error::write, failure: "Failure", kind: "application/json", key_header: false };
+const CLOUD: Surface = Surface { name: "cloud", begins: "/api/", write: cloud::error::write, failure: "Failure", kind: "application/json", auth: Auth::Bearer };
 
 const ALL: &[Surface] = &[
     CLOUD,
-    Surface { name: "operator", begins: "/admin/", write: admin::error::write, failure: "Problem", kind: "application/problem+json", key_header: false },
-    Surface { name: "wayscloud", begins: "/v1/account/", write: wayscloud::error::write, failure: "WaysFailure", kind: "application/json", key_header: true },
+    Surface { name: "operator", begins: "/admin/", write: admin::error::write, failure: "Problem", kind: "application/problem+json", auth: Auth::Bearer },
+    Surface {
+        name: "wayscloud",
+        begins: "/v1/account/",
+        write: wayscloud::error::write,
+        failure: "WaysFailure",
+        kind: "application/json",
+        auth: Auth::KeyHeader,
+    },
+    Surface { name: "e24cloud", begins: "/v2/account", write: e24cloud::error::write, failure: "E24Failure", kind: "application/json", auth: Auth::Signed },
 ];
 
 impl Surface {

@@ -10,7 +10,7 @@ use leasehold_store::{
 };
 use secrecy::SecretString;
 
-use crate::{CommandError, Result, commit};
+use crate::{CommandError, Result, commit, pairs};
 
 /// Every scope that a key can carry, beside those of services.
 pub const SCOPES: &[&str] = &[
@@ -74,8 +74,8 @@ fn check(wanted: &Wanted<'_>) -> Result<()> {
 /// Makes a key as an operator; the text in the answer is shown once.
 pub async fn create(store: &Store, actor: &Actor, account: Option<&str>, prefix: &str, wanted: &Wanted<'_>) -> Result<(ApiKey, SecretString)> {
     check(wanted)?;
-    if wanted.kind == KeyKind::E24 {
-        return Err(CommandError::Invalid("e24 keys are made through the HTTP API".into()));
+    if wanted.kind == KeyKind::S3 {
+        return Err(CommandError::Invalid("an S3 pair comes with the first key of the kind e24".into()));
     }
     if (wanted.kind == KeyKind::Service) != wanted.service.is_some() {
         return Err(CommandError::Invalid("a key of the kind service needs --service, and no other has one".into()));
@@ -88,7 +88,10 @@ pub async fn create(store: &Store, actor: &Actor, account: Option<&str>, prefix:
         Some(text) => Some(tx.find_account(text).await?.id),
         None => None,
     };
-    let made = make(&mut tx, actor, account.as_ref(), None, prefix, wanted).await?;
+    let made = match (&account, wanted.kind) {
+        (Some(account), KeyKind::E24) => pairs::create(&mut tx, actor, account, None).await?,
+        _ => make(&mut tx, actor, account.as_ref(), None, prefix, wanted).await?,
+    };
     commit(tx).await?;
     Ok(made)
 }

@@ -1,7 +1,9 @@
 //! SSH keys of accounts: every server that is built afterwards lets them in.
 
-use leasehold_domain::{AccountId, names};
+use leasehold_domain::{AccountId, Dice, names};
 use leasehold_store::{Store, Tx, accounts::SshKey, activity::Actor};
+
+use ssh_key::private::Ed25519Keypair;
 
 use crate::{CommandError, Result, commit};
 
@@ -25,6 +27,24 @@ pub async fn remove(store: &Store, actor: &Actor, account: &AccountId, id: &str)
     tx.log(actor, "ssh_key.remove", Some(account), None, &key.fingerprint).await?;
     commit(tx).await?;
     Ok(key)
+}
+
+/// A pair that was made here.
+pub struct Generated {
+    /// The public line.
+    pub public: String,
+    /// The private half, as OpenSSH keeps it: shown once, kept nowhere.
+    pub private: String,
+}
+
+/// Makes an Ed25519 pair.
+pub fn generate(dice: &Dice, name: &str) -> Result<Generated> {
+    names::person(name)?;
+    let broken = |e: ssh_key::Error| CommandError::TryAgain(e.to_string());
+    let pair = Ed25519Keypair::from_seed(&dice.bytes());
+    let key = ssh_key::PrivateKey::new(pair.into(), name).map_err(broken)?;
+    let private = key.to_openssh(ssh_key::LineEnding::LF).map_err(broken)?.to_string();
+    Ok(Generated { public: key.public_key().to_openssh().map_err(broken)?, private })
 }
 
 const RSA_MIN_BITS: usize = 2048;

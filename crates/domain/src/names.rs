@@ -61,6 +61,13 @@ pub fn person(text: &str) -> Result<(), BadName> {
     check(ok, "name", text, "use 1 to 80 characters and no line breaks")
 }
 
+/// A telephone number: 3 to 32 digits, with spaces, points, hyphens, brackets and a leading plus; or nothing.
+pub fn phone(text: &str) -> Result<(), BadName> {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let plain = text.bytes().enumerate().all(|(at, b)| b.is_ascii_digit() || b" .-()/".contains(&b) || (at == 0 && b == b'+'));
+    check(text.is_empty() || (plain && digits >= 3 && text.len() <= 32), "telephone number", text, "write it like +48 22 555 01 00")
+}
+
 /// A country: two letters of ISO 3166, upper case.
 pub fn country(text: &str) -> Result<(), BadName> {
     check(text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()), "country", text, "use two letters of ISO 3166, like DE")

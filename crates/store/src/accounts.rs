@@ -137,6 +137,21 @@ pub struct Member {
     pub role: String,
 }
 
+/// Somebody who acts for accounts.
+#[derive(Clone, Debug, FromRow)]
+pub struct Person {
+    /// Their id.
+    pub id: String,
+    /// Their address.
+    pub email: String,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+    /// Where to call back.
+    pub phone: Option<String>,
+}
+
 /// An SSH key that goes onto every new server of its account.
 #[derive(Clone, Debug, FromRow, Serialize)]
 pub struct SshKey {
@@ -220,6 +235,25 @@ impl Tx {
         let sql = "select m.user_id, u.email, u.first_name, u.last_name, m.role from members m join users u on u.id = m.user_id \
                    where m.account_id = $1 order by m.user_id";
         self.all(sql, args![account]).await
+    }
+
+    /// One person.
+    pub async fn person(&mut self, id: &str) -> Result<Person> {
+        let sql = "select id, email, first_name, last_name, phone from users where id = $1";
+        self.optional(sql, args![id]).await?.ok_or_else(|| StoreError::not_found("user", id))
+    }
+
+    /// Changes what is said of a person (given name, family name, phone) and of the account, where it is theirs; documents that were issued
+    /// stay as they are.
+    pub async fn set_person(&mut self, account: &AccountId, id: &str, [first, last, phone]: [&str; 3], password: Option<&str>) -> Result<()> {
+        let sql = "update users set first_name = $1, last_name = $2, phone = $3, password_hash = coalesce($4, password_hash) where id = $5";
+        self.exec_one(sql, args![first, last, phone, password, id]).await?;
+        let sql = "update accounts set first_name = $1, last_name = $2 where id = $3 \
+                   and exists (select 1 from members m where m.account_id = $3 and m.user_id = $4 and m.role = 'owner')";
+        if self.exec(sql, args![first, last, account, id]).await? > 0 {
+            self.name_buyer(account).await?;
+        }
+        Ok(())
     }
 
     /// Gives an account another tier.

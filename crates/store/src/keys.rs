@@ -21,6 +21,8 @@ names! {
         Service = "service",
         /// A signing pair for the e24cloud dialect.
         E24 = "e24",
+        /// A signing pair for the host's S3 gateway.
+        S3 = "s3",
         /// The host's own staff and systems.
         Operator = "operator",
     }
@@ -176,19 +178,28 @@ impl Tx {
 
     /// Makes a key. The full text is in the answer and nowhere else.
     pub async fn create_key(&mut self, new: NewKey<'_>) -> Result<(ApiKey, SecretString)> {
-        let ring = self.ring()?;
-        let public = self.dice().text(ALPHABET, PUBLIC_LEN);
-        let secret = self.new_secret();
+        let (public, secret) = (self.dice().text(ALPHABET, PUBLIC_LEN), self.new_secret());
         let full = format!("{}{public}_{secret}{}", new.prefix, checksum(&public, &secret));
+        let digest = self.ring()?.fingerprint(&secret);
+        let id = self.insert_key(&new, &public, &digest).await?;
+        Ok((self.key(&id).await?, full.into()))
+    }
+
+    /// Writes a key's row; its id.
+    pub(crate) async fn insert_key(&mut self, new: &NewKey<'_>, public: &str, digest: &str) -> Result<String> {
         let (id, now) = (self.new_id(), self.now);
         let sql = "insert into api_keys (id, account_id, user_id, kind, prefix, public_id, secret_hmac, scopes, service, description, created_at, expires_at) \
                    values ($1, $2, coalesce($3, (select user_id from members where account_id = $2 and role = 'owner' order by user_id limit 1)), \
                    $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-        let (account, service) = (new.account.map(AccountId::as_str), new.service.map(Service::as_str));
-        let (kind, digest) = (new.kind.as_str(), ring.fingerprint(&secret));
+        let (account, service, kind) = (new.account.map(AccountId::as_str), new.service.map(Service::as_str), new.kind.as_str());
         let values = args![&id, account, new.user, kind, new.prefix, public, digest, new.scopes, service, new.description, now, new.expires_at];
         self.exec_one(sql, values).await?;
-        Ok((self.key(&id).await?, full.into()))
+        Ok(id)
+    }
+
+    /// The key with this public id, whatever its state.
+    pub(crate) async fn key_named(&mut self, public: &str) -> Result<Option<ApiKey>> {
+        self.optional(concat!("select ", listed!(), " from api_keys where public_id = $1"), args![public]).await
     }
 
     /// One key.

@@ -38,6 +38,7 @@ pub mod names;
 pub mod nodes;
 pub mod notices;
 mod page;
+mod pairs;
 pub mod parties;
 pub mod partners;
 pub mod placing;

@@ -21,7 +21,7 @@ fn operations() -> BTreeMap<String, Option<String>> {
     let mut all = BTreeMap::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            let scope = operation["security"][0]["key"][0].as_str().map(str::to_owned);
+            let scope = ["key", "signed"].iter().find_map(|how| operation["security"][0][how][0].as_str()).map(str::to_owned);
             all.insert(format!("{} {path}", method.to_uppercase()), scope);
         }
     }
@@ -33,6 +33,7 @@ fn operations() -> BTreeMap<String, Option<String>> {
 enum By {
     Anybody,
     Key,
+    Signed,
     Operator,
 }
 
@@ -40,9 +41,10 @@ enum By {
 fn by(document: &Value, operation: &str) -> By {
     let (method, path) = operation.split_once(' ').unwrap();
     let security = &document["paths"][path][method.to_lowercase()]["security"][0];
-    match (security.get("key"), security.get("operator")) {
-        (Some(_), None) => By::Key,
-        (None, Some(_)) => By::Operator,
+    match security.as_object().and_then(|one| one.keys().next()).map(String::as_str) {
+        Some("key") => By::Key,
+        Some("signed") => By::Signed,
+        Some("operator") => By::Operator,
         _ => By::Anybody,
     }
 }
@@ -130,6 +132,18 @@ fn lacking(path: &str, scope: &str) -> Value {
         json!({ "message": message, "statusCode": 403 })
     }
 }
+
+/// What is signed, in an order in which it can be done: what is sent, what its own account is answered, and what another account is.
+const SIGNED: &[(&str, &str, u16, u16)] = &[
+    ("GET /v2/account", "", 200, 200),
+    ("POST /v2/account/data", r#"{"first_name":"Ada","last_name":"Lovelace","phone":"+44 20 7946 0000"}"#, 200, 200),
+    ("PUT /v2/account/api", "", 200, 200),
+    ("POST /v2/account/api-new-secret-key", r#"{"api_key":"E24"}"#, 200, 404),
+    ("POST /v2/account/files-new-secret-key", r#"{"api_key":"S3"}"#, 200, 404),
+    ("PUT /v2/account/sshkey", r#"{"name":"made","method":"generate"}"#, 200, 200),
+    ("DELETE /v2/account/{ssh_id}/sshkey", "", 200, 404),
+    ("DELETE /v2/account/api", r#"{"api_key":"E24"}"#, 200, 404),
+];
 
 /// What operators ask, in an order in which it can be done; `web` is their server, and another one failed.
 const OPERATORS: &[(&str, &str, u16)] = &[
@@ -307,6 +321,7 @@ fn every_route_is_walked() {
     let mut walked: Vec<&str> = ROUTES.iter().map(|(route, ..)| *route).chain(OPEN.iter().copied()).collect();
     let all = operations();
     walked.extend(OPERATORS.iter().map(|(route, ..)| *route));
+    walked.extend(SIGNED.iter().map(|(route, ..)| *route));
     walked.sort_unstable();
     assert_eq!(walked, all.keys().map(String::as_str).collect::<Vec<_>>());
     let document = serde_json::to_value(leasehold_api::document()).unwrap();
@@ -314,8 +329,11 @@ fn every_route_is_walked() {
         let by = by(&document, &route);
         assert_eq!(by == By::Anybody, OPEN.contains(&route.as_str()), "{route}");
         assert_eq!(by == By::Operator, route.contains(" /admin/"), "{route}");
+        let signed = SIGNED.iter().find(|(of, ..)| *of == route).map(|_| "e24".to_owned());
+        assert_eq!(by == By::Signed, signed.is_some(), "{route}");
         let wanted = ROUTES.iter().find(|(of, ..)| *of == route).map(|(_, scope, ..)| (*scope).to_owned());
-        assert_eq!((by == By::Key, &scope), (wanted.is_some(), &wanted), "{route}");
+        assert_eq!(by == By::Key, wanted.is_some(), "{route}");
+        assert_eq!(scope, wanted.or(signed), "{route}");
     }
 }
 
@@ -367,4 +385,30 @@ on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
             assert_eq!((app.status("web").await, app.server(&server.id).await.label.as_str()), (Status::Running, "web"));
         }
     }
+});
+
+on_both!(every_signed_route_asks_for_a_signature_and_the_account(app) {
+    let other = app.new_account("other@example.org", "1.00").await;
+    let (api, mine) = (app.api(), app.account.clone());
+    app.add_ssh_key(&mine, "mine", MY_SSH_KEY).await;
+    // What is asked about belongs to mine; the other pair of mine asks.
+    let (asks, about, stranger) = (app.signer(&mine).await, app.signer(&mine).await, app.signer(&other).await);
+    let all = asks.send(&api, "GET", "/v2/account", "", app.now()).await.body["account"].clone();
+    let (s3, ssh_id) = (all["e24files"]["s3"]["api_id"].as_str().unwrap().to_owned(), all["sshkeys"][0]["id"].to_string());
+    for own in [false, true] {
+        for (route, body, status, others_status) in SIGNED {
+            let (method, path) = route.split_once(' ').unwrap();
+            let (path, body) = (path.replace("{ssh_id}", &ssh_id), body.replace("E24", &about.key).replace("S3", &s3));
+            if own {
+                let answer = asks.send(&api, method, &path, &body, app.now()).await;
+                assert_eq!(answer.status, *status, "{route}: {answer:?}");
+                continue;
+            }
+            assert_eq!(send(&api, method, &path, "", body.clone()).await.status, 401, "{route} unsigned");
+            assert_eq!(send(&api, method, &path, &app.key(&mine, "*").await, body.clone()).await.status, 401, "{route} with a key of another kind");
+            let strange = stranger.send(&api, method, &path, &body, app.now()).await;
+            assert_eq!(strange.status, *others_status, "{route} of another account: {strange:?}");
+        }
+    }
+    assert_eq!(about.send(&api, "GET", "/v2/account", "", app.now()).await.status, 401, "its secret was changed, and it was deleted");
 });

@@ -1,6 +1,6 @@
 //! The errors of the WAYSCloud account API: `{"error": {"code", "message", "details"}}`.
 
-use axum::{http::StatusCode, response::Response};
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,26 +31,9 @@ struct Details<'a> {
     expected: Option<&'a str>,
 }
 
-const fn code(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::BAD_REQUEST => "invalid_request",
-        StatusCode::UNAUTHORIZED => "unauthorized",
-        StatusCode::FORBIDDEN => "forbidden",
-        StatusCode::NOT_FOUND => "not_found",
-        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
-        StatusCode::REQUEST_TIMEOUT => "timeout",
-        StatusCode::CONFLICT => "conflict",
-        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
-        StatusCode::UNPROCESSABLE_ENTITY => "other_request",
-        StatusCode::TOO_MANY_REQUESTS => "rate_limited",
-        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
-        _ => "internal_error",
-    }
-}
-
 /// Writes a failure.
 pub(crate) fn write(f: &failure::Failure) -> Response {
     let (field, expected) = f.field.as_ref().map(|(field, expected)| (field.as_str(), expected.as_str())).unzip();
     let details = Details { field, provided: None, expected };
-    json(f.status, "application/json", &WaysFailure { error: Why { code: code(f.status), message: &f.message, details } })
+    json(f.status, "application/json", &WaysFailure { error: Why { code: f.code(), message: &f.message, details } })
 }

@@ -96,6 +96,9 @@ async fn create(c: &Context, account: Option<&str>, wanted: &Wanted<'_>) -> Resu
     let (key, secret) = keys::create(&app.store, &app.actor, account, &app.config.api.key_prefix, wanted).await?;
     let mut shown = value(&key);
     shown["key"] = secret.expose_secret().into();
-    show(c.json(), &shown, || say!("{}\nIt is shown once; only a digest of it is kept.", secret.expose_secret()));
+    show(c.json(), &shown, || match key.kind {
+        KeyKind::E24 => say!("{} {}\nKey and secret; the secret is shown once, and kept sealed.", key.public_id, secret.expose_secret()),
+        _ => say!("{}\nIt is shown once; only a digest of it is kept.", secret.expose_secret()),
+    });
     Ok(())
 }

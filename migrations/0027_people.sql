@@ -1,0 +1,2 @@
+-- How people are called back.
+alter table users add column phone text;
