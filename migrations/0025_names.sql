@@ -15,5 +15,7 @@ create table names (
 );
 create index names_due on names (next_at, id) where next_at is not null;
 create index names_parked on names (id) where parked_at is not null;
-insert into names (id, name, next_at) select address, ptr, 0 from addresses where ptr is not null;
+insert into names (id, name) select address, ptr from addresses where ptr is not null;
 alter table addresses drop column ptr;
+-- Programs that look for the column are not to be started any more.
+update schema_info set min_binary = 2 where id = 1;

@@ -266,6 +266,7 @@ async fn a_real_machine_starts_from_a_cd_until_something_is_on_its_disk() {
     std::fs::write(&raw, [boot_sector("from the disk"), vec![0; 1 << 20]].concat()).unwrap();
     let installed = Command::new("qemu-img").args(["convert", "-f", "raw", "-O", "qcow2"]).arg(&raw).arg(node.join("100/disk-1.qcow2")).status().unwrap();
     assert!(installed.success());
+    std::fs::remove_file(dir.path().join("rescue.iso")).unwrap();
     twice!(hv.ensure_power(&late, VMID, Power::On));
     says("from the disk");
     hv.ensure_absent(&late, VMID).await.unwrap();

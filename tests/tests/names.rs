@@ -53,6 +53,22 @@ on_both!(what_addresses_resolve_to_is_what_their_owner_last_said(app) {
     set(&app.store, &server, &v6, Some("web.example.org")).await;
     app.until_quiet().await;
     assert_eq!((dns.name_of(&v4), dns.name_of(&v6)), ("web.example.org.".into(), "web.example.org.".into()), "one name, not two");
+    // An address of no zone is kept, and nobody is bothered.
+    let only: Vec<String> = vec![ZONES[1].to_owned()];
+    let key = KEY.1.to_owned().into();
+    let other = NamesSettings { server: &dns.address(), zones: &only, key_name: KEY.0, algorithm: "hmac-sha256", key: &key, ttl: Duration::from_hours(1) };
+    let all = app.worker.names.replace(Names::new(&other).unwrap());
+    set(&app.store, &server, &v4, Some("third.example.org")).await;
+    app.until_quiet().await;
+    assert_eq!((dns.name_of(&v4).as_str(), app.attention().await.len()), ("web.example.org.", 0));
+    // A worker without a DNS server leaves it to one that has it.
+    app.worker.names = None;
+    set(&app.store, &server, &v4, Some("web.example.org")).await;
+    app.until_quiet().await;
+    app.worker.names = all;
+    let mut tx = app.store.begin().await.unwrap();
+    assert_eq!(tx.publish_names().await.unwrap(), 1);
+    tx.commit().await.unwrap();
     set(&app.store, &server, &v6, None).await;
     app.until_quiet().await;
     assert_eq!((dns.name_of(&v4), dns.name_of(&v6)), ("web.example.org.".into(), String::new()));
@@ -79,7 +95,7 @@ on_both!(a_name_is_tried_until_the_server_takes_it(app) {
     tries(2).await;
     assert!(app.attention().await.is_empty(), "servers restart");
     tries(1).await;
-    assert_eq!(app.attention().await, [format!("name_unpublished address:{v4}")]);
+    assert_eq!(app.attention().await, ["name_unpublished dns"]);
 
     let dns = DnsServer::on(&dir, port);
     app.worker.names = Some(names_at(&dns.address(), "d3Jvbmc="));

@@ -6,7 +6,7 @@ use leasehold_api::{Api, Settings};
 use leasehold_cron::{Scheduler, settle::Settler};
 use leasehold_domain::{Dice, retry::Backoff};
 use leasehold_notifier::{Hooks, Renderer};
-use leasehold_store::{Clock, KeyRing, Options, Queue, Store, activity::Actor, processes::Process};
+use leasehold_store::{Clock, KeyRing, Options, Queue, Store, StoreError, activity::Actor, processes::Process};
 use leasehold_worker::{Fleet, Limits, Post, Roles, Worker, run_queues};
 use tokio::{
     net::TcpListener,
@@ -43,6 +43,9 @@ pub struct App {
 
 /// How often a process gives a sign of life and measures the database's clock.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How often names are looked for that nobody published.
+const NAMES_EVERY: Duration = Duration::from_mins(1);
 
 impl App {
     /// Connects; secrets can be opened when the key file is there and safe.
@@ -129,11 +132,7 @@ impl App {
         let Role { name: role, queues, concurrency, ticks, http } = role;
         let stop = CancellationToken::new();
         let worker = self.worker(role)?;
-        if worker.names.is_some() && queues.contains(&Queue::Names) {
-            let mut tx = self.store.begin().await?;
-            tx.publish_names().await?;
-            tx.commit().await?;
-        }
+        let publishes = worker.names.is_some() && queues.contains(&Queue::Names);
         let w = &self.config.worker;
         let roles = Roles { queues: queues.clone(), concurrency, poll: w.poll, grace: w.shutdown_grace };
         let process = self.process(role, &worker.name, &queues);
@@ -165,6 +164,12 @@ impl App {
                 run_queues(&worker, &roles, stop.clone().cancelled_owned()).await.map_err(Failure::from)
             }
         };
+        let names = async {
+            if publishes {
+                Box::pin(self.take_names_up(&stop)).await;
+            }
+            Ok(())
+        };
         let web = async {
             if let Some(listener) = web {
                 let api = Api::new(self.store.clone(), Settings { metrics: page, ..self.config.api_settings() });
@@ -178,7 +183,7 @@ impl App {
             stop.cancel();
             Ok(())
         };
-        let ended = tokio::try_join!(told, hands, bell, heart, watch, gauges, web);
+        let ended = tokio::try_join!(told, hands, bell, heart, watch, gauges, names, web);
         listener.abort();
         let mut tx = self.store.begin().await?;
         tx.farewell(&process.name).await?;
@@ -186,6 +191,26 @@ impl App {
         self.store.close().await;
         tracing::info!("stopped");
         ended.map(|_| ())
+    }
+
+    /// Has names published that rest unpublished: from before there was a DNS server, or of a worker that has none.
+    async fn take_names_up(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let taken = async {
+                let mut tx = self.store.begin().await?;
+                if tx.publish_names().await? > 0 {
+                    tx.commit().await?;
+                }
+                Ok::<_, StoreError>(())
+            };
+            if let Err(error) = taken.await {
+                tracing::warn!(%error, "names could not be looked at; trying again");
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(NAMES_EVERY) => {}
+            }
+        }
     }
 
     /// The place where the HTTP APIs are served.

@@ -15,10 +15,11 @@ pub async fn set(tx: &mut Tx, actor: &Actor, server: &ServerId, address: &str, n
     if found.is_block() {
         return Err(CommandError::Invalid(format!("{address} is a block, and resolves to no one name")));
     }
+    // The same once more is published once more.
+    tx.set_name(&s.id, address, name).await?;
     if found.ptr.as_deref() == name {
         return Ok(());
     }
-    tx.set_name(&s.id, address, name).await?;
     let data = json!({ "id": s.id, "ip": address, "hostname": name });
     tx.publish(vec![News { account: s.account_id.clone(), event: EventKind::PtrChanged, data }]).await?;
     tx.log(actor, "server.ptr", Some(&s.account_id), Some(&s.id), &format!("{address} {}", name.unwrap_or("-"))).await?;

@@ -49,6 +49,11 @@ pub struct Settings<'a> {
 #[error("{0}")]
 pub struct BadSettings(String);
 
+/// A server that did not take a name, in words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unpublished(pub String);
+
 /// The way out for names. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Names {
@@ -79,22 +84,34 @@ impl Names {
             return Err(bad("key_file", "it is empty".into()));
         }
         let key = Key::new(algorithm, &secret, name, None, None).map_err(|e| bad("key_name", e.to_string()))?;
-        let ttl = Ttl::from_secs(u32::try_from(s.ttl.as_secs()).unwrap_or(u32::MAX));
+        let seconds = s.ttl.as_secs();
+        // RFC 2181, section 8: a larger one means none.
+        let ttl = i32::try_from(seconds).ok().and_then(|seconds| u32::try_from(seconds).ok()).ok_or_else(|| bad("ttl", format!("{seconds} s is too long")))?;
+        let ttl = Ttl::from_secs(ttl);
+        if !s.server.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+            return Err(bad("server", format!("'{}' is no host:port, like 127.0.0.1:53", s.server)));
+        }
         Ok(Self { server: s.server.to_owned(), zones, key: Arc::new(key), ttl })
     }
 
-    /// Has the address resolve to this name and no other, or to nothing; what is wrong where the server did not take that.
-    pub async fn publish(&self, address: IpAddr, name: Option<&str>) -> Result<(), String> {
-        match timeout(ANSWER, self.update(address, name)).await {
-            Ok(answered) => answered,
-            Err(_) => Err(format!("{} did not answer within {} s", self.server, ANSWER.as_secs())),
-        }
+    /// Whether one of the zones is that of the address.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        Zone::reverse_from_addr(address).is_ok_and(|owner| self.zone_of(&owner).is_some())
+    }
+
+    fn zone_of(&self, owner: &Zone) -> Option<&Zone> {
+        self.zones.iter().filter(|zone| owner.ends_with(zone)).max_by_key(|zone| zone.label_count())
+    }
+
+    /// Has the address resolve to this name and no other, or to nothing.
+    pub async fn publish(&self, address: IpAddr, name: Option<&str>) -> Result<(), Unpublished> {
+        let answered = timeout(ANSWER, self.update(address, name)).await;
+        answered.unwrap_or_else(|_| Err(format!("{} did not answer within {} s", self.server, ANSWER.as_secs()))).map_err(Unpublished)
     }
 
     async fn update(&self, address: IpAddr, name: Option<&str>) -> Result<(), String> {
         let owner = Zone::reverse_from_addr(address).map_err(|e| e.to_string())?;
-        let zone = self.zones.iter().filter(|zone| owner.ends_with(zone)).max_by_key(|zone| zone.label_count());
-        let zone = zone.ok_or_else(|| format!("no zone of [dns] holds {owner}"))?;
+        let zone = self.zone_of(&owner).ok_or_else(|| format!("no zone of [dns] holds {owner}"))?;
         let name = name.map(Zone::from_str).transpose().map_err(|e| e.to_string())?;
         self.ask(zone, Some((&owner, name))).await
     }

@@ -1,9 +1,10 @@
 //! What addresses resolve to. A row says what should be; a worker publishes it, again and again until a DNS server has taken it.
 
-use leasehold_domain::{ServerId, Timestamp};
+use leasehold_domain::{AccountId, ServerId, Timestamp, event::EventKind};
+use serde_json::json;
 use sqlx::FromRow;
 
-use crate::{Queue, Result, StoreError, Tx, When, args};
+use crate::{Queue, Result, StoreError, Tx, When, args, webhooks::News};
 
 /// What an address resolves to.
 #[derive(Clone, Debug, FromRow)]
@@ -34,14 +35,23 @@ impl Tx {
 
     /// The addresses that a server has (by this add-on, where one is named) resolve to nothing from now on.
     pub(crate) async fn forget_names(&mut self, server: &ServerId, addon: Option<&str>) -> Result<()> {
-        let now = self.now;
-        let sql = "update names set name = null, published_at = null, attempt = 0, wants = wants + 1, parked_at = null, \
-                   next_at = case when claimed_by is null then $1 else next_at end where name is not null \
-                   and id in (select address from addresses where server_id = $2 and ($3 is null or addon = $3))";
-        if self.exec(sql, args![now, server, addon]).await? > 0 {
-            self.wake(Queue::Names);
+        // In one order, whoever locks them.
+        let sql = "select id from names where name is not null \
+                   and id in (select address from addresses where server_id = $1 and ($2 is null or addon = $2)) order by id {lock}";
+        let named: Vec<(String,)> = self.all_on("", sql, args![server, addon]).await?;
+        if named.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let account: AccountId = self.one::<(String,)>("select account_id from servers where id = $1", args![server]).await?.0.into();
+        let (now, mut news) = (self.now, Vec::new());
+        for (id,) in named {
+            let sql = "update names set name = null, published_at = null, attempt = 0, wants = wants + 1, parked_at = null, \
+                       next_at = case when claimed_by is null then $1 else next_at end where id = $2";
+            self.exec_one(sql, args![now, &id]).await?;
+            news.push(News { account: account.clone(), event: EventKind::PtrChanged, data: json!({ "id": server, "ip": id, "hostname": null }) });
+        }
+        self.wake(Queue::Names);
+        self.publish(news).await
     }
 
     /// A name that this claim holds.
@@ -69,7 +79,7 @@ impl Tx {
         self.want(Queue::Names, id).await
     }
 
-    /// Has everything published that was not yet: for a worker that starts with a DNS server where there was none.
+    /// Has everything published that was not yet: for a worker with a DNS server.
     pub async fn publish_names(&mut self) -> Result<u64> {
         let now: Timestamp = self.now;
         let count = self.exec("update names set next_at = $1 where published_at is null and next_at is null and parked_at is null", args![now]).await?;

@@ -364,7 +364,8 @@ impl Tx {
     async fn next_build(&mut self, s: &Server, to: Status, build: BuildKind, cursor: Option<&str>, template: &TemplateId) -> Result<()> {
         let now = self.now;
         let sql = "update servers set status = $1, status_reason = null, build = $2, cursor = $3, build_template_id = $4, generation = generation + 1, \
-                   ordered_at = $5, deadline_at = null, held_at = null, step_since = null, handle = null, excluded = '[]', attempt = 0, last_error = null \
+                   ordered_at = $5, deadline_at = null, held_at = null, step_since = null, handle = null, excluded = '[]', attempt = 0, last_error = null, \
+                   password_error = case when password_asked > password_done then 'the system was replaced' else password_error end, password_done = password_asked \
                    where id = $6 and status = $7";
         self.exec_one(sql, args![to.as_str(), build.as_str(), cursor, template, now, &s.id, s.status.as_str()]).await?;
         self.want(Queue::Servers, s.id.as_str()).await

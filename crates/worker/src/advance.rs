@@ -150,6 +150,8 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         Step::Define | Step::SwapDisk => {
             (s.installed, s.template_id) = (Some(s.generation), s.build_template_id.clone());
             tx.forget_snapshots(&s.id).await?;
+            // The password of the system before opens this one as little.
+            tx.drop_secrets("servers", s.id.as_str(), None).await?;
         }
         Step::Configure => tx.built_with(&s.id, &acted.ssh_keys).await?,
         Step::Boot | Step::PowerOn => (s.power, s.booted, s.addresses_done) = (Some(Text(Power::On)), true, 0),
@@ -169,8 +171,6 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Ok) => {
             tx.move_secret(password(&s.id, "password_next"), "password").await?;
         }
-        // The system before had one, maybe: it is nobody's now.
-        Step::SetCredentials => tx.drop_secrets("servers", s.id.as_str(), None).await?,
         Step::ResetPassword => {
             tx.move_secret(password(&s.id, "password_next"), "password").await?;
             (s.password_done, s.password_error) = (task.server.password_asked, None);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use leasehold_domain::{
     ServerId, Timestamp,
-    server::{BuildKind, Outcome, Status, Step, Verdict, judge, next_step},
+    server::{Agent, BuildKind, Outcome, Status, Step, Verdict, judge, next_step},
 };
 use leasehold_store::{Result, Tx, When, crash, servers::Server, snapshots::Snapshot, steps::Opened, work::Claim};
 use metrics::{counter, histogram};
@@ -94,6 +94,7 @@ async fn decide(w: &Worker, tx: &mut Tx, s: &mut Server, go_on: bool) -> Result<
         s.link = None;
     }
     let password = match step {
+        Step::SetCredentials if s.agent.map(|a| a.0) != Some(Agent::Ok) => None,
         Step::SetCredentials | Step::ResetPassword => Some(advance::proposed_password(tx, &s.id).await?),
         _ => None,
     };

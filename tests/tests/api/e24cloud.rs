@@ -55,6 +55,8 @@ on_both!(every_example_of_the_signed_api_is_answered_with_its_fields(app) {
     assert!(!whole.to_string().contains(&now) && !whole.to_string().contains(&me.secret), "secrets are shown once");
     let files = ask("POST", "/files-new-secret-key", json!({ "api_key": s3["api_id"] })).await;
     assert_eq!(files["e24files"]["s3"]["api_id"], s3["api_id"]);
+    let gateway = Signer { key: as_text(&s3["api_id"]), secret: as_text(&files["e24files"]["s3"]["secret_key"]) };
+    assert_eq!(gateway.send(&api, "GET", "/v2/account", "", app.now()).await.status, 401, "a pair of the gateway signs nothing here");
 
     // A pair works until it is given another secret, or deleted.
     let status = async |secret: &str| Signer { key: key.clone(), secret: secret.to_owned() }.send(&api, "GET", "/v2/account", "", app.now()).await.status;

@@ -49,20 +49,20 @@ on_both!(a_webhook_is_told_each_thing_that_happens_and_that_it_wants_to_know(app
     let told: Vec<Value> = receiver.told().iter().map(|t| serde_json::from_str(&t.body).unwrap()).collect();
     let mut kinds: Vec<&str> = told.iter().map(|t| t["type"].as_str().unwrap()).collect();
     kinds.sort_unstable();
-    assert_eq!(kinds, ["invoice.paid", "ptr.changed", "server.created", "server.destroyed", "server.running", "server.suspended", "server.unsuspended"]);
+    assert_eq!(kinds, ["invoice.paid", "ptr.changed", "ptr.changed", "server.created", "server.destroyed", "server.running", "server.suspended", "server.unsuspended"]);
     let running = told.iter().find(|t| t["type"] == "server.running").unwrap();
     assert_eq!((&running["data"]["id"], &running["data"]["status"], &running["data"]["ipAddress"]), (&json!(server.id), &json!("running"), &json!(ip)));
     let paid = told.iter().find(|t| t["type"] == "invoice.paid").unwrap();
     assert_eq!((&paid["data"]["number"], &paid["data"]["total"], &paid["data"]["name"]), (&json!("2026-000001"), &json!("9.00 EUR"), &Value::Null));
     let ids: BTreeSet<String> = receiver.told().into_iter().map(|t| t.headers[0].clone()).collect();
-    assert_eq!(ids.len(), 7);
+    assert_eq!(ids.len(), 8);
     assert!(strange.told().is_empty());
     let listed = send(&api, "GET", "/api/v1/webhooks", &key, "").await.body;
     assert_eq!((&listed[0]["id"], listed[0].get("secret")), (&hook["id"], None), "the secret is shown once");
     assert_eq!(send(&api, "DELETE", &format!("/api/v1/webhooks/{}", hook["id"].as_str().unwrap()), &key, "").await.status, 204);
     app.order("web2").await;
     app.until_quiet().await;
-    assert_eq!(receiver.told().len(), 7);
+    assert_eq!(receiver.told().len(), 8);
 });
 
 on_both!(a_receiver_that_is_away_is_called_again_and_given_up_after_a_day(app) {

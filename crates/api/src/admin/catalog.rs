@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use leasehold_commands::catalog::{self, Catalog, Change, How};
-use leasehold_domain::{Money, addon::AddonKind};
+use leasehold_domain::{Money, addon::AddonKind, server::Medium};
 use leasehold_store::catalog::{AddressPool, Region, Template};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -129,9 +129,14 @@ pub(crate) struct OperatorTemplate {
     min_disk_gb: i64,
     username: String,
     hidden: bool,
+    /// `image`, of a disk, or `iso`, of a CD.
+    #[schema(value_type = String, example = "image")]
+    medium: Medium,
+    /// Whether it can be ordered.
+    ready: bool,
 }
 
-/// Every operating system.
+/// Every operating system, and every CD.
 #[utoipa::path(get, path = "/catalog/templates", tag = "operator", security(("operator" = [])), responses((status = 200, body = [OperatorTemplate])))]
 pub(crate) async fn templates(State(api): State<Api>, _: Operator) -> Result<Json<Vec<OperatorTemplate>>, Failure> {
     let view = |t: Template| OperatorTemplate {
@@ -142,6 +147,8 @@ pub(crate) async fn templates(State(api): State<Api>, _: Operator) -> Result<Jso
         min_disk_gb: t.min_disk_gb,
         username: t.username,
         hidden: t.hidden,
+        medium: t.medium,
+        ready: t.ready,
     };
     Ok(Json(api.store.read().await?.templates().await?.into_iter().map(view).collect()))
 }

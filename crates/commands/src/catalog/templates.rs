@@ -70,6 +70,9 @@ fn check(rows: &[Template]) -> Result<()> {
         if (t.family == Template::CUSTOM) != (t.medium == Medium::Iso) {
             return Err(CommandError::Invalid(format!("template '{}': the family '{}' is that of [[iso]] entries", t.id, t.family)));
         }
+        if t.image.contains(['/', '\\']) || t.image.starts_with('.') {
+            return Err(CommandError::Invalid(format!("{}: image '{}' is a name at the nodes, not a path", called(t), t.image)));
+        }
         if t.size.is_some_and(|bytes| bytes < 1) {
             return Err(CommandError::Invalid(format!("iso '{}': its size, bytes, is 1 at least", t.id)));
         }

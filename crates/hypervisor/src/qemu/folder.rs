@@ -18,7 +18,7 @@ use crate::{Call, Error, GuestAddress, GuestConfig, MachineSpec, Result, Source,
 pub(super) struct Record {
     fence: Fence,
     /// What each generation's disk was made from.
-    #[serde(alias = "images")]
+    #[serde(rename = "images")]
     pub(super) sources: BTreeMap<i64, Source>,
     pub(super) defined: Option<Defined>,
 }

@@ -71,15 +71,22 @@ fn drive(cd: &Path) -> Vec<String> {
 }
 
 /// What it starts from beside its disk.
-fn starts_from(settings: &Settings, source: Option<&Source>) -> Result<Vec<String>> {
-    Ok(match source {
+fn starts_from(settings: &Settings, source: Option<&Source>) -> Vec<String> {
+    match source {
         Some(Source::Image(name)) => direct_kernel(&settings.images, name),
-        Some(Source::Cd { iso }) => drive(&settings.cd(iso)?),
+        // What was installed from it starts without it.
+        Some(Source::Cd { iso }) => match settings.cd(iso) {
+            Ok(cd) => drive(&cd),
+            Err(error) => {
+                tracing::warn!(%error, "a machine starts with an empty drive");
+                vec![]
+            }
+        },
         None => vec![],
-    })
+    }
 }
 
-fn arguments(settings: &Settings, folder: &Folder, record: &Record, d: &Defined) -> Result<Vec<String>> {
+fn arguments(settings: &Settings, folder: &Folder, record: &Record, d: &Defined) -> Vec<String> {
     let file = |name: &str| folder.file(name).display().to_string();
     let pairs = [
         ("-name", format!("leasehold-{}", d.spec.vmid)),
@@ -105,8 +112,8 @@ fn arguments(settings: &Settings, folder: &Folder, record: &Record, d: &Defined)
     ];
     // A machine whose cable is pulled begins when it is pulled.
     let flags = ["-nodefaults", "-daemonize"].into_iter().chain(d.cut.then_some("-S")).map(str::to_owned);
-    let medium = starts_from(settings, record.sources.get(&d.mark.generation))?;
-    Ok(pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).chain(flags).chain(medium).collect())
+    let medium = starts_from(settings, record.sources.get(&d.mark.generation));
+    pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).chain(flags).chain(medium).collect()
 }
 
 /// Starts the machine; it lives on when we end.
@@ -126,7 +133,7 @@ pub(super) async fn start(settings: &Settings, folder: &Folder, record: &Record)
         Runs::Unit => as_unit(settings, d),
         Runs::Process => Command::new(QEMU),
     };
-    command.args(arguments(settings, folder, record, d)?).current_dir(folder.path()).stdin(std::process::Stdio::null());
+    command.args(arguments(settings, folder, record, d)).current_dir(folder.path()).stdin(std::process::Stdio::null());
     let started = command.output().await.map_err(|e| missing(&e))?;
     if !started.status.success() {
         return Err(Error::Transient(format!("QEMU did not start: {}", String::from_utf8_lossy(&started.stderr).trim())));

@@ -20,7 +20,7 @@ pub(super) struct Entry {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Disk {
     pub(super) generation: i64,
-    #[serde(alias = "image")]
+    #[serde(rename = "image")]
     pub(super) source: Source,
     pub(super) gb: i64,
     pub(super) ready_at: Timestamp,
