@@ -443,3 +443,28 @@ fn each_row_of_the_cloud_api_answers_in_its_shape() {
     insta::assert_snapshot!("cloud", golden);
     assert_eq!(daemon.stop(), Some(0));
 }
+
+/// The script in an environment that holds `sh` and `curl`, and nothing else that one could lean on.
+#[test]
+fn a_machine_elsewhere_tells_of_itself_with_sh_and_curl() {
+    let host = Host::new(Program::new(None), &[]);
+    let daemon = host.serve();
+    let clean = tempfile::tempdir().unwrap();
+    for program in ["sh", "curl"] {
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|dir| dir.join(program)).find(|path| path.exists()).unwrap();
+        std::os::unix::fs::symlink(found, clean.path().join(program)).unwrap();
+    }
+    let line = host.p.json(&["machine", "script", "--account", "1001"])["script"].as_str().unwrap().to_owned();
+    for word in ["is listed", "is up to date"] {
+        let ran = Command::new(clean.path().join("sh")).args(["-c", &line]).env_clear().env("PATH", clean.path()).output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.status.success() && said.contains(word), "{said}");
+    }
+    let all = host.p.json(&["machine", "list", "--account", "1001"]);
+    assert_eq!(all.as_array().unwrap().len(), 1, "{all}");
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(all[0]["name"], own.trim());
+    host.p.ok(&["machine", "forget", "--account", "1001", own.trim()]);
+    assert_eq!(host.p.json(&["machine", "list", "--account", "1001"]), json!([]));
+    assert_eq!(daemon.stop(), Some(0));
+}

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use leasehold_commands::{operate, order, servers, snapshots, stats};
 use leasehold_domain::{
     ServerId,
-    server::{Goal, HoldKind, Means, Status},
+    server::{Goal, HoldKind, Means, Status, Step},
     usage::Counters,
 };
 use leasehold_store::{
@@ -372,6 +372,21 @@ on_both!(power_reboot_suspend_and_password_follow_what_is_asked(app) {
     let s = app.server(&server.id).await;
     assert_eq!((s.status, s.reboot_done), (Status::Running, 1));
     assert!(app.delivered().contains(&"The password of web was changed".to_owned()));
+});
+
+on_both!(a_password_that_was_asked_for_is_not_set_on_another_system(app) {
+    app.import_more("[[iso]]\nid = \"rescue-12\"\nname = \"Rescue\"\ntype = \"rescue\"\nsize = 5\nimage = \"rescue-12\"").await;
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let (store, me) = (&app.store, App::operator());
+    let (s, number) = servers::password_reset(store, &me, "web").await.unwrap();
+    servers::reinstall(store, &me, "web", Some("rescue-12"), false).await.unwrap();
+    let answer = servers::password_reset_answer(store, &s, number).await.unwrap_err().to_string();
+    assert!(answer.contains("the system was replaced"), "{answer}");
+    app.until_quiet().await;
+    assert_eq!((app.server(&server.id).await.status, app.attention().await.len()), (Status::Running, 0));
+    let asked = store.read().await.unwrap().steps(&server.id).await.unwrap();
+    assert!(!asked.iter().any(|step| step.step == Step::ResetPassword), "{asked:?}");
 });
 
 on_both!(a_reinstall_keeps_the_server_and_swaps_the_system(app) {

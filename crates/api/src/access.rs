@@ -186,6 +186,8 @@ scopes! {
     SshKeysRead = "ssh_keys:read",
     /// Adding and removing SSH keys.
     SshKeysWrite = "ssh_keys:write",
+    /// The people behind it, and their accounts.
+    Users = "users",
     /// Its webhooks.
     WebhooksRead = "webhooks:read",
     /// Making and deleting webhooks.

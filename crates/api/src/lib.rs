@@ -4,6 +4,7 @@
 pub mod access;
 mod admin;
 mod cloud;
+mod cloud66;
 mod dialect;
 mod e24cloud;
 mod failure;

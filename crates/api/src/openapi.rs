@@ -15,13 +15,16 @@ use utoipa::{
     },
 };
 
-use crate::{admin::error::Problem, cloud::error::Failure, e24cloud::error::E24Failure, once, surface::Surface, wayscloud::error::WaysFailure};
+use crate::{
+    admin::error::Problem, cloud::error::Failure, cloud66::error::Cloud66Failure, e24cloud::error::E24Failure, once, surface::Surface,
+    wayscloud::error::WaysFailure,
+};
 
 /// What stands around the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Leasehold", description = "Order, watch and run servers.", license(name = "MIT OR Apache-2.0")),
-    components(schemas(E24Failure, Failure, Problem, WaysFailure)),
+    components(schemas(Cloud66Failure, E24Failure, Failure, Problem, WaysFailure)),
     tags(
         (name = "account", description = "Who asks"),
         (name = "catalogue", description = "What can be ordered"),
@@ -32,6 +35,7 @@ use crate::{admin::error::Problem, cloud::error::Failure, e24cloud::error::E24Fa
         (name = "operator", description = "For the host: accounts, books, queues, and what needs a person"),
         (name = "wayscloud", description = "An account and its keys, as programs for WAYSCloud ask for them"),
         (name = "e24cloud", description = "An account, the person behind it, and its keys, as programs for e24cloud ask for them"),
+        (name = "cloud66", description = "Accounts, one-time passwords and machines elsewhere, as programs for Cloud 66 ask for them"),
         (name = "health", description = "For load balancers, and this reference"),
     )
 )]

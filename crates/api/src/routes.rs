@@ -7,6 +7,7 @@ use crate::{
     Api,
     admin::{self, accounts, attention, breakers, clock, coupons, deliveries, keys, ledger, mails, nodes, queue, ticks},
     cloud::{account, activity, addons, billing, catalog, events, ips, live, order, power, reseller, servers, shop, snapshots, sso, wallet, webhooks},
+    cloud66::{accounts as accounts66, otp, register},
     e24cloud, health, metrics,
     openapi::{self, Frame},
     reference, sign_in,
@@ -76,6 +77,10 @@ fn e24cloud() -> OpenApiRouter<Api> {
         .routes(routes!(e24cloud::sshkeys::remove))
 }
 
+fn cloud66() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(accounts66::list)).routes(routes!(accounts66::show)).routes(routes!(otp::create))
+}
+
 fn admin() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(accounts::list, accounts::create))
@@ -136,6 +141,7 @@ fn admin() -> OpenApiRouter<Api> {
 pub(crate) fn all() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Frame::openapi())
         .nest("/api/v1", cloud())
+        .nest("/api/3", cloud66())
         .nest("/v1/account", wayscloud())
         .nest("/v2/account", e24cloud())
         .nest("/admin/v1", admin())
@@ -146,5 +152,7 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
         .routes(routes!(reference::in_markdown))
         .routes(routes!(reference::llms))
         .routes(routes!(reference::page))
+        .routes(routes!(register::show, register::tell))
         .routes(routes!(sign_in::follow))
+        .routes(routes!(sign_in::follow_otp))
 }

@@ -9,6 +9,15 @@ use leasehold_commands::sign_in;
 
 use crate::{Api, cloud::error::Failure as CloudFailure, failure::Failure, limit::client};
 
+/// Uses a one-time password up, and says who is signed in.
+#[utoipa::path(get, path = "/sso/otp/{otp}", tag = "cloud66", params(("otp" = String, Path)), responses(
+    (status = 200, description = "who is signed in", body = String, content_type = "text/plain"),
+    (status = 404, description = "it was used, or is over", body = CloudFailure),
+))]
+pub(crate) async fn follow_otp(api: State<Api>, otp: Path<String>, request: Request) -> Result<Response, Failure> {
+    follow(api, otp, request).await
+}
+
 /// Uses a link up, and says who is signed in.
 #[utoipa::path(get, path = "/sso/{token}", tag = "account", params(("token" = String, Path)), responses(
     (status = 200, description = "who is signed in", body = String, content_type = "text/plain"),

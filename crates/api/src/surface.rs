@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 
-use crate::{admin, cloud, e24cloud, failure::Failure, wayscloud};
+use crate::{admin, cloud, cloud66, e24cloud, failure::Failure, wayscloud};
 
 /// A way of speaking over HTTP.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,9 @@ pub(crate) enum Auth {
 const CLOUD: Surface = Surface { name: "cloud", begins: "/api/", write: cloud::error::write, failure: "Failure", kind: "application/json", auth: Auth::Bearer };
 
 const ALL: &[Surface] = &[
+    // Before the Cloud API, whose paths begin with a part of its.
+    Surface { name: "cloud66", begins: "/api/3/", write: cloud66::error::write, failure: "Cloud66Failure", kind: "application/json", auth: Auth::Bearer },
+    Surface { name: "cloud66", begins: "/register/", write: cloud66::error::write, failure: "Cloud66Failure", kind: "application/json", auth: Auth::Bearer },
     CLOUD,
     Surface { name: "operator", begins: "/admin/", write: admin::error::write, failure: "Problem", kind: "application/problem+json", auth: Auth::Bearer },
     Surface {

@@ -8,7 +8,8 @@ use leasehold_store::Queue;
 
 use crate::commands::{
     account::Account, attention::Attention, billing::Billing, breaker::Breaker, catalog::Catalog, clock::ClockCommand, config::ConfigCommand, coupon::Coupon,
-    demo::Demo, invoice::Invoice, key::Key, mail::Mail, node::Node, queue::QueueCommand, secrets::Secrets, server::Server, ssh_key::SshKey, tick::Tick,
+    demo::Demo, invoice::Invoice, key::Key, machine::Machine, mail::Mail, node::Node, queue::QueueCommand, secrets::Secrets, server::Server, ssh_key::SshKey,
+    tick::Tick,
 };
 
 /// The daemon behind a VPS host's shop window.
@@ -108,6 +109,9 @@ pub enum Command {
     /// API keys.
     #[command(subcommand)]
     Key(Key),
+    /// Machines that customers have elsewhere.
+    #[command(subcommand)]
+    Machine(Machine),
     /// Mails.
     #[command(subcommand)]
     Mail(Mail),

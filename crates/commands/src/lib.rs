@@ -9,6 +9,7 @@ pub mod coupons;
 pub mod cycle;
 mod error;
 pub mod keys;
+pub mod machines;
 pub mod once;
 pub mod operate;
 pub mod order;

@@ -21,12 +21,12 @@ fn check_next(next: &str) -> Result<()> {
     Err(CommandError::Invalid("'next' is a path that begins with one /, like /dashboard".into()))
 }
 
-/// Makes a link for the owner of an account that leads to `next`; its secret part.
-pub async fn link(store: &Store, actor: &Actor, account: &AccountId, next: &str) -> Result<SecretString> {
+/// Makes a link for a person who acts for an account (its owner, where none is named) that leads to `next`; its secret part.
+pub async fn link(store: &Store, actor: &Actor, account: &AccountId, user: Option<&str>, next: &str) -> Result<SecretString> {
     check_next(next)?;
     let mut tx = store.begin().await?;
     let expires_at = tx.now + LASTS;
-    let secret = tx.create_sign_in(account, next, expires_at).await?;
+    let secret = tx.create_sign_in(account, user, next, expires_at).await?;
     tx.log(actor, "account.sign_in_link", Some(account), None, next).await?;
     commit(tx).await?;
     Ok(secret)

@@ -137,6 +137,17 @@ pub struct Member {
     pub role: String,
 }
 
+/// What an account has running.
+#[derive(Clone, Debug)]
+pub struct AccountUse {
+    /// Servers that have not ended.
+    pub servers: i64,
+    /// The backends of the nodes that they are on.
+    pub backends: Vec<String>,
+    /// When something was done last.
+    pub changed_at: Option<Timestamp>,
+}
+
 /// Somebody who acts for accounts.
 #[derive(Clone, Debug, FromRow)]
 pub struct Person {
@@ -235,6 +246,22 @@ impl Tx {
         let sql = "select m.user_id, u.email, u.first_name, u.last_name, m.role from members m join users u on u.id = m.user_id \
                    where m.account_id = $1 order by m.user_id";
         self.all(sql, args![account]).await
+    }
+
+    /// The accounts that a person acts for, by number.
+    pub async fn accounts_of(&mut self, user: &str) -> Result<Vec<Account>> {
+        self.all("select a.* from members m join accounts a on a.id = m.account_id where m.user_id = $1 order by a.number", args![user]).await
+    }
+
+    /// What an account has running, and on what.
+    pub async fn account_use(&mut self, account: &AccountId) -> Result<AccountUse> {
+        let servers = self.int("select count(*) from servers where account_id = $1 and status <> 'terminated'", args![account]).await?;
+        let sql = "select distinct n.backend from servers s join nodes n on n.id = s.node_id where s.account_id = $1 and s.status <> 'terminated' order by 1";
+        let backends: Vec<(String,)> = self.all(sql, args![account]).await?;
+        let last = "select created_at from activity where account_id = $1 order by id desc limit 1";
+        let changed_at: Option<(i64,)> = self.optional(last, args![account]).await?;
+        let changed_at = changed_at.map(|(at,)| Timestamp::from_millis(at));
+        Ok(AccountUse { servers, backends: backends.into_iter().map(|(backend,)| backend).collect(), changed_at })
     }
 
     /// One person.

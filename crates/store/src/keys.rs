@@ -132,7 +132,7 @@ pub struct NewKey<'a> {
     pub expires_at: Option<Timestamp>,
 }
 
-const ALPHABET: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz";
+pub(crate) const ALPHABET: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZabcdefghjkmnpqrstvwxyz";
 const PUBLIC_LEN: usize = 12;
 /// 45 characters of an alphabet of 54 are more than 256 bits.
 const SECRET_LEN: usize = 45;

@@ -32,6 +32,7 @@ mod facts;
 pub mod invoices;
 pub mod keys;
 pub mod leases;
+pub mod machines;
 pub mod mails;
 mod migrate;
 pub mod names;

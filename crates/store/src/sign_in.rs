@@ -4,7 +4,7 @@ use leasehold_domain::{AccountId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::FromRow;
 
-use crate::{Result, Tx, args};
+use crate::{Result, Tx, args, keys::ALPHABET};
 
 /// Who was signed in by a link, and where to.
 #[derive(Clone, Debug, FromRow)]
@@ -21,18 +21,22 @@ pub struct SignedIn {
     pub next: String,
 }
 
+/// Programs that ask for one-time passwords expect 48 characters at least.
+const SECRET_LEN: usize = 48;
+
 impl Tx {
     fn digest(&self, secret: &str) -> Result<String> {
         Ok(self.ring()?.fingerprint(&format!("sign-in {secret}")))
     }
 
-    /// Makes a link for the owner of an account; its secret is in the answer and nowhere else.
-    pub async fn create_sign_in(&mut self, account: &AccountId, next: &str, expires_at: Timestamp) -> Result<SecretString> {
-        let secret = SecretString::from(self.new_secret());
+    /// Makes a link for a person who acts for an account, its owner where none is named; its secret is in the answer and nowhere else.
+    pub async fn create_sign_in(&mut self, account: &AccountId, user: Option<&str>, next: &str, expires_at: Timestamp) -> Result<SecretString> {
+        let secret = SecretString::from(self.dice().text(ALPHABET, SECRET_LEN));
         let (digest, now) = (self.digest(secret.expose_secret())?, self.now);
         let sql = "insert into sign_in_links (digest, account_id, user_id, next, created_at, expires_at) \
-                   select $1, account_id, user_id, $2, $3, $4 from members where account_id = $5 and role = 'owner' order by user_id limit 1";
-        self.exec_one(sql, args![digest, next, now, expires_at, account]).await?;
+                   select $1, account_id, user_id, $2, $3, $4 from members where account_id = $5 \
+                   and (user_id = $6 or ($6 is null and role = 'owner')) order by user_id limit 1";
+        self.exec_one(sql, args![digest, next, now, expires_at, account, user]).await?;
         Ok(secret)
     }
 

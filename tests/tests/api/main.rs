@@ -1,6 +1,7 @@
 //! Stories of programs that use the HTTP APIs.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
+mod cloud66;
 mod e24cloud;
 mod orders;
 mod routes;

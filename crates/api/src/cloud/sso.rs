@@ -35,7 +35,7 @@ pub(crate) struct LinkView {
 }
 
 async fn link(api: &Api, caller: &Caller, next: &str) -> Result<Json<LinkView>, Failure> {
-    let secret = sign_in::link(&api.store, &caller.actor, &caller.account, next).await?;
+    let secret = sign_in::link(&api.store, &caller.actor, &caller.account, None, next).await?;
     let url = format!("{}/sso/{}", api.settings.public_url, secret.expose_secret());
     Ok(Json(LinkView { url, expires_in: sign_in::LASTS.as_secs() }))
 }

@@ -18,6 +18,7 @@ mod doctor;
 mod drift;
 pub(crate) mod invoice;
 pub(crate) mod key;
+pub(crate) mod machine;
 pub(crate) mod mail;
 mod man;
 mod migrate;
@@ -79,6 +80,7 @@ pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
         Command::Drift => drift::run(c).await,
         Command::Invoice(command) => invoice::run(c, command).await,
         Command::Key(command) => key::run(c, command).await,
+        Command::Machine(command) => machine::run(c, command).await,
         Command::Mail(command) => mail::run(c, command).await,
         Command::Man => man::run(),
         Command::Migrate { check } => migrate::run(c, check).await,
