@@ -17,7 +17,6 @@ use leasehold_commands::{
 };
 use leasehold_domain::{
     AccountId,
-    lease::Cycle,
     policy::{Key, Level},
 };
 use leasehold_store::{Store, activity::Actor, args, keys::KeyKind};
@@ -108,7 +107,7 @@ async fn place(State(bare): State<Bare>, headers: HeaderMap, Json(body): Json<Va
     let (product, system) = (body["productId"].as_str().unwrap(), body["osTemplate"].as_str().unwrap());
     // Twice, as a body names the system twice.
     open.tx.offered_template(system).await.unwrap();
-    let wanted = Order { cycle: Cycle::Month, ..Order::new(account.as_str(), product, system) };
+    let wanted = Order::new(account.as_str(), product, system);
     let ordered = order::place(&mut open.tx, &open.account, &Actor::operator("bench"), &wanted).await.unwrap();
     let answer = json!({ "id": ordered.server.id, "label": ordered.server.label, "price": ordered.price.total.decimal() });
     open.end(&answer.to_string()).await.unwrap();

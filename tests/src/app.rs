@@ -204,11 +204,11 @@ impl App {
 
     /// When anything is due next but nodes, which are looked at for ever.
     pub async fn next_due(&self) -> Option<Timestamp> {
-        let servers = self.store.next_due(Queue::Servers).await.unwrap();
-        let mails = self.store.next_due(Queue::Mails).await.unwrap();
-        let webhooks = self.store.next_due(Queue::Webhooks).await.unwrap();
-        let names = self.store.next_due(Queue::Names).await.unwrap();
-        servers.into_iter().chain(mails).chain(webhooks).chain(names).min()
+        let mut next = None;
+        for queue in Queue::ALL.iter().filter(|queue| **queue != Queue::Nodes) {
+            next = next.into_iter().chain(self.store.next_due(*queue).await.unwrap()).min();
+        }
+        next
     }
 
     /// Works, moving the clock from event to event, until servers and mails are at rest.

@@ -131,24 +131,19 @@ impl App {
 
     /// The ids of an account's keys.
     pub async fn key_ids(&self, account: &str) -> Vec<String> {
-        let mut tx = self.store.read().await.unwrap();
-        let account = tx.find_account(account).await.unwrap().id;
-        tx.keys(Some(&account)).await.unwrap().into_iter().map(|k| k.id).collect()
+        let account = self.account_id(account).await;
+        self.store.read().await.unwrap().keys(Some(&account)).await.unwrap().into_iter().map(|k| k.id).collect()
     }
 
     /// The id of an account's first SSH key.
     pub async fn ssh_key_id(&self, account: &str) -> String {
-        let mut tx = self.store.read().await.unwrap();
-        let account = tx.find_account(account).await.unwrap().id;
-        tx.ssh_keys(&account).await.unwrap().first().map_or("none".to_owned(), |k| k.id.clone())
+        let account = self.account_id(account).await;
+        self.store.read().await.unwrap().ssh_keys(&account).await.unwrap().first().map_or("none".to_owned(), |k| k.id.clone())
     }
 
     /// Adds an SSH key.
     pub async fn add_ssh_key(&self, account: &str, name: &str, line: &str) {
-        let mut tx = self.store.begin().await.unwrap();
-        let account = tx.find_account(account).await.unwrap().id;
-        ssh_keys::add(&mut tx, &Self::operator(), &account, name, line).await.unwrap();
-        tx.commit().await.unwrap();
+        ssh_keys::add_to(&self.store, &Self::operator(), account, name, line).await.unwrap();
     }
 
     /// The HTTP APIs over this store, with a limit that nothing reaches.

@@ -115,13 +115,14 @@ pub(crate) async fn find_out_who(State(api): State<Api>, request: Request, next:
         Ok(found) => found,
         Err(failure) => return failure.into_response(),
     };
-    let origin = client(&api, &request);
-    match found {
-        Some(key) if key.kind == KeyKind::Operator => {
+    if let Some(key) = found {
+        let origin = client(&api, &request);
+        if key.kind == KeyKind::Operator {
             let actor = Actor { name: format!("operator:{}", key.public_id), origin };
             request.extensions_mut().insert(Operator { key: key.id, actor });
+        } else if let Some(caller) = Caller::of(key, origin) {
+            request.extensions_mut().insert(caller);
         }
-        found => drop(found.and_then(|key| Caller::of(key, origin)).and_then(|caller| request.extensions_mut().insert(caller))),
     }
     next.run(request).await
 }

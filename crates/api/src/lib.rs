@@ -92,9 +92,10 @@ impl Api {
         let passed = routes
             .fallback(failure::no_such_route)
             .method_not_allowed_fallback(failure::no_such_method)
-            .layer(axum::extract::DefaultBodyLimit::max(request::MOST_BYTES))
             .layer(axum::middleware::from_fn_with_state(self.clone(), limit::count))
             .layer(axum::middleware::from_fn_with_state(self.clone(), access::find_out_who))
+            // Around that, too: signed bodies are read there.
+            .layer(axum::extract::DefaultBodyLimit::max(request::MOST_BYTES))
             .layer(axum::middleware::from_fn(dialect::speak))
             .layer(axum::middleware::from_fn_with_state(self.clone(), request::number));
         passed.with_state(self.clone())

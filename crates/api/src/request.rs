@@ -121,7 +121,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
 }
 
 /// How long a body may take.
-pub(crate) const BODY: Duration = Duration::from_secs(20);
+const BODY: Duration = Duration::from_secs(20);
 
 /// The body as it was sent.
 pub(crate) async fn bytes(request: Request, api: &Api) -> Result<Bytes, Failure> {

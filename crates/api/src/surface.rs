@@ -9,8 +9,8 @@ use crate::{admin, cloud, cloud66, e24cloud, failure::Failure, wayscloud};
 pub(crate) struct Surface {
     /// For metrics.
     pub(crate) name: &'static str,
-    /// What its paths begin with.
-    begins: &'static str,
+    /// What its paths begin with, one of these.
+    begins: &'static [&'static str],
     /// Writes a failure.
     pub(crate) write: fn(&Failure) -> Response,
     /// What that is in the description of the routes.
@@ -33,29 +33,36 @@ pub(crate) enum Auth {
 }
 
 /// What has no surface is answered as the Cloud API does.
-const CLOUD: Surface = Surface { name: "cloud", begins: "/api/", write: cloud::error::write, failure: "Failure", kind: "application/json", auth: Auth::Bearer };
+const CLOUD: Surface =
+    Surface { name: "cloud", begins: &["/api/"], write: cloud::error::write, failure: "Failure", kind: "application/json", auth: Auth::Bearer };
 
 const ALL: &[Surface] = &[
     // Before the Cloud API, whose paths begin with a part of its.
-    Surface { name: "cloud66", begins: "/api/3/", write: cloud66::error::write, failure: "Cloud66Failure", kind: "application/json", auth: Auth::Bearer },
-    Surface { name: "cloud66", begins: "/register/", write: cloud66::error::write, failure: "Cloud66Failure", kind: "application/json", auth: Auth::Bearer },
+    Surface {
+        name: "cloud66",
+        begins: &["/api/3/", "/register/"],
+        write: cloud66::error::write,
+        failure: "Cloud66Failure",
+        kind: "application/json",
+        auth: Auth::Bearer,
+    },
     CLOUD,
-    Surface { name: "operator", begins: "/admin/", write: admin::error::write, failure: "Problem", kind: "application/problem+json", auth: Auth::Bearer },
+    Surface { name: "operator", begins: &["/admin/"], write: admin::error::write, failure: "Problem", kind: "application/problem+json", auth: Auth::Bearer },
     Surface {
         name: "wayscloud",
-        begins: "/v1/account/",
+        begins: &["/v1/account/"],
         write: wayscloud::error::write,
         failure: "WaysFailure",
         kind: "application/json",
         auth: Auth::KeyHeader,
     },
-    Surface { name: "e24cloud", begins: "/v2/account", write: e24cloud::error::write, failure: "E24Failure", kind: "application/json", auth: Auth::Signed },
+    Surface { name: "e24cloud", begins: &["/v2/account"], write: e24cloud::error::write, failure: "E24Failure", kind: "application/json", auth: Auth::Signed },
 ];
 
 impl Surface {
     /// The one of a path; none of what all have in common.
     pub(crate) fn of(path: &str) -> Option<&'static Self> {
-        ALL.iter().find(|surface| path.starts_with(surface.begins))
+        ALL.iter().find(|surface| surface.begins.iter().any(|begins| path.starts_with(begins)))
     }
 
     /// The one whose words are used where there is none.

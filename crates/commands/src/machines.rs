@@ -21,6 +21,11 @@ fn check(what: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
+/// The line for a machine's shell that has it listed: `url` is where the daemon is called from outside.
+pub fn line(url: &str, token: &str) -> String {
+    format!("curl -fsSL {url}/register/{token} | sh")
+}
+
 /// Writes what a machine says of itself, of the account whose token it has; true where it was not known.
 pub async fn register(store: &Store, origin: &str, token: &str, new: &Registration<'_>) -> Result<bool> {
     check("id", new.machine)?;

@@ -36,7 +36,7 @@ pub async fn create(tx: &mut Tx, actor: &Actor, account: &AccountId, user: Optio
 pub async fn active(tx: &mut Tx, account: &AccountId) -> Result<Vec<ApiKey>> {
     let now = tx.now;
     let all = tx.keys(Some(account)).await?;
-    Ok(all.into_iter().filter(|k| matches!(k.kind, KeyKind::E24 | KeyKind::S3) && k.is_active(now)).collect())
+    Ok(all.into_iter().filter(|k| k.kind.signs() && k.is_active(now)).collect())
 }
 
 /// One of them, by its key; another account's is not found.

@@ -19,6 +19,15 @@ pub async fn add(tx: &mut Tx, actor: &Actor, account: &AccountId, name: &str, pu
     Ok(key)
 }
 
+/// As [`add`], to an account by its id or number, in a transaction of its own.
+pub async fn add_to(store: &Store, actor: &Actor, account: &str, name: &str, public_key: &str) -> Result<SshKey> {
+    let mut tx = store.begin().await?;
+    let account = tx.find_account(account).await?.id;
+    let key = add(&mut tx, actor, &account, name, public_key).await?;
+    commit(tx).await?;
+    Ok(key)
+}
+
 /// Builds no more servers with a key (id or number); those that were built with it keep it.
 pub async fn remove(store: &Store, actor: &Actor, account: &AccountId, id: &str) -> Result<SshKey> {
     let mut tx = store.begin().await?;

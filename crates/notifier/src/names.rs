@@ -49,11 +49,6 @@ pub struct Settings<'a> {
 #[error("{0}")]
 pub struct BadSettings(String);
 
-/// A server that did not take a name, in words.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Unpublished(pub String);
-
 /// The way out for names. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Names {
@@ -103,13 +98,8 @@ impl Names {
         self.zones.iter().filter(|zone| owner.ends_with(zone)).max_by_key(|zone| zone.label_count())
     }
 
-    /// Has the address resolve to this name and no other, or to nothing.
-    pub async fn publish(&self, address: IpAddr, name: Option<&str>) -> Result<(), Unpublished> {
-        let answered = timeout(ANSWER, self.update(address, name)).await;
-        answered.unwrap_or_else(|_| Err(format!("{} did not answer within {} s", self.server, ANSWER.as_secs()))).map_err(Unpublished)
-    }
-
-    async fn update(&self, address: IpAddr, name: Option<&str>) -> Result<(), String> {
+    /// Has the address resolve to this name and no other, or to nothing; what is wrong where the server did not take that.
+    pub async fn publish(&self, address: IpAddr, name: Option<&str>) -> Result<(), String> {
         let owner = Zone::reverse_from_addr(address).map_err(|e| e.to_string())?;
         let zone = self.zone_of(&owner).ok_or_else(|| format!("no zone of [dns] holds {owner}"))?;
         let name = name.map(Zone::from_str).transpose().map_err(|e| e.to_string())?;
@@ -119,15 +109,15 @@ impl Names {
     /// Whether every zone takes updates, seen by an update of each that changes nothing; what is wrong where one does not.
     pub async fn probe(&self) -> Result<(), String> {
         for zone in &self.zones {
-            let asked = timeout(ANSWER, self.ask(zone, None)).await;
-            asked.map_err(|_| format!("{} did not answer within {} s", self.server, ANSWER.as_secs()))??;
+            self.ask(zone, None).await?;
         }
         Ok(())
     }
 
     async fn ask(&self, zone: &Zone, change: Option<Change<'_>>) -> Result<(), String> {
         let (request, transaction) = self.request(zone, change).map_err(|e| e.to_string())?;
-        let answer = self.exchange(&request).await.map_err(|e| format!("{}: {e}", self.server))?;
+        let late = |_| format!("{} did not answer within {} s", self.server, ANSWER.as_secs());
+        let answer = timeout(ANSWER, self.exchange(&request)).await.map_err(late)?.map_err(|e| format!("{}: {e}", self.server))?;
         let mut answer = Message::from_octets(answer).map_err(|_| format!("{}: its answer cannot be read", self.server))?;
         let rcode = answer.header().rcode();
         // What is refused for its signature is answered without one.

@@ -28,6 +28,13 @@ names! {
     }
 }
 
+impl KeyKind {
+    /// Whether it is a pair that signs.
+    pub const fn signs(self) -> bool {
+        matches!(self, Self::E24 | Self::S3)
+    }
+}
+
 names! {
     /// What a service's key is for.
     Service {

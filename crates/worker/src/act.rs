@@ -124,7 +124,8 @@ impl Context<'_> {
         }
         Ok(match self.task.step {
             Step::SetAddresses => self.set_addresses(hv).await?,
-            Step::AwaitAgent if self.template().await?.medium == Medium::Iso => {
+            // Seen at the first look, since there is no second.
+            Step::AwaitAgent if self.server().step_since.is_none() && self.template().await?.medium == Medium::Iso => {
                 Ok(Acted { agent: Some(Agent::Without), note: Some("a CD brings none that is known".into()), ..Acted::done() })
             }
             Step::Configure => {

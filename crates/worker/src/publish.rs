@@ -1,6 +1,5 @@
 //! What an address resolves to, handed to the host's DNS server where there is one.
 
-use leasehold_notifier::Unpublished;
 use leasehold_store::{Result, StoreError, work::Claim};
 
 use crate::{Worker, run::Rest};
@@ -35,7 +34,7 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
             tx.attended("name_unpublished", SUBJECT, "worker").await?;
             rest
         }
-        Err(Unpublished(why)) => {
+        Err(why) => {
             tx.name_failed(&n).await?;
             if n.attempt + 1 >= TRIES {
                 let detail = format!("what {} resolves to could not be published: {why}; it is tried on, mend [dns] or its server", n.id);

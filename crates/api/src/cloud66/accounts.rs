@@ -4,6 +4,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use leasehold_commands::machines::line;
 use leasehold_domain::Timestamp;
 use leasehold_store::{
     Tx,
@@ -16,7 +17,7 @@ use crate::{
     Api,
     access::{Caller, For, Users},
     failure::Failure,
-    request::Asked,
+    request::{Asked, PAGES},
 };
 
 /// A machine that the customer has elsewhere.
@@ -102,14 +103,13 @@ pub(crate) struct Wanted {
 
 const PER_PAGE: u32 = 30;
 const MOST: u32 = 100;
-const PAGES: u32 = 1_000_000;
 
 async fn view(api: &Api, tx: &mut Tx, caller: &Caller, a: Account, servers: bool) -> Result<AccountView, Failure> {
     let own = a.id == caller.account;
     let use_of = tx.account_use(&a.id).await?;
     let machines = if servers { Some(tx.machines(&a.id).await?) } else { None };
     let unmanaged = |m: leasehold_store::machines::Machine| Unmanaged { id: m.id, name: m.name, vendor: m.vendor };
-    let script = if own { Some(format!("curl -fsSL {}/register/{} | sh", api.settings.public_url, tx.registration_token(&a.id, a.number)?)) } else { None };
+    let script = if own { Some(line(&api.settings.public_url, &tx.registration_token(&a.id, a.number)?)) } else { None };
     Ok(AccountView {
         id: a.number,
         owner: a.email,

@@ -3,10 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes},
     extract::Request,
     http::{
-        StatusCode,
         header::{AUTHORIZATION, HOST},
         request::Parts,
     },
@@ -16,11 +15,7 @@ use leasehold_domain::Timestamp;
 use leasehold_store::keys::{ApiKey, KeyKind};
 use secrecy::ExposeSecret;
 
-use crate::{
-    Api,
-    failure::Failure,
-    request::{BODY, MOST_BYTES},
-};
+use crate::{Api, failure::Failure, request::bytes};
 
 /// How far the date of a request may be from now.
 const AWAY: Duration = Duration::from_mins(15);
@@ -31,9 +26,7 @@ pub(crate) async fn key_of(api: &Api, request: Request) -> Result<(Request, Opti
     if !parts.headers.contains_key(AUTHORIZATION) {
         return Ok((Request::from_parts(parts, body), None));
     }
-    let read = tokio::time::timeout(BODY, to_bytes(body, MOST_BYTES)).await;
-    let body = read.map_err(|_| Failure::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))?;
-    let body = body.map_err(|_| Failure::too_large(MOST_BYTES))?;
+    let body = bytes(Request::from_parts(parts.clone(), body), api).await?;
     let key = find(api, &parts, &body).await?;
     Ok((Request::from_parts(parts, Body::from(body)), key))
 }

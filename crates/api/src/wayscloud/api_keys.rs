@@ -116,7 +116,7 @@ const WARNING: &str = "Save this key now: it is shown once, and cannot be read a
 pub(crate) async fn list(State(api): State<Api>, caller: For<ApiKeysRead>) -> Result<Json<Vec<ApiKeyView>>, Failure> {
     let mut tx = api.store.read().await?;
     let (all, now) = (tx.keys(Some(&caller.account)).await?, tx.now);
-    Ok(Json(all.into_iter().filter(|k| !matches!(k.kind, KeyKind::E24 | KeyKind::S3)).map(|k| view(k, now)).collect()))
+    Ok(Json(all.into_iter().filter(|k| !k.kind.signs()).map(|k| view(k, now)).collect()))
 }
 
 /// Makes a key of one service. One of `vps` works on the Cloud API, but ends no server; the others are for the host's other systems.

@@ -195,13 +195,18 @@ pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
         }
         Account::Credit(m) => book(c, &m, true).await,
         Account::Debit(m) => book(c, &m, false).await,
-        Account::Freeze { account } => state(c, &account, AccountState::Frozen).await,
+        Account::Freeze { account } => {
+            let app = c.app().await?;
+            accounts::set_state(&app.store, &app.actor, &account, AccountState::Frozen).await?;
+            show_state(c, &account, AccountState::Frozen);
+            Ok(())
+        }
         Account::Partner { account, by_tier, percent, off } => partner(c, &account, by_tier, percent, off).await,
         Account::Policy { account, key, value, server, clear } => policy(c, &account, key, value, server, clear).await,
         Account::Resume { account } => {
             let app = c.app().await?;
             let state = billing::resume(&app.store, &app.actor, &account).await?;
-            show(c.json(), &json!({ "account": account, "state": state }), || say!("account {account} is {state}"));
+            show_state(c, &account, state);
             Ok(())
         }
         Account::List => list(c).await,
@@ -274,11 +279,8 @@ async fn book(c: &Context, m: &Movement, credit: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn state(c: &Context, account: &str, state: AccountState) -> Result<(), Failure> {
-    let app = c.app().await?;
-    accounts::set_state(&app.store, &app.actor, account, state).await?;
+fn show_state(c: &Context, account: &str, state: AccountState) {
     show(c.json(), &json!({ "account": account, "state": state }), || say!("account {account} is {state}"));
-    Ok(())
 }
 
 async fn partner(c: &Context, account: &str, by_tier: bool, percent: Option<u8>, off: bool) -> Result<(), Failure> {

@@ -47,10 +47,7 @@ fn key_pair(dir: &Path) -> Result<(PathBuf, String), Failure> {
 pub(super) async fn walk(tour: &Tour, dir: &Path) -> Result<(), Failure> {
     let (store, actor) = (&tour.app.store, &tour.app.actor);
     let (private, public) = key_pair(dir)?;
-    let mut tx = store.begin().await?;
-    let account = tx.find_account(&tour.account).await?.id;
-    ssh_keys::add(&mut tx, actor, &account, "ada", &public).await?;
-    tx.commit().await?;
+    ssh_keys::add_to(store, actor, &tour.account, "ada", &public).await?;
     say("\nAda adds her SSH key and orders a server. A real machine is built, in software emulation: this takes a while.");
     let server = tour.order("web", "tiny").await?;
     let used = async {

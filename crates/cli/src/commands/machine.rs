@@ -59,7 +59,7 @@ pub(super) async fn run(c: &Context, command: Machine) -> Result<(), Failure> {
             let mut tx = app.store.read().await?;
             let found = tx.find_account(&account).await?;
             let token = tx.registration_token(&found.id, found.number)?;
-            let line = format!("curl -fsSL {}/register/{token} | sh", app.config.api_settings().public_url);
+            let line = machines::line(&app.config.api_settings().public_url, &token);
             show(c.json(), &json!({ "script": line }), || say!("{line}"));
         }
     }

@@ -63,10 +63,7 @@ pub(super) async fn run(c: &Context, command: SshKey) -> Result<(), Failure> {
     match command {
         SshKey::Add { account, file, name } => {
             let (name, text) = read(&file, name)?;
-            let mut tx = app.store.begin().await?;
-            let account = tx.find_account(&whose(account)?).await?.id;
-            let key = ssh_keys::add(&mut tx, &app.actor, &account, &name, &text).await?;
-            tx.commit().await?;
+            let key = ssh_keys::add_to(&app.store, &app.actor, &whose(account)?, &name, &text).await?;
             show(c.json(), &value(&key), || say!("key {} added; it goes onto every server built from now on", key.number));
         }
         SshKey::List { account } => {
