@@ -373,7 +373,8 @@ fn sender() -> Sender {
 
 fn worker(store: &Store, name: &str, dir: &Path) -> Worker {
     let outbox = Outbox::open(&format!("file:{}", dir.join("mails").display()), None, sender()).unwrap();
-    let post = Post { renderer: Renderer::new(None).unwrap(), outbox, host: "Test Host".into(), attach_documents: false };
+    let post =
+        Post { renderer: Renderer::new(None).unwrap(), outbox, host: "Test Host".into(), public_url: "http://127.0.0.1:8066".into(), attach_documents: false };
     Worker {
         store: store.clone(),
         name: name.into(),

@@ -9,9 +9,10 @@ use axum::{
 use leasehold_api::{Api, Settings};
 use leasehold_commands::{
     keys::{self, Wanted},
-    ssh_keys,
+    machines, ssh_keys,
 };
-use leasehold_store::{args, keys::KeyKind};
+use leasehold_domain::role::Role;
+use leasehold_store::{args, keys::KeyKind, machines::Registration};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -38,6 +39,11 @@ impl std::fmt::Debug for Answer {
 }
 
 impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.bytes.clone()).unwrap()
+    }
+
     /// A header, empty where there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
@@ -93,7 +99,7 @@ pub async fn order_body(app: &App) -> String {
 
 /// A key of this kind and no other particulars.
 pub fn wanted(kind: KeyKind, scopes: &str) -> Wanted<'static> {
-    Wanted { kind, scopes: scopes.to_owned(), service: None, description: None, lasts: None }
+    Wanted { kind, scopes: scopes.to_owned(), service: None, description: None, lasts: None, member: None }
 }
 
 impl App {
@@ -149,6 +155,33 @@ impl App {
     /// The HTTP APIs over this store, with a limit that nothing reaches.
     pub fn api(&self) -> Api {
         Api::new(self.store.clone(), Settings { per_minute: 1_000_000, private_webhooks: true, ..Settings::default() })
+    }
+
+    /// Lets somebody act for an account, without an invitation; their id.
+    pub async fn member(&self, account: &str, email: &str, role: Role) -> String {
+        let account = self.account_id(account).await;
+        let mut tx = self.store.begin().await.unwrap();
+        let user = tx.add_person(email, "Grace", "Hopper", None).await.unwrap();
+        assert!(tx.add_member(&account, &user, role).await.unwrap());
+        tx.commit().await.unwrap();
+        user
+    }
+
+    /// Has a machine elsewhere tell of itself; its id.
+    pub async fn machine(&self, account: &str, name: &str) -> String {
+        let account = self.account_id(account).await;
+        let token = self.store.read().await.unwrap().registration_token(&account).await.unwrap();
+        let new = Registration { machine: name, name, vendor: "QEMU", addresses: "192.0.2.7" };
+        machines::register(&self.store, "test", &token, &new).await.unwrap();
+        let mut tx = self.store.read().await.unwrap();
+        tx.machines(&account).await.unwrap().into_iter().find(|m| m.name == name).unwrap().id
+    }
+
+    /// A key of a member of an account.
+    pub async fn key_of(&self, account: &str, member: &str, scopes: &str) -> String {
+        let wanted = Wanted { member: Some(member), ..wanted(KeyKind::Api, scopes) };
+        let (_, text) = keys::create(&self.store, &Self::operator(), Some(account), "lsh_", &wanted).await.unwrap();
+        text.expose_secret().to_owned()
     }
 
     /// A key of an account.

@@ -9,6 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use leasehold_commands::members::By;
 use leasehold_domain::{AccountId, ServerId};
 use leasehold_store::{
     Store, Tx,
@@ -47,6 +48,11 @@ impl Caller {
     /// The person that the key speaks for.
     pub(crate) fn user(&self) -> Result<&str, Failure> {
         self.row.user_id.as_deref().ok_or_else(|| Failure::new(StatusCode::FORBIDDEN, "the key speaks for nobody; use one that was made for a person"))
+    }
+
+    /// The same, as whoever changes something about members.
+    pub(crate) fn as_member(&self) -> Result<By<'_>, Failure> {
+        self.user().map(By::Member)
     }
 
     /// The key itself.
@@ -214,6 +220,12 @@ impl<S: Scope> FromRequestParts<Api> for For<S> {
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Failure> {
         let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(Failure::unknown_key)?;
-        if caller.row.may(S::NAME) { Ok(Self { caller, scope: PhantomData }) } else { Err(Failure::lacks(S::NAME)) }
+        if !caller.row.carries(S::NAME) {
+            return Err(Failure::lacks(S::NAME));
+        }
+        if !caller.row.role_may(S::NAME) {
+            return Err(Failure::role_lacks(S::NAME));
+        }
+        Ok(Self { caller, scope: PhantomData })
     }
 }

@@ -67,6 +67,11 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, format!("the key lacks the scope '{scope}'"))
     }
 
+    /// 403: the key has the scope, but its person's role in the account has no use for it.
+    pub(crate) fn role_lacks(scope: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, format!("the role of the key's person does not allow '{scope}'; an owner or admin of the account can change it"))
+    }
+
     /// 404: as if it were not there.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)

@@ -9,6 +9,7 @@ mod dialect;
 mod e24cloud;
 mod failure;
 mod health;
+mod invitation;
 mod limit;
 pub mod metrics;
 mod names;
@@ -37,6 +38,8 @@ pub use serve::serve;
 pub struct Settings {
     /// Requests a minute of each key, and of each address without one.
     pub per_minute: i64,
+    /// The host's name.
+    pub host: String,
     /// What the APIs are called from outside, without a `/` at the end.
     pub public_url: String,
     /// Whether webhooks may be plain HTTP.
@@ -57,6 +60,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             per_minute: 100,
+            host: "Leasehold".into(),
             public_url: "http://127.0.0.1:8066".into(),
             private_webhooks: false,
             check_node: |_, _| Ok(()),

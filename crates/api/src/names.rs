@@ -7,6 +7,7 @@ use leasehold_domain::{
     event::EventKind,
     lease::{Cycle, LeaseState},
     notice::{MailState, NoticeKind},
+    role::Role,
     server::{Goal, HoldKind, Status, Step},
 };
 use leasehold_store::{
@@ -43,6 +44,7 @@ sets! {
     queue = Queue,
     service = Service,
     reward_type = RewardType,
+    role = Role,
     status = Status,
     step = Step,
     tier = Tier,

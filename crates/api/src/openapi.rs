@@ -31,6 +31,8 @@ use crate::{
         (name = "billing", description = "What was paid"),
         (name = "servers", description = "Servers and their power"),
         (name = "snapshots", description = "Snapshots of servers' disks"),
+        (name = "members", description = "Who acts for the account"),
+        (name = "machines", description = "Machines that the account has elsewhere"),
         (name = "webhooks", description = "Being told what happens"),
         (name = "operator", description = "For the host: accounts, books, queues, and what needs a person"),
         (name = "wayscloud", description = "An account and its keys, as programs for WAYSCloud ask for them"),

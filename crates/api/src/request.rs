@@ -21,7 +21,7 @@ pub(crate) const MOST_BYTES: usize = 256 * 1024;
 
 /// A path without what is secret in it.
 fn loggable(path: &str) -> &str {
-    ["/sso/", "/register/"].into_iter().find(|begins| path.starts_with(begins)).unwrap_or(path)
+    ["/invitations/", "/register/", "/sso/"].into_iter().find(|begins| path.starts_with(begins)).unwrap_or(path)
 }
 
 /// Gives the request a number, which its log lines and its answer carry.

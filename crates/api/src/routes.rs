@@ -6,9 +6,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     Api,
     admin::{self, accounts, attention, breakers, clock, coupons, deliveries, keys, ledger, mails, nodes, queue, ticks},
-    cloud::{account, activity, addons, billing, catalog, events, ips, live, order, power, reseller, servers, shop, snapshots, sso, wallet, webhooks},
+    cloud::{
+        account, activity, addons, billing, catalog, events, ips, live, machines, members, order, power, reseller, servers, shop, snapshots, sso, two_factor,
+        wallet, webhooks,
+    },
     cloud66::{accounts as accounts66, otp, register},
-    e24cloud, health, metrics,
+    e24cloud, health, invitation, metrics,
     openapi::{self, Frame},
     reference, sign_in,
     wayscloud::{api_keys, profile, services, ssh_keys},
@@ -32,6 +35,13 @@ fn cloud() -> OpenApiRouter<Api> {
         .routes(routes!(live::credentials))
         .routes(routes!(live::password_reset))
         .routes(routes!(live::stats))
+        .routes(routes!(machines::list))
+        .routes(routes!(machines::forget))
+        .routes(routes!(machines::show_line, machines::renew_line))
+        .routes(routes!(members::invitations, members::invite))
+        .routes(routes!(members::list))
+        .routes(routes!(members::set_role, members::remove))
+        .routes(routes!(members::withdraw))
         .routes(routes!(order::reinstall))
         .routes(routes!(reseller::show))
         .routes(routes!(servers::list, order::place))
@@ -46,6 +56,8 @@ fn cloud() -> OpenApiRouter<Api> {
         .routes(routes!(snapshots::revert))
         .routes(routes!(sso::of_account))
         .routes(routes!(sso::of_server))
+        .routes(routes!(sign_in::with_password))
+        .routes(routes!(two_factor::propose, two_factor::confirm, two_factor::end))
         .routes(routes!(wallet::show))
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::show, webhooks::delete))
@@ -88,7 +100,6 @@ fn admin() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::credit))
         .routes(routes!(accounts::debit))
         .routes(routes!(accounts::freeze))
-        .routes(routes!(accounts::members))
         .routes(routes!(accounts::policy))
         .routes(routes!(accounts::set_rule, accounts::clear_rule))
         .routes(routes!(accounts::resume))
@@ -115,6 +126,14 @@ fn admin() -> OpenApiRouter<Api> {
         .routes(routes!(mails::list))
         .routes(routes!(mails::show))
         .routes(routes!(mails::resend))
+        .routes(routes!(admin::members::list))
+        .routes(routes!(admin::members::set_role, admin::members::remove))
+        .routes(routes!(admin::members::end_two_factor))
+        .routes(routes!(admin::members::invitations, admin::members::invite))
+        .routes(routes!(admin::members::withdraw))
+        .routes(routes!(admin::members::list_machines))
+        .routes(routes!(admin::members::forget_machine))
+        .routes(routes!(admin::members::renew_line))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::drain))
         .routes(routes!(nodes::undrain))
@@ -147,6 +166,7 @@ pub(crate) fn all() -> OpenApiRouter<Api> {
         .nest("/admin/v1", admin())
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .routes(routes!(invitation::show, invitation::accept))
         .routes(routes!(metrics::show))
         .routes(routes!(openapi::serve))
         .routes(routes!(reference::in_markdown))

@@ -93,8 +93,9 @@ impl App {
         let c = &self.config;
         let outbox = c.mail.outbox()?;
         let renderer = self.renderer()?;
-        let host = c.mail.from.split('<').next().unwrap_or_default().trim().to_owned();
-        let post = Post { renderer, outbox, host, attach_documents: c.mail.attach_documents };
+        let host = c.mail.host();
+        let public_url = c.api_settings().public_url;
+        let post = Post { renderer, outbox, host, public_url, attach_documents: c.mail.attach_documents };
         let p = &c.provision;
         let limits = Limits {
             claim: c.worker.claim,

@@ -8,8 +8,8 @@ use leasehold_store::Queue;
 
 use crate::commands::{
     account::Account, attention::Attention, billing::Billing, breaker::Breaker, catalog::Catalog, clock::ClockCommand, config::ConfigCommand, coupon::Coupon,
-    demo::Demo, invoice::Invoice, key::Key, machine::Machine, mail::Mail, node::Node, queue::QueueCommand, secrets::Secrets, server::Server, ssh_key::SshKey,
-    tick::Tick,
+    demo::Demo, invoice::Invoice, key::Key, machine::Machine, mail::Mail, member::Member, node::Node, queue::QueueCommand, secrets::Secrets, server::Server,
+    ssh_key::SshKey, tick::Tick,
 };
 
 /// The daemon behind a VPS host's shop window.
@@ -22,7 +22,7 @@ pub struct Cli {
     /// One JSON document on stdout and nothing else.
     #[arg(long, global = true)]
     pub json: bool,
-    /// A daemon elsewhere: `server`, `account show me`, `invoice`, `key` and `ssh-key` ask its API with the account's key.
+    /// A daemon elsewhere: `server`, `account show me`, `invoice`, `key`, `machine`, `member` and `ssh-key` ask its API with the account's key.
     #[arg(long, value_name = "URL", env = "LEASEHOLD_SERVER")]
     pub server: Option<String>,
     /// The key for it; better in the environment, since whoever is on this machine sees what programs are called with.
@@ -117,6 +117,9 @@ pub enum Command {
     Mail(Mail),
     /// The manual page, on stdout.
     Man,
+    /// Who acts for an account.
+    #[command(subcommand)]
+    Member(Member),
     /// Bring the database up to date.
     Migrate {
         /// Only say what is missing; exit 1 if something is.

@@ -281,6 +281,7 @@ impl Config {
         let public_url = self.api.public_url.clone().unwrap_or_else(|| format!("http://{}", self.api.listen));
         Settings {
             per_minute: self.api.rate_limit_per_minute,
+            host: self.mail.host(),
             public_url: public_url.trim_end_matches('/').to_owned(),
             private_webhooks: self.webhooks.allow_private_targets,
             check_node: crate::commands::catalog::check_node,
@@ -304,6 +305,11 @@ impl Dns {
 }
 
 impl Mail {
+    /// The host's name, as its mails give it.
+    pub fn host(&self) -> String {
+        self.from.split('<').next().unwrap_or_default().trim().to_owned()
+    }
+
     /// The way out that this describes.
     pub fn outbox(&self) -> Result<Outbox, Failure> {
         let password = self.password_file.as_ref().map(|f| read_secret("mail.password_file", f)).transpose()?.map(SecretString::from);

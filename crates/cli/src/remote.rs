@@ -4,6 +4,7 @@
 mod account;
 mod invoice;
 mod key;
+mod member;
 mod server;
 
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(crate) async fn run(cli: &Cli, command: Command) -> Result<(), Failure> {
         Command::Account(command) => account::run(&remote, command).await,
         Command::Invoice(command) => invoice::run(&remote, command).await,
         Command::Key(command) => key::keys(&remote, command).await,
+        Command::Machine(command) => member::machines(&remote, command).await,
+        Command::Member(command) => member::members(&remote, command).await,
         Command::Server(command) => server::run(&remote, command).await,
         Command::SshKey(command) => key::ssh_keys(&remote, command).await,
         _ => Err(only_here("this command")),
@@ -108,6 +111,11 @@ impl Remote {
 /// What a path of the Cloud API begins with; one of the account API says it itself.
 fn surface(path: &str) -> &'static str {
     if path.starts_with("/v1/") { "" } else { "/api/v1" }
+}
+
+/// These fields of each of many, as a table has them.
+fn rows<'a>(all: &'a Value, fields: &'a [&str]) -> impl Iterator<Item = Vec<String>> + 'a {
+    all.as_array().into_iter().flatten().map(|one| fields.iter().map(|field| word(one, field)).collect())
 }
 
 /// A field as text, empty where it is null.

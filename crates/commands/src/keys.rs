@@ -51,6 +51,8 @@ pub struct Wanted<'a> {
     pub description: Option<&'a str>,
     /// How long it lasts; none: until it is revoked.
     pub lasts: Option<Duration>,
+    /// The member that an operator makes it for, by id or address; none: the account's owner.
+    pub member: Option<&'a str>,
 }
 
 /// A word that some key can carry.
@@ -88,9 +90,13 @@ pub async fn create(store: &Store, actor: &Actor, account: Option<&str>, prefix:
         Some(text) => Some(tx.find_account(text).await?.id),
         None => None,
     };
+    let user = match (&account, wanted.member) {
+        (Some(account), Some(member)) => Some(tx.member_of(account, member).await?.user_id),
+        _ => None,
+    };
     let made = match (&account, wanted.kind) {
-        (Some(account), KeyKind::E24) => pairs::create(&mut tx, actor, account, None).await?,
-        _ => make(&mut tx, actor, account.as_ref(), None, prefix, wanted).await?,
+        (Some(account), KeyKind::E24) => pairs::create(&mut tx, actor, account, user.as_deref()).await?,
+        _ => make(&mut tx, actor, account.as_ref(), user.as_deref(), prefix, wanted).await?,
     };
     commit(tx).await?;
     Ok(made)
@@ -121,7 +127,7 @@ async fn make(
     prefix: &str,
     wanted: &Wanted<'_>,
 ) -> Result<(ApiKey, SecretString)> {
-    let Wanted { kind, scopes, service, description, lasts } = wanted;
+    let Wanted { kind, scopes, service, description, lasts, .. } = wanted;
     let expires_at = lasts.map(|lasts| tx.now + lasts);
     let new = NewKey { account, user, kind: *kind, prefix, scopes, service: *service, description: *description, expires_at };
     let made = tx.create_key(new).await?;

@@ -10,6 +10,7 @@ pub mod cycle;
 mod error;
 pub mod keys;
 pub mod machines;
+pub mod members;
 pub mod once;
 pub mod operate;
 pub mod order;
@@ -27,6 +28,7 @@ pub mod snapshots;
 pub mod ssh_keys;
 pub mod stats;
 mod terms;
+pub mod two_factor;
 pub mod webhooks;
 
 pub use error::{CommandError, Result};

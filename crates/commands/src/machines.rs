@@ -2,7 +2,7 @@
 
 use leasehold_domain::AccountId;
 use leasehold_store::{
-    Store,
+    Store, Tx,
     activity::Actor,
     machines::{Machine, Registration},
 };
@@ -10,7 +10,7 @@ use leasehold_store::{
 use crate::{CommandError, Result, commit};
 
 /// Machines of one account at most: whoever has the line could run it anywhere.
-const MOST: usize = 1000;
+const MOST: i64 = 1000;
 /// The longest word of what a machine says.
 const LONGEST: usize = 1000;
 
@@ -36,16 +36,24 @@ pub async fn register(store: &Store, origin: &str, token: &str, new: &Registrati
     }
     let mut tx = store.begin().await?;
     let account = tx.registers(token).await?.ok_or_else(|| CommandError::NotFound("no account has this token".into()))?;
-    if tx.machines(&account).await?.len() >= MOST {
+    let (known, all) = tx.machine_known(&account, new.machine).await?;
+    if !known && all >= MOST {
         return Err(CommandError::Refused(format!("the account has {MOST} machines; forget one first")));
     }
-    let fresh = tx.register_machine(&account, new).await?;
-    if fresh {
+    tx.register_machine(&account, new).await?;
+    if !known {
         let actor = Actor { name: "machine".into(), origin: origin.to_owned() };
         tx.log(&actor, "machine.register", Some(&account), None, new.name).await?;
     }
     commit(tx).await?;
-    Ok(fresh)
+    Ok(!known)
+}
+
+/// Gives an account another line; the one before lists nothing any more.
+pub async fn renew(tx: &mut Tx, actor: &Actor, account: &AccountId) -> Result<()> {
+    tx.renew_registration(account).await?;
+    tx.log(actor, "machine.renew_line", Some(account), None, "").await?;
+    Ok(())
 }
 
 /// Forgets a machine (id or name) until it tells of itself again.

@@ -21,8 +21,8 @@ fn check_next(next: &str) -> Result<()> {
     Err(CommandError::Invalid("'next' is a path that begins with one /, like /dashboard".into()))
 }
 
-/// Makes a link for a person who acts for an account (its owner, where none is named) that leads to `next`; its secret part.
-pub async fn link(store: &Store, actor: &Actor, account: &AccountId, user: Option<&str>, next: &str) -> Result<SecretString> {
+/// Makes a link for a person who acts for an account that leads to `next`; its secret part.
+pub async fn link(store: &Store, actor: &Actor, account: &AccountId, user: &str, next: &str) -> Result<SecretString> {
     check_next(next)?;
     let mut tx = store.begin().await?;
     let expires_at = tx.now + LASTS;

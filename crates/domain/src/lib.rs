@@ -28,6 +28,7 @@ pub mod placement;
 pub mod policy;
 pub mod price;
 pub mod retry;
+pub mod role;
 pub mod server;
 pub mod standing;
 pub mod tax;

@@ -33,6 +33,8 @@ names! {
         CreditNote = "credit_note",
         /// To the customer: a webhook is told nothing more.
         WebhookDisabled = "webhook_disabled",
+        /// To somebody who may become a member of an account.
+        MemberInvitation = "member_invitation",
         /// To the operator: what needs a person.
         OperatorDigest = "operator_digest",
     }

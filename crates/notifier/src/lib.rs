@@ -13,4 +13,4 @@ pub use document::{BadDocument, check_logo, pdf};
 pub use hook::{BadClient, Call, Called, Hooks};
 pub use names::{BadSettings, Names, Settings as NamesSettings};
 pub use outbox::{Attachment, BadTransport, Outbox, Parcel, Sender, Sent};
-pub use render::{LANGUAGES, RenderError, Rendered, Renderer};
+pub use render::{LANGUAGES, RenderError, Rendered, Renderer, sample};

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use leasehold_domain::notice::NoticeKind;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, syntax::SyntaxConfig};
+use serde_json::Value;
 
 /// A notice as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,9 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "de/low_balance.html",
     "de/low_balance.subject",
     "de/low_balance.txt",
+    "de/member_invitation.html",
+    "de/member_invitation.subject",
+    "de/member_invitation.txt",
     "de/order_confirmation.html",
     "de/order_confirmation.subject",
     "de/order_confirmation.txt",
@@ -95,6 +99,9 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "en/low_balance.html",
     "en/low_balance.subject",
     "en/low_balance.txt",
+    "en/member_invitation.html",
+    "en/member_invitation.subject",
+    "en/member_invitation.txt",
     "en/operator_digest.html",
     "en/operator_digest.subject",
     "en/operator_digest.txt",
@@ -162,7 +169,7 @@ impl Renderer {
     }
 
     /// Fills the three templates of a notice; a language without templates falls back to English.
-    pub fn render(&self, kind: NoticeKind, locale: &str, data: &serde_json::Value) -> Result<Rendered, RenderError> {
+    pub fn render(&self, kind: NoticeKind, locale: &str, data: &Value) -> Result<Rendered, RenderError> {
         let part = |extension: &str| {
             let own = format!("{locale}/{kind}.{extension}");
             let name = if self.env.get_template(&own).is_ok() { own } else { format!("{FALLBACK}/{kind}.{extension}") };
@@ -182,25 +189,15 @@ impl Renderer {
     }
 }
 
+/// What every notice is shown with in `leasehold mail preview`: made-up data for all of their places.
+pub fn sample() -> Value {
+    serde_json::from_str(include_str!("../templates/sample.json")).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
-
-    /// What every notice is shown with, here and in `leasehold mail preview`.
-    fn sample() -> Value {
-        json!({
-            "host": "Example Hosting", "name": "Ada", "label": "web", "hostname": "web-1", "server": "0198f0e2-0000-7000-8000-000000000001",
-            "product": "Small", "region": "Frankfurt", "os": "Debian 12", "price": "9.00 EUR", "cycle": "1m", "ip": "203.0.113.10", "port": 22,
-            "username": "root", "addresses": ["203.0.113.10", "2001:db8::10"], "ssh_keys": 1, "agent": "ok", "paid_until": "2026-12-22",
-            "reason": "the node refuses this disk", "reinstall": false,
-            "owed": "9.00 EUR", "since": "2026-11-22", "at": "2026-11-25", "balance": "1.50 EUR", "missing": "7.50 EUR",
-            "due": [{"label": "web", "at": "2026-11-25", "amount": "9.00 EUR"}], "number": "2026-000042",
-            "lines": [{"description": "Small, web", "from": "2026-11-22", "until": "2026-12-22", "amount": "9.00 EUR"}],
-            "corrects": "2026-000041", "url": "https://example.org/hook", "net": "9.00 EUR", "tax": "1.71 EUR", "total": "10.71 EUR",
-            "matters": [{"kind": "build_failed", "subject": "server:1", "detail": "web: the node refuses this disk"}], "open": 1,
-        })
-    }
+    use serde_json::json;
 
     #[test]
     fn every_notice_reads_well() {

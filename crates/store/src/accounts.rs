@@ -1,6 +1,6 @@
-//! Accounts, the people behind them, and their SSH keys.
+//! Accounts, and their SSH keys.
 
-use leasehold_domain::{AccountId, Currency, ServerId, Timestamp, UserId, names, tax::TaxStatus};
+use leasehold_domain::{AccountId, Currency, ServerId, Timestamp, names, role::Role, tax::TaxStatus};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -79,6 +79,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// What people call it.
+    pub fn called(&self) -> String {
+        self.company.clone().unwrap_or_else(|| format!("{} {}", self.first_name, self.last_name))
+    }
+
     /// What decides about its tax.
     pub fn tax_status(&self) -> Result<TaxStatus> {
         let fixed = if self.tax_fixed { Some(self.tax()?) } else { None };
@@ -122,21 +127,6 @@ pub struct NewAccount {
     pub locale: String,
 }
 
-/// A person who may act for an account.
-#[derive(Clone, Debug, FromRow)]
-pub struct Member {
-    /// Who.
-    pub user_id: String,
-    /// Their address.
-    pub email: String,
-    /// Given name.
-    pub first_name: String,
-    /// Family name.
-    pub last_name: String,
-    /// As what: `owner`, …
-    pub role: String,
-}
-
 /// What an account has running.
 #[derive(Clone, Debug)]
 pub struct AccountUse {
@@ -146,21 +136,6 @@ pub struct AccountUse {
     pub backends: Vec<String>,
     /// When something was done last.
     pub changed_at: Option<Timestamp>,
-}
-
-/// Somebody who acts for accounts.
-#[derive(Clone, Debug, FromRow)]
-pub struct Person {
-    /// Their id.
-    pub id: String,
-    /// Their address.
-    pub email: String,
-    /// Given name.
-    pub first_name: String,
-    /// Family name.
-    pub last_name: String,
-    /// Where to call back.
-    pub phone: Option<String>,
 }
 
 /// An SSH key that goes onto every new server of its account.
@@ -213,11 +188,8 @@ impl Tx {
         let sql = "insert into accounts (id, number, email, first_name, last_name, company, currency, locale, state, created_at) \
                    values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9)";
         self.exec_one(sql, args![&id, number, &new.email, &new.first_name, &new.last_name, new.company.clone(), new.currency.code(), &new.locale, now]).await?;
-        let user = UserId(self.new_id());
-        let sql = "insert into users (id, email, first_name, last_name, created_at) values ($1, $2, $3, $4, $5) on conflict do nothing";
-        self.exec(sql, args![&user, &new.email, &new.first_name, &new.last_name, now]).await?;
-        let sql = "insert into members (account_id, user_id, role) select $1, id, 'owner' from users where email = $2";
-        self.exec_one(sql, args![&id, &new.email]).await?;
+        let owner = self.add_person(&new.email, &new.first_name, &new.last_name, None).await?;
+        self.add_member(&id, &owner, Role::Owner).await?;
         self.open_wallet(&id, new.currency).await?;
         self.name_buyer(&id).await?;
         self.account(&id).await
@@ -241,18 +213,6 @@ impl Tx {
         self.all("select * from accounts order by number limit $1 offset $2", args![page.most(), page.skip]).await
     }
 
-    /// Who may act for an account.
-    pub async fn members(&mut self, account: &AccountId) -> Result<Vec<Member>> {
-        let sql = "select m.user_id, u.email, u.first_name, u.last_name, m.role from members m join users u on u.id = m.user_id \
-                   where m.account_id = $1 order by m.user_id";
-        self.all(sql, args![account]).await
-    }
-
-    /// The accounts that a person acts for, by number.
-    pub async fn accounts_of(&mut self, user: &str) -> Result<Vec<Account>> {
-        self.all("select a.* from members m join accounts a on a.id = m.account_id where m.user_id = $1 order by a.number", args![user]).await
-    }
-
     /// What an account has running, and on what.
     pub async fn account_use(&mut self, account: &AccountId) -> Result<AccountUse> {
         let servers = self.int("select count(*) from servers where account_id = $1 and status <> 'terminated'", args![account]).await?;
@@ -262,25 +222,6 @@ impl Tx {
         let changed_at: Option<(i64,)> = self.optional(last, args![account]).await?;
         let changed_at = changed_at.map(|(at,)| Timestamp::from_millis(at));
         Ok(AccountUse { servers, backends: backends.into_iter().map(|(backend,)| backend).collect(), changed_at })
-    }
-
-    /// One person.
-    pub async fn person(&mut self, id: &str) -> Result<Person> {
-        let sql = "select id, email, first_name, last_name, phone from users where id = $1";
-        self.optional(sql, args![id]).await?.ok_or_else(|| StoreError::not_found("user", id))
-    }
-
-    /// Changes what is said of a person (given name, family name, phone) and of the account, where it is theirs; documents that were issued
-    /// stay as they are.
-    pub async fn set_person(&mut self, account: &AccountId, id: &str, [first, last, phone]: [&str; 3], password: Option<&str>) -> Result<()> {
-        let sql = "update users set first_name = $1, last_name = $2, phone = $3, password_hash = coalesce($4, password_hash) where id = $5";
-        self.exec_one(sql, args![first, last, phone, password, id]).await?;
-        let sql = "update accounts set first_name = $1, last_name = $2 where id = $3 \
-                   and exists (select 1 from members m where m.account_id = $3 and m.user_id = $4 and m.role = 'owner')";
-        if self.exec(sql, args![first, last, account, id]).await? > 0 {
-            self.name_buyer(account).await?;
-        }
-        Ok(())
     }
 
     /// Gives an account another tier.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_domain::{AccountId, Timestamp, hex, names};
+use leasehold_domain::{AccountId, Timestamp, hex, names, role::Role};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use sqlx::FromRow;
@@ -64,7 +64,8 @@ impl Service {
 /// The columns of a key as it is listed.
 macro_rules! listed {
     () => {
-        "id, account_id, user_id, kind, prefix, public_id, scopes, service, description, created_at, expires_at, revoked_at, last_used_at"
+        "id, account_id, user_id, kind, prefix, public_id, scopes, service, description, created_at, expires_at, revoked_at, last_used_at, \
+         (select m.role from members m where m.account_id = api_keys.account_id and m.user_id = api_keys.user_id) as role"
     };
 }
 
@@ -99,12 +100,29 @@ pub struct ApiKey {
     pub revoked_at: Option<When>,
     /// When it was used last, to the minute.
     pub last_used_at: Option<When>,
+    /// As what its person acts for the account now; none where they do not any more, and of operators' keys.
+    pub role: Option<Text<Role>>,
 }
 
 impl ApiKey {
-    /// Whether it has a scope.
+    /// Whether it has a scope, and its person's role allows it.
     pub fn may(&self, scope: &str) -> bool {
+        self.carries(scope) && self.role_may(scope)
+    }
+
+    /// Whether it was given a scope.
+    pub fn carries(&self, scope: &str) -> bool {
         self.scopes.split(',').any(|has| has == scope || has == "*")
+    }
+
+    /// Whether its person's role allows what a scope is for.
+    pub fn role_may(&self, scope: &str) -> bool {
+        self.account_id.is_none() || self.role.is_some_and(|role| role.0.may(scope))
+    }
+
+    /// Whether its person runs the account: invites others, sees what opens a server.
+    pub fn runs_it(&self) -> bool {
+        self.role.is_some_and(|role| role.0.runs_it())
     }
 
     /// What may be shown of its text.
@@ -114,7 +132,7 @@ impl ApiKey {
 
     /// Whether it opens anything.
     pub fn is_active(&self, now: Timestamp) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| at.0 > now)
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| at.0 > now) && (self.account_id.is_none() || self.role.is_some())
     }
 }
 

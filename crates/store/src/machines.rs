@@ -44,9 +44,15 @@ const TOKEN_LEN: usize = 40;
 
 impl Tx {
     /// What machines of an account are registered with: its number, and a digest that nobody else can make.
-    pub fn registration_token(&self, account: &AccountId, number: i64) -> Result<String> {
-        let digest = self.ring()?.fingerprint(&format!("register {account}"));
+    pub async fn registration_token(&mut self, account: &AccountId) -> Result<String> {
+        let (number, version): (i64, i64) = self.one("select number, registration from accounts where id = $1", args![account]).await?;
+        let digest = self.ring()?.fingerprint(&format!("register {account} {version}"));
         Ok(format!("{number}-{}", &digest[..TOKEN_LEN]))
+    }
+
+    /// Gives an account another registration token; the one before registers nothing any more.
+    pub async fn renew_registration(&mut self, account: &AccountId) -> Result<()> {
+        self.exec_one("update accounts set registration = registration + 1 where id = $1", args![account]).await
     }
 
     /// The account that a token is of.
@@ -54,18 +60,23 @@ impl Tx {
         let number = token.split_once('-').and_then(|(number, _)| number.parse::<i64>().ok()).unwrap_or(-1);
         let found: Option<(String,)> = self.optional("select id from accounts where number = $1", args![number]).await?;
         let Some(account) = found.map(|(id,)| AccountId::from(id.as_str())) else { return Ok(None) };
-        let own = self.registration_token(&account, number)?;
+        let own = self.registration_token(&account).await?;
         Ok(Some(account).filter(|_| bool::from(own.as_bytes().ct_eq(token.as_bytes()))))
     }
 
-    /// Writes what a machine says of itself; true where it was not known.
-    pub async fn register_machine(&mut self, account: &AccountId, new: &Registration<'_>) -> Result<bool> {
+    /// Writes what a machine says of itself.
+    pub async fn register_machine(&mut self, account: &AccountId, new: &Registration<'_>) -> Result<()> {
         let (id, now) = (self.new_id(), self.now);
-        let known = self.int("select count(*) from machines where account_id = $1 and machine = $2", args![account, new.machine]).await? > 0;
         let sql = "insert into machines (id, account_id, machine, name, vendor, addresses, created_at, seen_at) values ($1, $2, $3, $4, $5, $6, $7, $7) \
                    on conflict (account_id, machine) do update set name = excluded.name, vendor = excluded.vendor, addresses = excluded.addresses, seen_at = excluded.seen_at";
-        self.exec_one(sql, args![id, account, new.machine, new.name, new.vendor, new.addresses, now]).await?;
-        Ok(!known)
+        self.exec_one(sql, args![id, account, new.machine, new.name, new.vendor, new.addresses, now]).await
+    }
+
+    /// Whether an account has a machine, by what it is known again by; and how many it has.
+    pub async fn machine_known(&mut self, account: &AccountId, machine: &str) -> Result<(bool, i64)> {
+        let sql = "select count(*), cast(coalesce(sum(case when machine = $2 then 1 else 0 end), 0) as bigint) from machines where account_id = $1";
+        let (all, known): (i64, i64) = self.one(sql, args![account, machine]).await?;
+        Ok((known > 0, all))
     }
 
     /// The machines of an account.

@@ -239,6 +239,11 @@ impl Tx {
         Ok(self.int(sql, args![from, until]).await? > 0)
     }
 
+    /// How many mails of a kind an account has had written since then.
+    pub async fn mails_of_kind_since(&mut self, account: &AccountId, kind: NoticeKind, since: Timestamp) -> Result<i64> {
+        self.int("select count(*) from mails where account_id = $1 and kind = $2 and created_at > $3", args![account, kind.as_str(), since]).await
+    }
+
     /// The outcome.
     pub async fn mail_done(&mut self, mail: &Mail, state: MailState, error: Option<&str>) -> Result<()> {
         let sent_at = (state == MailState::Sent).then_some(self.now);

@@ -29,13 +29,12 @@ impl Tx {
         Ok(self.ring()?.fingerprint(&format!("sign-in {secret}")))
     }
 
-    /// Makes a link for a person who acts for an account, its owner where none is named; its secret is in the answer and nowhere else.
-    pub async fn create_sign_in(&mut self, account: &AccountId, user: Option<&str>, next: &str, expires_at: Timestamp) -> Result<SecretString> {
+    /// Makes a link for a person who acts for an account; its secret is in the answer and nowhere else.
+    pub async fn create_sign_in(&mut self, account: &AccountId, user: &str, next: &str, expires_at: Timestamp) -> Result<SecretString> {
         let secret = SecretString::from(self.dice().text(ALPHABET, SECRET_LEN));
         let (digest, now) = (self.digest(secret.expose_secret())?, self.now);
         let sql = "insert into sign_in_links (digest, account_id, user_id, next, created_at, expires_at) \
-                   select $1, account_id, user_id, $2, $3, $4 from members where account_id = $5 \
-                   and (user_id = $6 or ($6 is null and role = 'owner')) order by user_id limit 1";
+                   select $1, account_id, user_id, $2, $3, $4 from members where account_id = $5 and user_id = $6";
         self.exec_one(sql, args![digest, next, now, expires_at, account, user]).await?;
         Ok(secret)
     }
@@ -47,7 +46,8 @@ impl Tx {
             return Ok(None);
         }
         let sql = "select l.account_id, a.number, l.user_id, u.email, l.next from sign_in_links l join accounts a on a.id = l.account_id \
-                   join users u on u.id = l.user_id where l.digest = $1";
+                   join users u on u.id = l.user_id \
+                   join members m on m.account_id = l.account_id and m.user_id = l.user_id where l.digest = $1";
         self.optional(sql, args![digest]).await
     }
 

@@ -80,6 +80,8 @@ pub struct Post {
     pub outbox: Outbox,
     /// The host's name, for the head of every mail.
     pub host: String,
+    /// What the daemon is called from outside, without a `/` at the end.
+    pub public_url: String,
     /// Whether receipts carry their invoice.
     pub attach_documents: bool,
 }

@@ -65,6 +65,9 @@ async fn is_stale(tx: &mut Tx, mail: &Mail) -> Result<bool> {
     if let Some(charge) = &mail.charge {
         return Ok(!tx.charge_is_open(charge).await?);
     }
+    if mail.kind == NoticeKind::MemberInvitation {
+        return Ok(tx.invitation_token(&invitation(mail)).await?.is_none());
+    }
     let over: &[Status] = match mail.kind {
         NoticeKind::ServerReady | NoticeKind::PasswordChanged => &[Status::Terminated],
         NoticeKind::ProvisioningFailed => &[Status::Terminated, Status::Running],
@@ -80,6 +83,12 @@ async fn hand_over(w: &Worker, mail: &Mail) -> Sent {
         Err(error) => return Sent::Refused(format!("its data cannot be read: {error}")),
     };
     data["host"] = w.post.host.as_str().into();
+    if mail.kind == NoticeKind::MemberInvitation {
+        match link(w, mail).await {
+            Ok(link) => data["link"] = link.into(),
+            Err(error) => return Sent::Retry(error.to_string()),
+        }
+    }
     let rendered = match w.post.renderer.render(mail.kind, &mail.locale, &data) {
         Ok(rendered) => rendered,
         Err(error) => return Sent::Refused(error.to_string()),
@@ -90,6 +99,19 @@ async fn hand_over(w: &Worker, mail: &Mail) -> Sent {
         Err(error) => return Sent::Refused(error.to_string()),
     };
     w.post.outbox.send(&Parcel { to: mail.recipient.clone(), message_id: mail.message_id.clone(), date: mail.created_at, rendered, attachment }).await
+}
+
+/// The invitation that a mail is about.
+fn invitation(mail: &Mail) -> String {
+    let data: serde_json::Value = serde_json::from_str(&mail.data).unwrap_or_default();
+    data["invitation"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Where an invitation is taken up. The link is made when it is sent, and kept nowhere.
+async fn link(w: &Worker, mail: &Mail) -> Result<String> {
+    let token = w.store.read().await?.invitation_token(&invitation(mail)).await?;
+    let token = token.ok_or_else(|| StoreError::not_found("invitation", &mail.id))?;
+    Ok(format!("{}/invitations/{token}", w.post.public_url))
 }
 
 /// The document that a receipt or a credit note is about.

@@ -85,7 +85,7 @@ impl Peer for Leasehold {
         let listening = store.clone();
         let listener = tokio::spawn(async move { listening.keep_listening().await });
         let outbox = Outbox::open("stdout", None, Sender { from: "a@example.org".into(), reply_to: None }).unwrap();
-        let post = Post { renderer: Renderer::new(None).unwrap(), outbox, host: String::new(), attach_documents: false };
+        let post = Post { renderer: Renderer::new(None).unwrap(), outbox, host: String::new(), public_url: String::new(), attach_documents: false };
         let hooks = Hooks::new(true).unwrap();
         let claim = if worker.terms.brisk { BRISK } else { Limits::default().claim };
         let limits = Limits { claim, ..Limits::default() };

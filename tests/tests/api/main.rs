@@ -3,6 +3,7 @@
 
 mod cloud66;
 mod e24cloud;
+mod members;
 mod orders;
 mod routes;
 mod servers;

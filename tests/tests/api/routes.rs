@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use leasehold_commands::{coupons, keys};
 use leasehold_domain::{
     policy::{Key, Level},
+    role::Role,
     server::Status,
 };
 use leasehold_tests::{
@@ -53,6 +54,7 @@ fn by(document: &Value, operation: &str) -> By {
 const OPEN: &[&str] = &[
     "GET /api/v1/public/affiliates/rule",
     "GET /healthz",
+    "GET /invitations/{token}",
     "GET /docs",
     "GET /docs.md",
     "GET /llms.txt",
@@ -101,6 +103,19 @@ const ROUTES: &[(&str, &str, &str, u16, u16)] = &[
     ("DELETE /api/v1/servers/{id}/snapshots/{snapshot}", "servers:write", "", 202, 404),
     ("GET /api/v1/servers/{id}/stats", "servers:read", "", 200, 404),
     ("POST /api/v1/servers/{id}/reinstall", "servers:destroy", r#"{"os":"debian","osTemplate":"debian-12"}"#, 202, 404),
+    ("GET /api/v1/invitations", "users", "", 200, 200),
+    ("DELETE /api/v1/invitations/{invitation}", "users", "", 204, 404),
+    ("POST /api/v1/invitations", "users", r#"{"email":"new@example.org","role":"billing"}"#, 201, 201),
+    ("GET /api/v1/machines", "servers:read", "", 200, 200),
+    ("GET /api/v1/machines/line", "servers:write", "", 200, 200),
+    ("POST /api/v1/machines/line", "servers:write", "", 200, 200),
+    ("DELETE /api/v1/machines/{machine}", "servers:write", "", 204, 404),
+    ("GET /api/v1/members", "users", "", 200, 200),
+    ("PATCH /api/v1/members/{member}", "users", r#"{"role":"admin"}"#, 200, 404),
+    ("DELETE /api/v1/members/{member}", "users", "", 204, 404),
+    ("POST /api/v1/two-factor", "users", "", 200, 200),
+    ("PUT /api/v1/two-factor", "users", r#"{"code":"nothing"}"#, 400, 400),
+    ("DELETE /api/v1/two-factor", "users", r#"{"code":"nothing"}"#, 404, 404),
     ("POST /api/v1/servers/{id}/sso", "servers:write", "", 200, 404),
     ("POST /api/v1/sso", "servers:write", "", 200, 200),
     ("GET /api/v1/wallet", "billing:read", "", 200, 200),
@@ -162,7 +177,16 @@ const OPERATORS: &[(&str, &str, u16)] = &[
     ("POST /admin/v1/accounts/{account}/debits", r#"{"amount":"1.00","reason":"a fee","reference":"fee-1"}"#, 200),
     ("POST /admin/v1/accounts/{account}/freeze", "", 200),
     ("POST /admin/v1/accounts/{account}/resume", "", 200),
+    ("GET /admin/v1/accounts/{account}/invitations", "", 200),
+    ("POST /admin/v1/accounts/{account}/invitations", r#"{"email":"new@example.org","role":"billing"}"#, 201),
+    ("DELETE /admin/v1/accounts/{account}/invitations/{invitation}", "", 204),
+    ("GET /admin/v1/accounts/{account}/machines", "", 200),
+    ("POST /admin/v1/accounts/{account}/machines/line", "", 200),
+    ("DELETE /admin/v1/accounts/{account}/machines/{machine}", "", 404),
     ("GET /admin/v1/accounts/{account}/members", "", 200),
+    ("PATCH /admin/v1/accounts/{account}/members/{member}", r#"{"role":"admin"}"#, 200),
+    ("DELETE /admin/v1/accounts/{account}/members/{member}/two-factor", "", 404),
+    ("DELETE /admin/v1/accounts/{account}/members/{member}", "", 204),
     ("GET /admin/v1/accounts/{account}/policy", "", 200),
     ("PUT /admin/v1/accounts/{account}/policy/{key}", r#"{"value":"5d"}"#, 200),
     ("DELETE /admin/v1/accounts/{account}/policy/{key}", "", 200),
@@ -223,6 +247,7 @@ on_both!(every_operator_route_asks_for_an_operators_token(app) {
     let (api, key, token) = (app.api(), app.key(&app.account, "*").await, app.token().await);
     let hook = json!({ "url": receiver.url, "events": ["server.created"] }).to_string();
     send(&api, "POST", "/api/v1/webhooks", &key, hook).await;
+    app.member(&app.account, "grace@example.org", Role::Billing).await;
     let server = app.order("web").await;
     app.until_quiet().await;
     app.scheduler.run_due().await.unwrap();
@@ -242,6 +267,7 @@ on_both!(every_operator_route_asks_for_an_operators_token(app) {
             _ => server.id.as_str(),
         };
         let path = path.replace("{id}", id).replace("{account}", &app.account).replace("{key}", "suspend_after").replace("{kind}", "suspension");
+        let path = path.replace("{member}", "grace@example.org").replace("{invitation}", "new@example.org").replace("{machine}", "nothing");
         let path = path.replace("{node}", "node-a").replace("{code}", "half").replace("{name}", "seal").replace("/queue/jobs", "/queue/jobs?queue=servers");
         for (stranger, status) in [("", 401), (key.as_str(), 403)] {
             let refused = send(&api, method, &path, stranger, *body).await;
@@ -326,19 +352,19 @@ on_both!(fast_and_first_orders_are_looked_at(app) {
 
 #[test]
 fn every_route_is_walked() {
-    // What a machine elsewhere calls has a token in its path.
-    const TOLD: &str = "POST /register/{token}";
+    // What has a token in its path, or a password in its body.
+    const TOLD: &[&str] = &["POST /api/v1/public/sign-in", "POST /invitations/{token}", "POST /register/{token}"];
     let mut walked: Vec<&str> = ROUTES.iter().map(|(route, ..)| *route).chain(OPEN.iter().copied()).collect();
     let all = operations();
     walked.extend(OPERATORS.iter().map(|(route, ..)| *route));
     walked.extend(SIGNED.iter().map(|(route, ..)| *route));
-    walked.push(TOLD);
+    walked.extend(TOLD);
     walked.sort_unstable();
     assert_eq!(walked, all.keys().map(String::as_str).collect::<Vec<_>>());
     let document = serde_json::to_value(leasehold_api::document()).unwrap();
     for (route, scope) in all {
         let by = by(&document, &route);
-        assert_eq!(by == By::Anybody, OPEN.contains(&route.as_str()) || route == TOLD, "{route}");
+        assert_eq!(by == By::Anybody, OPEN.contains(&route.as_str()) || TOLD.contains(&route.as_str()), "{route}");
         assert_eq!(by == By::Operator, route.contains(" /admin/"), "{route}");
         let signed = SIGNED.iter().find(|(of, ..)| *of == route).map(|_| "e24".to_owned());
         assert_eq!(by == By::Signed, signed.is_some(), "{route}");
@@ -359,6 +385,10 @@ on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
     let hook = r#"{"url":"http://127.0.0.1:9/","events":["server.failed"]}"#;
     assert_eq!(send(&api, "POST", "/api/v1/webhooks", &app.key(&mine, "*").await, hook).await.status, 201);
     app.add_ssh_key(&mine, "mine", MY_SSH_KEY).await;
+    let member = app.member(&mine, "grace@example.org", Role::Billing).await;
+    let invitee = r#"{"email":"alan@example.org","role":"read-only"}"#;
+    let invitation = send(&api, "POST", "/api/v1/invitations", &app.key(&mine, "*").await, invitee).await.body["id"].as_str().unwrap().to_owned();
+    let machine = app.machine(&mine, "db-1").await;
     for route in OPEN {
         let status = if route.contains('{') || route.ends_with("/metrics") { 404 } else { 200 };
         assert_eq!(send(&api, "GET", &route[4..], "", "").await.status, status, "{route}");
@@ -372,6 +402,7 @@ on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
             let webhook = app.first_webhook(&mine).await;
             let ip = app.store.read().await.unwrap().addresses(&server.id).await.unwrap()[0].address.clone();
             let path = path.replace("{webhook}", &webhook).replace("{ip}", &ip);
+            let path = path.replace("{member}", &member).replace("{invitation}", &invitation).replace("{machine}", &machine);
             let path = path.replace("{number}", &mine).replace("{api_key}", &app.key_ids(&mine).await[0]).replace("{ssh_key}", &app.ssh_key_id(&mine).await);
             let path = path.replace("{addon}", &addon).replace("{snapshot}", &snapshot).replace("{code}", "half");
             let body = body.replace("ORDER", &order.replace("web", "other")).replace("ADDON", &addon);

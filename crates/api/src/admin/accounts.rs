@@ -276,30 +276,3 @@ pub(crate) async fn clear_rule(
     billing::set_rule(&api.store, &operator, &Scope::Account(&account), known(&key)?, None).await?;
     rules(&api, &account).await
 }
-
-/// A person who may act for an account.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct MemberView {
-    user_id: String,
-    email: String,
-    first_name: String,
-    last_name: String,
-    #[schema(example = "owner")]
-    role: String,
-}
-
-/// Who may act for an account.
-#[utoipa::path(get, path = "/accounts/{account}/members", tag = "operator", security(("operator" = [])), params(("account" = String, Path)), responses((status = 200, body = [MemberView])))]
-pub(crate) async fn members(State(api): State<Api>, _: Operator, Path(account): Path<String>) -> Result<Json<Vec<MemberView>>, Failure> {
-    let mut tx = api.store.read().await?;
-    let account = tx.find_account(&account).await?.id;
-    let view = |m: leasehold_store::accounts::Member| MemberView {
-        user_id: m.user_id,
-        email: m.email,
-        first_name: m.first_name,
-        last_name: m.last_name,
-        role: m.role,
-    };
-    Ok(Json(tx.members(&account).await?.into_iter().map(view).collect()))
-}

@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod mails;
+pub(crate) mod members;
 pub(crate) mod nodes;
 pub(crate) mod queue;
 pub(crate) mod servers;

@@ -3,6 +3,7 @@
 use axum::{
     Json,
     extract::{Path, State},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use leasehold_commands::{servers, stats};
@@ -103,6 +104,9 @@ pub(crate) async fn password_reset(
     (status = 409, body = CloudFailure, description = "it never ran"),
 ))]
 pub(crate) async fn credentials(State(api): State<Api>, caller: For<ServersRead>, Path(id): Path<String>) -> Result<Json<CredentialsView>, Failure> {
+    if !caller.key().runs_it() {
+        return Err(Failure::new(StatusCode::FORBIDDEN, "only owners and admins of the account see what opens a server"));
+    }
     let id = caller.server_id(&api.store, &id).await?;
     let (at, password) = servers::credentials(&api.store, &caller.actor, id.as_str()).await?;
     let password = password.map(|p| p.expose_secret().to_owned());

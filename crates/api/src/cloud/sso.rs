@@ -1,11 +1,11 @@
-//! Links that sign the account's owner in to the panel.
+//! Links that sign a person in to the panel.
 
 use axum::{
     Json,
     extract::{Path, State},
 };
 use leasehold_commands::sign_in;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -34,13 +34,17 @@ pub(crate) struct LinkView {
     expires_in: u64,
 }
 
-async fn link(api: &Api, caller: &Caller, next: &str) -> Result<Json<LinkView>, Failure> {
-    let secret = sign_in::link(&api.store, &caller.actor, &caller.account, None, next).await?;
-    let url = format!("{}/sso/{}", api.settings.public_url, secret.expose_secret());
-    Ok(Json(LinkView { url, expires_in: sign_in::LASTS.as_secs() }))
+/// As it is shown.
+pub(crate) fn view(api: &Api, secret: &SecretString) -> Json<LinkView> {
+    Json(LinkView { url: format!("{}/sso/{}", api.settings.public_url, secret.expose_secret()), expires_in: sign_in::LASTS.as_secs() })
 }
 
-/// A link that signs the account's owner in to the panel, once and within five minutes.
+async fn link(api: &Api, caller: &Caller, next: &str) -> Result<Json<LinkView>, Failure> {
+    let secret = sign_in::link(&api.store, &caller.actor, &caller.account, caller.user()?, next).await?;
+    Ok(view(api, &secret))
+}
+
+/// A link that signs the person whose key it is in to the panel, once and within five minutes.
 #[utoipa::path(post, path = "/sso", tag = "account", security(("key" = ["servers:write"])), request_body = Option<LinkWanted>, responses(
     (status = 200, body = LinkView),
 ))]
@@ -49,7 +53,7 @@ pub(crate) async fn of_account(State(api): State<Api>, caller: For<ServersWrite>
     link(&api, &caller, &next).await
 }
 
-/// A link that signs the account's owner in to the panel, at this server.
+/// A link that signs the person whose key it is in to the panel, at this server.
 #[utoipa::path(post, path = "/servers/{id}/sso", tag = "servers", security(("key" = ["servers:write"])), params(("id" = String, Path)), request_body = Option<LinkWanted>, responses(
     (status = 200, body = LinkView),
 ))]

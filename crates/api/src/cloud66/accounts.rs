@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     Api,
-    access::{Caller, For, Users},
+    access::{Caller, For, Scope, ServersWrite, Users},
     failure::Failure,
     request::{Asked, PAGES},
 };
@@ -49,7 +49,7 @@ pub(crate) struct AccountView {
     friendly_name: String,
     /// Machines elsewhere, where they are asked for.
     unmanaged_servers: Option<Vec<Unmanaged>>,
-    /// A line for the shell of a machine elsewhere, which has it listed. It is a secret of the account; null but for the key's own.
+    /// A line for the shell of a machine elsewhere, which has it listed. It is a secret of the account: null but for the key's own, and where its person only looks at that.
     server_registration_script: Option<String>,
     /// A UUID.
     configstore_namespace: String,
@@ -109,16 +109,17 @@ async fn view(api: &Api, tx: &mut Tx, caller: &Caller, a: Account, servers: bool
     let use_of = tx.account_use(&a.id).await?;
     let machines = if servers { Some(tx.machines(&a.id).await?) } else { None };
     let unmanaged = |m: leasehold_store::machines::Machine| Unmanaged { id: m.id, name: m.name, vendor: m.vendor };
-    let script = if own { Some(line(&api.settings.public_url, &tx.registration_token(&a.id, a.number)?)) } else { None };
+    let script =
+        if own && caller.key().role_may(ServersWrite::NAME) { Some(line(&api.settings.public_url, &tx.registration_token(&a.id).await?)) } else { None };
     Ok(AccountView {
         id: a.number,
+        friendly_name: a.called(),
         owner: a.email,
         created_at_iso: a.created_at,
         updated_at_iso: use_of.changed_at.unwrap_or(a.created_at),
         stack_count: use_of.servers,
         used_clouds: use_of.backends,
         current_account: own,
-        friendly_name: a.company.unwrap_or_else(|| format!("{} {}", a.first_name, a.last_name)),
         unmanaged_servers: machines.map(|all| all.into_iter().map(unmanaged).collect()),
         server_registration_script: script,
         configstore_namespace: a.id.0,

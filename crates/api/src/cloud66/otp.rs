@@ -4,12 +4,14 @@ use axum::{Json, extract::State};
 use leasehold_commands::sign_in;
 use secrecy::ExposeSecret;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
     Api,
     access::{For, Users},
     failure::Failure,
+    request::Body,
 };
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,8 +28,8 @@ pub(crate) struct OtpView {
 }
 
 /// Makes a one-time password for the person whose key it is: `/sso/otp/{otp}` signs a browser in, once, within 5 minutes.
-#[utoipa::path(post, path = "/accounts/otp", tag = "cloud66", security(("key" = ["users"])), responses((status = 200, body = OtpView)))]
-pub(crate) async fn create(State(api): State<Api>, caller: For<Users>) -> Result<Json<OtpView>, Failure> {
-    let secret = sign_in::link(&api.store, &caller.actor, &caller.account, Some(caller.user()?), "/").await?;
+#[utoipa::path(post, path = "/accounts/otp", tag = "cloud66", security(("key" = ["users"])), request_body = Option<Object>, responses((status = 200, body = OtpView)))]
+pub(crate) async fn create(State(api): State<Api>, caller: For<Users>, _: Body<Option<Map<String, Value>>>) -> Result<Json<OtpView>, Failure> {
+    let secret = sign_in::link(&api.store, &caller.actor, &caller.account, caller.user()?, "/").await?;
     Ok(Json(OtpView { response: Otp { ok: true, otp: secret.expose_secret().to_owned() } }))
 }

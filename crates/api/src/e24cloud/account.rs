@@ -5,6 +5,7 @@ use leasehold_commands::{
     pairs,
     people::{self, Changes},
 };
+use leasehold_domain::role::Role;
 use leasehold_store::{
     Tx,
     accounts::SshKey,
@@ -133,7 +134,7 @@ pub(crate) async fn show(State(api): State<Api>, caller: For<E24>) -> Result<Jso
         }
     }
     let sshkeys = tx.ssh_keys(&caller.account).await?.into_iter().map(|k| SshKeyView::new(k, None)).collect();
-    let mut roles: Vec<String> = tx.members(&caller.account).await?.into_iter().map(|m| m.role).collect();
+    let mut roles: Vec<Role> = tx.members(&caller.account).await?.into_iter().map(|m| m.role).collect();
     roles.sort_unstable();
     roles.dedup();
     let phone = person.phone.unwrap_or_default();
@@ -148,7 +149,7 @@ pub(crate) async fn show(State(api): State<Api>, caller: For<E24>) -> Result<Jso
             e24files: FilesView { s3 },
             api: signing,
             sshkeys,
-            groups: roles.into_iter().map(|role| Group { id: role.clone(), name: role }).collect(),
+            groups: roles.into_iter().map(|role| Group { id: role.to_string(), name: role.to_string() }).collect(),
         },
     }))
 }

@@ -131,6 +131,7 @@ pub(crate) async fn create_service(State(api): State<Api>, caller: For<ApiKeysWr
         service: Some(new.service),
         description: new.description.as_deref(),
         lasts: None,
+        member: None,
     })
     .await
 }
@@ -147,6 +148,7 @@ pub(crate) async fn create_token(State(api): State<Api>, caller: For<ApiKeysWrit
         service: None,
         description: new.description.as_deref(),
         lasts: new.expires_in_days.map(|days| Duration::from_hours(24) * days),
+        member: None,
     })
     .await
 }

@@ -9,8 +9,6 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::{
-    app::App,
-    config,
     exit::Failure,
     output::{show, table},
 };
@@ -23,6 +21,9 @@ pub enum Key {
         /// Whose; not for an operator's.
         #[arg(long)]
         account: Option<String>,
+        /// The member that it speaks for, by address or id; the owner where none is named.
+        #[arg(long, requires = "account")]
+        member: Option<String>,
         /// What for.
         #[arg(long, default_value = "api")]
         kind: KeyKind,
@@ -58,14 +59,14 @@ fn value(k: &ApiKey) -> Value {
 
 pub(super) async fn run(c: &Context, command: Key) -> Result<(), Failure> {
     match command {
-        Key::Create { account, kind, scopes, expires, service, description } => {
+        Key::Create { account, member, kind, scopes, expires, service, description } => {
             let lasts = expires.map(|text| parse_duration(&text)).transpose().map_err(|e| Failure::Usage(e.to_string()))?;
             let usual = || match (kind, service) {
                 (KeyKind::Operator, _) => "*".into(),
                 (_, Some(service)) => service.scopes(),
                 _ => keys::DEFAULT_SCOPES.into(),
             };
-            let wanted = Wanted { kind, scopes: scopes.unwrap_or_else(usual), service, description: description.as_deref(), lasts };
+            let wanted = Wanted { kind, scopes: scopes.unwrap_or_else(usual), service, description: description.as_deref(), lasts, member: member.as_deref() };
             create(c, account.as_deref(), &wanted).await
         }
         Key::List { account } => {
@@ -91,8 +92,7 @@ pub(super) async fn run(c: &Context, command: Key) -> Result<(), Failure> {
 }
 
 async fn create(c: &Context, account: Option<&str>, wanted: &Wanted<'_>) -> Result<(), Failure> {
-    let app = App::open_with_keys(config::load(&c.cli.config)?).await?;
-    app.store.check_schema().await?;
+    let app = c.app_with_keys().await?;
     let (key, secret) = keys::create(&app.store, &app.actor, account, &app.config.api.key_prefix, wanted).await?;
     let mut shown = value(&key);
     shown["key"] = secret.expose_secret().into();

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use leasehold_commands::operate;
 use leasehold_domain::notice::MailState;
-use leasehold_notifier::Renderer;
+use leasehold_notifier::{Renderer, sample};
 use leasehold_store::mails::Mail as Row;
 use serde_json::{Value, json};
 
@@ -44,15 +44,6 @@ fn value(m: &Row) -> Value {
     json!({
         "id": m.id, "kind": m.kind, "to": m.recipient, "server": m.server_id, "state": m.state, "messageId": m.message_id, "attempts": m.attempt,
         "createdAt": m.created_at, "sentAt": m.sent_at.map(|w| w.0), "nextAt": m.next_at.map(|w| w.0), "error": m.last_error, "resendOf": m.resend_of,
-    })
-}
-
-/// Data for a preview: what a notice about a server would be filled with.
-fn sample() -> Value {
-    json!({
-        "host": "Your host", "name": "Ada", "label": "web", "hostname": "web-1", "server": "…", "product": "Small", "region": "Frankfurt", "os": "Debian 12",
-        "price": "9.00 EUR", "cycle": "1m", "ip": "203.0.113.10", "port": 22, "username": "root", "addresses": ["203.0.113.10"], "ssh_keys": 1, "agent": "ok",
-        "paid_until": "2026-12-22", "reason": "…", "reinstall": false, "matters": [{ "kind": "build_failed", "subject": "server:…", "detail": "…" }], "open": 1,
     })
 }
 

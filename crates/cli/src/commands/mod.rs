@@ -21,6 +21,7 @@ pub(crate) mod key;
 pub(crate) mod machine;
 pub(crate) mod mail;
 mod man;
+pub(crate) mod member;
 mod migrate;
 pub(crate) mod node;
 pub(crate) mod queue;
@@ -47,12 +48,24 @@ impl Context {
         self.cli.json
     }
 
+    /// As [`Context::app`], with the key file open: for what is digested or sealed.
+    async fn app_with_keys(&self) -> Result<App, Failure> {
+        let app = App::open_with_keys(configuration::load(&self.cli.config)?).await?;
+        app.store.check_schema().await?;
+        Ok(app)
+    }
+
     /// Connects to a database that is up to date.
     async fn app(&self) -> Result<App, Failure> {
         let app = App::open(configuration::load(&self.cli.config)?).await?;
         app.store.check_schema().await?;
         Ok(app)
     }
+}
+
+/// The account that is named; over the API it is the key's.
+fn whose(account: Option<String>) -> Result<String, Failure> {
+    account.ok_or_else(|| Failure::Usage("whose? say --account".into()))
 }
 
 pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
@@ -83,6 +96,7 @@ pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
         Command::Machine(command) => machine::run(c, command).await,
         Command::Mail(command) => mail::run(c, command).await,
         Command::Man => man::run(),
+        Command::Member(command) => member::run(c, command).await,
         Command::Migrate { check } => migrate::run(c, check).await,
         Command::Node(command) => node::run(c, command).await,
         Command::Queue(command) => queue::run(c, command).await,

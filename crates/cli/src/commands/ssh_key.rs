@@ -7,7 +7,7 @@ use leasehold_commands::ssh_keys;
 use leasehold_store::accounts::SshKey as Row;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, whose};
 use crate::{
     exit::Failure,
     output::{show, table},
@@ -52,10 +52,6 @@ pub(crate) fn read(file: &Path, name: Option<String>) -> Result<(String, String)
 
 fn value(k: &Row) -> Value {
     json!({ "id": k.id, "number": k.number, "name": k.name, "fingerprint": k.fingerprint, "keyType": k.key_type(), "createdAt": k.created_at, "servers": k.servers })
-}
-
-fn whose(account: Option<String>) -> Result<String, Failure> {
-    account.ok_or_else(|| Failure::Usage("whose key? say --account".into()))
 }
 
 pub(super) async fn run(c: &Context, command: SshKey) -> Result<(), Failure> {

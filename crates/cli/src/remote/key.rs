@@ -1,9 +1,9 @@
 //! `leasehold --server … key …` and `ssh-key …`, over the account API.
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Remote, only_here, word};
+use super::{Remote, only_here, rows, word};
 use crate::{
     commands::{
         key::Key,
@@ -17,13 +17,9 @@ use crate::{
 const API_KEYS: &str = "/v1/account/api-keys";
 const SSH_KEYS: &str = "/v1/account/ssh-keys";
 
-fn rows<'a>(all: &'a Value, fields: &'a [&str]) -> impl Iterator<Item = Vec<String>> + 'a {
-    all.as_array().into_iter().flatten().map(|one| fields.iter().map(|field| word(one, field)).collect())
-}
-
 pub(super) async fn keys(r: &Remote, command: Key) -> Result<(), Failure> {
     match command {
-        Key::Create { account: None, kind, scopes, expires, service, description } => {
+        Key::Create { account: None, member: None, kind, scopes, expires, service, description } => {
             let days = expires.map(|text| text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()).ok_or(text)).transpose();
             let days = days.map_err(|text| Failure::Usage(format!("--expires '{text}' is no number of days, like 90d")))?;
             let new = match (kind.as_str(), service) {
