@@ -130,6 +130,11 @@ impl Program {
         self.env.push((format!("LEASEHOLD__{key}"), value.to_owned()));
     }
 
+    /// Where its database is.
+    pub fn database(&self) -> &str {
+        self.env.iter().find(|(key, _)| key == "LEASEHOLD__DATABASE__URL").map(|(_, url)| url.as_str()).unwrap()
+    }
+
     /// A file of this set-up.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
