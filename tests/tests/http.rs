@@ -287,18 +287,79 @@ fn a_daemon_that_is_asked_to_stop_ends_what_it_has_begun() {
     assert_eq!(daemon.wait(), Some(0));
 }
 
+/// Runs the program as a customer does who has no configuration and no database: exit code, output, errors.
+fn from_elsewhere(host: &Host, key: &str, args: &[&str]) -> (i32, String, String) {
+    let elsewhere = host.p.path("elsewhere");
+    std::fs::create_dir_all(&elsewhere).unwrap();
+    let mut command = Command::new(leasehold_tests::program::binary());
+    command.args(args).current_dir(elsewhere).env("LEASEHOLD_SERVER", format!("http://127.0.0.1:{}", host.port)).env("LEASEHOLD_KEY", key);
+    let ended = command.output().unwrap();
+    (ended.status.code().unwrap(), String::from_utf8(ended.stdout).unwrap(), String::from_utf8(ended.stderr).unwrap())
+}
+
+#[test]
+fn members_and_machines_are_run_from_here_and_from_elsewhere() {
+    let host = Host::new(Program::new(None), &[]);
+    let daemon = host.serve();
+    let far = |args: &[&str]| -> Value {
+        let (code, out, err) = from_elsewhere(&host, &host.key, &[args, &["--json"]].concat());
+        assert_eq!(code, 0, "{args:?}: {out}{err}");
+        serde_json::from_str(&out).unwrap()
+    };
+    let near = |args: &[&str]| host.p.json(&[args, &["--account", "1001"]].concat());
+    let invited = near(&["member", "invite", "grace@example.org", "--role", "billing"]);
+    assert_eq!((&invited["email"], &invited["role"]), (&json!("grace@example.org"), &json!("billing")));
+    far(&["member", "invite", "alan@example.org", "--role", "read-only"]);
+    let (both, same) = (near(&["member", "list"]), far(&["member", "list"]));
+    assert_eq!((both["members"].as_array().unwrap().len(), both["invitations"].as_array().unwrap().len(), &both), (1, 2, &same));
+    let shown = host.p.ok(&["member", "list", "--account", "1001"]);
+    assert!(shown.contains("ada@example.org") && shown.contains("owner") && shown.contains("invited, until"), "{shown}");
+    assert_eq!(near(&["member", "withdraw", "grace@example.org"])["withdrawn"], true);
+    assert_eq!(far(&["member", "withdraw", "Alan@example.org"])["withdrawn"], true);
+    // Somebody who is known from another account joins by the link alone.
+    host.p.ok(&["account", "create", "--email", "grace@example.org", "--first-name", "Grace", "--last-name", "Hopper"]);
+    near(&["member", "invite", "grace@example.org", "--role", "billing"]);
+    let link = || {
+        let mails = std::fs::read_dir(host.p.path("mails")).ok()?.flatten().map(|f| std::fs::read_to_string(f.path()).unwrap().replace("=\r\n", ""));
+        let mails: Vec<String> = mails.filter(|m| m.contains("You are invited") && m.contains("grace@")).collect();
+        let link = |mail: &String| mail.lines().find_map(|l| l.split_once("/invitations/")).map(|(_, token)| format!("/invitations/{}", token.trim()));
+        mails.iter().filter_map(link).find(|link| host.get(link).status == 200)
+    };
+    eventually("the invitation came", || link().is_some());
+    assert_eq!(request(host.port, "POST", &link().unwrap(), "", &[], "").status, 200);
+    let key = near(&["key", "create", "--member", "grace@example.org", "--scopes", "*"])["key"].as_str().unwrap().to_owned();
+    let (code, _, err) = from_elsewhere(&host, &key, &["member", "role", "ada@example.org", "admin"]);
+    assert!(code == 4 && err.contains("'billing'"), "{code} {err}");
+    assert_eq!(far(&["member", "role", "grace@example.org", "admin"])["role"], "admin");
+    assert_eq!(near(&["member", "role", "grace@example.org", "read-only"])["role"], "read-only");
+    host.p.refuses(4, &["only owner"], &["member", "remove", "--account", "1001", "ada@example.org"]);
+    host.p.refuses(3, &["no member 'nobody@example.org'"], &["member", "role", "--account", "1001", "nobody@example.org", "admin"]);
+    host.p.refuses(3, &["no second factor"], &["member", "reset-two-factor", "--account", "1001", "ada@example.org"]);
+    host.p.refuses(2, &["whose? say --account"], &["member", "list"]);
+    assert_eq!(from_elsewhere(&host, &host.key, &["member", "remove", "nobody@example.org"]).0, 3);
+    assert_eq!(far(&["member", "remove", "grace@example.org"])["removed"], true);
+    assert_eq!(from_elsewhere(&host, &key, &["member", "list"]).0, 4, "the key went along");
+
+    let tell = |line: &str| host.p.shell("sh", &["-c", line]).output().unwrap().status.success();
+    let line = far(&["machine", "script"])["script"].as_str().unwrap().to_owned();
+    assert!(tell(&line) && near(&["machine", "script"])["script"] == line);
+    let all = far(&["machine", "list"]);
+    let name = all[0]["name"].as_str().unwrap();
+    assert!(host.p.ok(&["machine", "list", "--account", "1001"]).contains(name), "{all}");
+    let renewed = far(&["machine", "script", "--renew"])["script"].as_str().unwrap().to_owned();
+    let script = |line: &str| host.get(line.split_whitespace().find_map(|word| word.split_once(&host.port.to_string())).unwrap().1).status;
+    assert_eq!((script(&line), script(&renewed)), (404, 200), "the line before lists nothing any more");
+    assert_ne!(near(&["machine", "script", "--renew"])["script"], renewed);
+    assert_eq!(far(&["machine", "forget", name])["forgotten"], true);
+    assert_eq!((far(&["machine", "list"]), from_elsewhere(&host, &host.key, &["machine", "forget", name]).0), (json!([]), 3));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 #[test]
 fn the_command_line_is_a_client_too() {
     let host = Host::new(Program::new(None), &[]);
     let daemon = host.serve();
-    // Another machine: no configuration, no database.
-    let elsewhere = tempfile::tempdir().unwrap();
-    let url = format!("http://127.0.0.1:{}", host.port);
-    let run = |key: &str, args: &[&str]| {
-        let mut command = Command::new(leasehold_tests::program::binary());
-        let ended = command.args(args).current_dir(elsewhere.path()).env("LEASEHOLD_SERVER", &url).env("LEASEHOLD_KEY", key).output().unwrap();
-        (ended.status.code().unwrap(), String::from_utf8(ended.stdout).unwrap(), String::from_utf8(ended.stderr).unwrap())
-    };
+    let run = |key: &str, args: &[&str]| from_elsewhere(&host, key, args);
     let ok = |args: &[&str]| {
         let (code, out, err) = run(&host.key, args);
         assert_eq!(code, 0, "{args:?}: {out}{err}");
@@ -321,7 +382,7 @@ fn the_command_line_is_a_client_too() {
     eventually("it can be restarted", || run(&host.key, &["server", "reboot", "far"]).0 == 0);
     let number = json(&["invoice", "list"])[0]["invoiceNumber"].as_str().unwrap().to_owned();
     ok(&["invoice", "show", &number, "--pdf", "i.pdf"]);
-    assert!(std::fs::read(elsewhere.path().join("i.pdf")).unwrap().starts_with(b"%PDF-"));
+    assert!(std::fs::read(host.p.path("elsewhere/i.pdf")).unwrap().starts_with(b"%PDF-"));
     for (code, says, args) in [
         (2, "is for the host", &["server", "suspend", "far", "--kind", "abuse", "--reason", "x"][..]),
         (2, "is for the host", &["queue", "status"]),
@@ -340,10 +401,10 @@ fn the_command_line_is_a_client_too() {
     assert!(code == 75 && err.contains("does not answer"), "{code} {err}");
 }
 
-/// The examples of `docs/api.md`, as they stand there.
+/// The examples of the documentation, as they stand there.
 fn examples() -> String {
-    let page = include_str!("../../docs/api.md");
-    page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+    let pages = [include_str!("../../docs/api.md"), include_str!("../../docs/accounts.md")];
+    pages.iter().flat_map(|page| page.split("```sh\n").skip(1)).map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
 #[test]
