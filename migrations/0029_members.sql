@@ -10,8 +10,12 @@ create table invitations (
     unique (account_id, email)
 );
 alter table users add column totp_step bigint;
-alter table users add column failures bigint not null default 0;
-alter table users add column locked_until bigint;
+create table sign_in_tries (
+    who text primary key,
+    tries bigint not null,
+    locked_until bigint,
+    tried_at bigint not null
+);
 alter table accounts add column registration bigint not null default 0;
 -- An older program would let every member do everything.
 update schema_info set min_binary = 3 where id = 1;

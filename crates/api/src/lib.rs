@@ -100,6 +100,7 @@ impl Api {
             .layer(axum::middleware::from_fn_with_state(self.clone(), access::find_out_who))
             // Around that, too: signed bodies are read there.
             .layer(axum::extract::DefaultBodyLimit::max(request::MOST_BYTES))
+            .layer(axum::middleware::from_fn(request::without_nul))
             .layer(axum::middleware::from_fn(dialect::speak))
             .layer(axum::middleware::from_fn_with_state(self.clone(), request::number));
         passed.with_state(self.clone())

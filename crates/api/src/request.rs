@@ -7,14 +7,18 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Query, Request, State},
     http::{HeaderValue, StatusCode, request::Parts},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use leasehold_store::Page;
 use serde::{Deserialize, de::DeserializeOwned};
 use tracing::Instrument;
 use utoipa::IntoParams;
 
-use crate::{Api, failure::Failure, surface::Surface};
+use crate::{
+    Api,
+    failure::{self, Failure},
+    surface::Surface,
+};
 
 /// A longer body is refused.
 pub(crate) const MOST_BYTES: usize = 256 * 1024;
@@ -36,6 +40,32 @@ pub(crate) async fn number(State(api): State<Api>, request: Request, next: Next)
         response.headers_mut().insert("x-request-id", id);
     }
     response
+}
+
+/// Refuses what holds a NUL, in the path or the query: nothing of ours does, and PostgreSQL keeps none.
+pub(crate) async fn without_nul(request: Request, next: Next) -> Response {
+    let holds = |text: Option<&str>| text.is_some_and(|text| text.contains("%00"));
+    if holds(Some(request.uri().path())) {
+        return failure::no_such_route().await.into_response();
+    }
+    if holds(request.uri().query()) {
+        return Failure::bad("the query holds a NUL character").into_response();
+    }
+    next.run(request).await
+}
+
+/// Whether JSON text has a NUL in one of its strings, `\u0000`.
+fn has_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|b| *b == b'\\') {
+        rest = &rest[at + 1..];
+        if rest.starts_with(b"u0000") {
+            return true;
+        }
+        // What is escaped escapes nothing.
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 /// What is asked in the query.
@@ -132,6 +162,9 @@ pub(crate) async fn bytes(request: Request, api: &Api) -> Result<Bytes, Failure>
 
 /// Reads JSON whole; nothing at all counts as `null`, so that a body may be left out where all of its fields may.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    if has_nul(bytes) {
+        return Err(Failure::bad("the body holds a NUL character"));
+    }
     let mut json = serde_json::Deserializer::from_slice(if bytes.is_empty() { b"null" } else { bytes });
     let body = serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let path = e.path().to_string();

@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use leasehold_domain::{AccountId, Dice, names};
-use leasehold_store::{
-    Store, Tx,
-    activity::Actor,
-    people::{Person, Proof},
-};
+use leasehold_store::{Store, Tx, activity::Actor, people::Person};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{CommandError, Result, commit, two_factor};
@@ -72,41 +68,34 @@ pub struct Shown<'a> {
     pub code: Option<&'a str>,
 }
 
-/// Who it is that shows this. Each try is counted before it is judged, so that many at once are no way around the count.
+/// Who it is that shows this. Each try is counted before it is judged, so that many at once are no way around the count, and for addresses
+/// that nobody has as for others, so that nobody learns which those are.
 pub async fn prove(store: &Store, shown: &Shown<'_>) -> Result<Person> {
     let wrong = || CommandError::Forbidden("the address, the password or the code is wrong".into());
-    let proof = begin(store, shown.email).await?;
-    let digest = proof.as_ref().and_then(|p| p.password_hash.clone());
-    let right = verify(store.dice(), shown.password, digest).await?;
-    let proof = proof.filter(|_| right).ok_or_else(wrong)?;
     let mut tx = store.begin().await?;
-    let step = match tx.totp(&proof.id).await? {
-        None => None,
-        Some(secret) => {
-            let code = shown.code.ok_or_else(|| CommandError::Forbidden("the code of the second factor is needed".into()))?;
-            Some(two_factor::step(&secret, code, tx.now)?.ok_or_else(wrong)?)
-        }
-    };
-    if !tx.proven(&proof.id, step).await? {
-        return Err(CommandError::Forbidden("this code was used before; wait for the next one".into()));
+    let now = tx.now;
+    if let Some(until) = tx.try_sign_in(shown.email, TRIES, now + REST).await? {
+        return Err(CommandError::TooMany { text: "too many wrong tries with this address".into(), wait: until.since(now) });
     }
-    let person = tx.person(&proof.id).await?;
+    let person = tx.person_called(shown.email).await?;
+    let digest = match &person {
+        Some(person) => tx.password_of(&person.id).await?,
+        None => None,
+    };
+    commit(tx).await?;
+    let right = verify(store.dice(), shown.password, digest).await?;
+    let person = person.filter(|_| right).ok_or_else(wrong)?;
+    let mut tx = store.begin().await?;
+    if let Some(secret) = tx.totp(&person.id).await? {
+        let code = shown.code.ok_or_else(|| CommandError::Forbidden("the code of the second factor is needed".into()))?;
+        let step = two_factor::step(&secret, code, tx.now)?.ok_or_else(wrong)?;
+        if !tx.use_code(&person.id, step).await? {
+            return Err(CommandError::Forbidden("this code was used before; wait for the next one".into()));
+        }
+    }
+    tx.signed_in(shown.email).await?;
     commit(tx).await?;
     Ok(person)
-}
-
-/// Counts a try; refuses it where there were too many.
-async fn begin(store: &Store, email: &str) -> Result<Option<Proof>> {
-    let mut tx = store.begin().await?;
-    let Some(proof) = tx.proof(email).await? else { return Ok(None) };
-    let now = tx.now;
-    if let Some(until) = proof.locked_until.filter(|until| until.0 > now) {
-        return Err(CommandError::TooMany { text: "too many wrong tries for this address".into(), wait: until.0.since(now) });
-    }
-    let locked_until = (proof.failures + 1 >= TRIES).then_some(now + REST);
-    tx.trying(&proof.id, locked_until).await?;
-    commit(tx).await?;
-    Ok(Some(proof))
 }
 
 /// Whether a password is the one of a digest. Where there is none it takes as long: nobody learns who is known.

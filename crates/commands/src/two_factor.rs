@@ -61,7 +61,7 @@ pub async fn end(tx: &mut Tx, actor: &Actor, account: &AccountId, user: &str, co
     let secret = tx.totp(user).await?.ok_or_else(|| CommandError::NotFound("no second factor is on".into()))?;
     if let Some(code) = code {
         let step = step(&secret, code, tx.now)?.ok_or_else(|| CommandError::Invalid("the code is wrong".into()))?;
-        if !tx.proven(user, Some(step)).await? {
+        if !tx.use_code(user, step).await? {
             return Err(CommandError::Invalid("this code was used before; wait for the next one".into()));
         }
     }

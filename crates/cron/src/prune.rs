@@ -12,6 +12,8 @@ const ANSWERS: Duration = Duration::from_hours(24);
 const DELIVERIES: Duration = Duration::from_hours(7 * 24);
 /// How long it is known how often somebody asked.
 const CALLS: Duration = Duration::from_mins(10);
+/// How long wrong tries to sign in are counted.
+const TRIES: Duration = Duration::from_hours(24);
 /// How long a process may be silent before it is forgotten.
 const SILENT: Duration = Duration::from_mins(10);
 
@@ -22,6 +24,8 @@ pub(crate) async fn run(store: &Store) -> Result<()> {
     let answers = tx.prune_answers(now - ANSWERS).await?;
     tx.prune_deliveries(now - DELIVERIES).await?;
     tx.prune_sign_in(now).await?;
+    tx.prune_invitations(now).await?;
+    tx.prune_tries(now - TRIES).await?;
     tx.prune_calls((now - CALLS).as_millis() / 60_000).await?;
     tx.commit().await?;
     tracing::info!(runs, answers, "pruned");

@@ -4,7 +4,7 @@ use leasehold_domain::{AccountId, Timestamp, UserId};
 use secrecy::SecretString;
 use sqlx::FromRow;
 
-use crate::{Result, StoreError, Tx, When, args, sealed::Place};
+use crate::{Result, StoreError, Tx, args, sealed::Place};
 
 /// Somebody who acts for accounts.
 #[derive(Clone, Debug, FromRow)]
@@ -19,21 +19,6 @@ pub struct Person {
     pub last_name: String,
     /// Where to call back.
     pub phone: Option<String>,
-}
-
-/// What somebody is asked who signs in.
-#[derive(Clone, Debug, FromRow)]
-pub struct Proof {
-    /// Who.
-    pub id: String,
-    /// The digest of their password, where they have one.
-    pub password_hash: Option<String>,
-    /// The 30 seconds in which a code of theirs was used last.
-    pub totp_step: Option<i64>,
-    /// Wrong tries since the last right one.
-    pub failures: i64,
-    /// Until when they are not asked.
-    pub locked_until: Option<When>,
 }
 
 fn totp(user: &str) -> Place<'_> {
@@ -79,22 +64,47 @@ impl Tx {
         Ok(())
     }
 
-    /// What the person of this address is asked. The row is locked: who guesses in parallel guesses one by one.
-    pub async fn proof(&mut self, email: &str) -> Result<Option<Proof>> {
-        let sql = "select id, password_hash, totp_step, failures, locked_until from users where email = $1 {lock}";
-        self.optional(sql, args![email.to_lowercase()]).await
+    /// The digest of a person's password, where they have one.
+    pub async fn password_of(&mut self, user: &str) -> Result<Option<String>> {
+        let (digest,): (Option<String>,) = self.one("select password_hash from users where id = $1", args![user]).await?;
+        Ok(digest)
     }
 
-    /// Notes a try before it is known whether it is right, and until when there are no more if it is not.
-    pub async fn trying(&mut self, user: &str, locked_until: Option<Timestamp>) -> Result<()> {
-        self.exec_one("update users set failures = failures + 1, locked_until = $1 where id = $2", args![locked_until, user]).await
+    /// Counts a try to sign in with an address, whoever's it is, before it is known whether it is right. From the `most`th in a row on each
+    /// locks the address until `locked_until`; until when it is locked already, where it is.
+    pub async fn try_sign_in(&mut self, email: &str, most: i64, locked_until: Timestamp) -> Result<Option<Timestamp>> {
+        let (who, now) = (self.tried(email)?, self.now);
+        let sql = "insert into sign_in_tries (who, tries, tried_at) values ($1, 1, $2) on conflict (who) do update \
+                   set tries = sign_in_tries.tries + 1, locked_until = case when sign_in_tries.tries + 1 >= $3 then $4 end, tried_at = $2 \
+                   where sign_in_tries.locked_until is null or sign_in_tries.locked_until <= $2";
+        if self.exec(sql, args![&who, now, most, locked_until]).await? == 1 {
+            return Ok(None);
+        }
+        let (until,): (i64,) = self.one("select locked_until from sign_in_tries where who = $1", args![who]).await?;
+        Ok(Some(Timestamp::from_millis(until)))
     }
 
-    /// Notes a right try, and which code was used up by it; false where that one was used before.
-    pub async fn proven(&mut self, user: &str, totp_step: Option<i64>) -> Result<bool> {
-        let sql = "update users set failures = 0, locked_until = null, totp_step = coalesce($1, totp_step) \
-                   where id = $2 and ($1 is null or totp_step is null or totp_step < $1)";
-        Ok(self.exec(sql, args![totp_step, user]).await? == 1)
+    /// Addresses that nobody has are not kept in clear.
+    fn tried(&self, email: &str) -> Result<String> {
+        Ok(self.ring()?.fingerprint(&format!("sign-in of {}", email.to_lowercase())))
+    }
+
+    /// Forgets the tries with an address: one was right.
+    pub async fn signed_in(&mut self, email: &str) -> Result<()> {
+        let who = self.tried(email)?;
+        self.exec("delete from sign_in_tries where who = $1", args![who]).await?;
+        Ok(())
+    }
+
+    /// Forgets tries that were long ago.
+    pub async fn prune_tries(&mut self, before: Timestamp) -> Result<u64> {
+        self.exec("delete from sign_in_tries where tried_at < $1", args![before]).await
+    }
+
+    /// Uses a code of a second factor up; false where it, or one after it, was used before.
+    pub async fn use_code(&mut self, user: &str, step: i64) -> Result<bool> {
+        let sql = "update users set totp_step = $1 where id = $2 and (totp_step is null or totp_step < $1)";
+        Ok(self.exec(sql, args![step, user]).await? == 1)
     }
 
     /// The secret of a person's second factor, where it is on.

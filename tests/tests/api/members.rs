@@ -277,6 +277,32 @@ on_both!(a_second_factor_is_asked_for_and_each_code_is_good_once(app) {
     assert_eq!(enter(None).await.status, 200);
 });
 
+on_both!(what_no_name_is_is_nobodys(app) {
+    let (api, key) = (app.api(), app.key(&app.account, "*").await);
+    for (status, method, path, body) in [
+        (400, "POST", "/api/v1/public/sign-in", json!({ "email": "a\0b", "password": "correct horse" })),
+        (403, "POST", "/api/v1/public/sign-in", json!({ "email": "a\\u0000b", "password": "correct horse" })),
+        (400, "GET", "/api/v1/servers?status=%00", Value::Null),
+        (403, "POST", "/api/v1/public/sign-in", json!({ "email": "ä".repeat(50_000), "password": "x".repeat(50_000) })),
+        (404, "DELETE", "/api/v1/members/%00", Value::Null),
+        (404, "DELETE", "/api/v1/invitations/%00%F0%9F%A6%80", Value::Null),
+        (404, "DELETE", "/api/v1/machines/%00", Value::Null),
+        (400, "POST", "/api/v1/invitations", json!({ "email": "a\0@example.org", "role": "admin" })),
+        (404, "GET", "/invitations/%00", Value::Null),
+        (404, "GET", "/invitations/0.%F0%9F%A6%80", Value::Null),
+        (404, "POST", "/invitations/x", Value::Null),
+        (409, "PUT", "/api/v1/two-factor", json!({ "code": "123456" })),
+        (200, "POST", "/api/v1/two-factor", Value::Null),
+        (400, "PUT", "/api/v1/two-factor", json!({ "code": "12345🦀" })),
+    ] {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = send(&api, method, path, &key, body).await;
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+    }
+    let form = send_with(&api, "POST", "/invitations/x", "", &[("content-type", "application/x-www-form-urlencoded")], vec![0xff, 0xfe]).await;
+    assert_eq!(form.status, 404);
+});
+
 on_both!(whoever_guesses_waits(app) {
     let (api, pair) = (app.api(), app.signer(&app.account).await);
     let enter = async |email: &str, password: &str| sign_in(&api, json!({ "email": email, "password": password })).await;
@@ -294,6 +320,10 @@ on_both!(whoever_guesses_waits(app) {
     assert_eq!(statuses, [[403; 5].as_slice(), &[429; 7]].concat());
     let waits = enter("ada@example.org", "correct horse").await;
     assert!(waits.status == 429 && (299..=301).contains(&waits.header("retry-after").parse::<u64>().unwrap()), "{waits:?}");
+    // An address that nobody has is locked in the same way.
+    for n in 2..=6 {
+        assert_eq!(enter("Nobody@example.org", "correct horse").await.status, if n < 6 { 403 } else { 429 }, "{n}");
+    }
     app.advance(Duration::from_mins(5));
     assert_eq!(enter("ada@example.org", "wrong horse").await.status, 403);
     assert_eq!(enter("ada@example.org", "correct horse").await.status, 429, "one try at a time from then on");

@@ -78,7 +78,7 @@ pub(crate) async fn verify(State(api): State<Api>, _: Operator, Body(p): Body<Pr
     };
     let Some(key) = found else { return Ok(Json(Verified::default())) };
     let valid = p.scope.is_none_or(|wanted| key.may(&wanted));
-    let scopes = key.scopes.split(',').map(str::to_owned).collect();
+    let scopes = key.scopes.split(',').filter(|scope| key.role_may(scope)).map(str::to_owned).collect();
     Ok(Json(Verified { valid, account_id: key.account_id, kind: Some(key.kind), scopes, expires_at: key.expires_at.map(|at| at.0) }))
 }
 
