@@ -42,13 +42,10 @@ async fn check(tx: &mut Tx, account: &AccountId, by: By<'_>, roles: &[Role]) -> 
     }
 }
 
-/// Refuses what would leave an account without an owner.
-async fn keep_an_owner(tx: &mut Tx, account: &AccountId, member: &Member) -> Result<()> {
-    let owners = tx.members(account).await?.into_iter().filter(|m| m.role == Role::Owner).count();
-    if member.role == Role::Owner && owners < 2 {
-        return Err(CommandError::Refused(format!("{} is the account's only owner; make somebody else one first", member.email)));
-    }
-    Ok(())
+/// An owner beside this member; where there is none, what needs one is refused.
+async fn another_owner(tx: &mut Tx, account: &AccountId, member: &Member) -> Result<Member> {
+    let other = tx.members(account).await?.into_iter().find(|m| m.role == Role::Owner && m.user_id != member.user_id);
+    other.ok_or_else(|| CommandError::Refused(format!("{} is the account's only owner; make somebody else one first", member.email)))
 }
 
 /// Invites somebody by mail to act for an account; an invitation to the same address before it is over.
@@ -99,22 +96,26 @@ pub async fn set_role(tx: &mut Tx, actor: &Actor, by: By<'_>, account: &AccountI
     let found = tx.member_of(account, member).await?;
     check(tx, account, by, &[found.role, role]).await?;
     if role != Role::Owner {
-        keep_an_owner(tx, account, &found).await?;
+        another_owner(tx, account, &found).await?;
     }
     tx.set_role(account, &found.user_id, role).await?;
     tx.log(actor, "member.role", Some(account), None, &format!("{}: {role} instead of {}", found.email, found.role)).await?;
     Ok(Member { role, ..found })
 }
 
-/// Ends a membership (id or address), and the keys that were made for it. Everybody may leave.
+/// Ends a membership (id or address), and the keys that were made for it. Everybody may leave; where the account's mails went to them, they
+/// go to another owner from then on, who is the one that it is named after.
 pub async fn remove(tx: &mut Tx, actor: &Actor, by: By<'_>, account: &AccountId, member: &str) -> Result<Member> {
     tx.books(account).await?;
     let found = tx.member_of(account, member).await?;
     if !matches!(by, By::Member(user) if user == found.user_id) {
         check(tx, account, by, &[found.role]).await?;
     }
-    keep_an_owner(tx, account, &found).await?;
+    let owner = another_owner(tx, account, &found).await?;
     tx.remove_member(account, &found.user_id).await?;
+    if tx.account(account).await?.email.to_lowercase() == found.email {
+        tx.hand_account_to(account, &owner.user_id).await?;
+    }
     tx.log(actor, "member.remove", Some(account), None, &found.email).await?;
     Ok(found)
 }

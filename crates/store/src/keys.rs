@@ -132,7 +132,7 @@ impl ApiKey {
 
     /// Whether it opens anything.
     pub fn is_active(&self, now: Timestamp) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| at.0 > now) && (self.account_id.is_none() || self.role.is_some())
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| at.0 > now)
     }
 }
 

@@ -86,6 +86,13 @@ impl Tx {
         self.exec_one("update members set role = $1 where account_id = $2 and user_id = $3", args![role.as_str(), account, user]).await
     }
 
+    /// Has an account's mails go to one of its owners, and names it after them.
+    pub async fn hand_account_to(&mut self, account: &AccountId, owner: &str) -> Result<()> {
+        let sql = "update accounts as a set email = u.email, first_name = u.first_name, last_name = u.last_name from users u where a.id = $1 and u.id = $2";
+        self.exec_one(sql, args![account, owner]).await?;
+        self.name_buyer(account).await
+    }
+
     /// Ends a membership, the keys that were made for it, and the links that sign in with it.
     pub async fn remove_member(&mut self, account: &AccountId, user: &str) -> Result<()> {
         let now = self.now;

@@ -216,6 +216,9 @@ on_both!(nobody_changes_who_may_more(app) {
     };
     let left = tokio::join!(leave(owner), leave(admin));
     assert!(left.0.is_ok() != left.1.is_ok(), "{left:?}");
+    // Whoever is left is told what concerns the account.
+    let contact = app.store.read().await.unwrap().account(&account).await.unwrap().email;
+    assert_eq!(contact, if left.0.is_ok() { "admin@example.org" } else { "ada@example.org" });
     let owners = app.store.read().await.unwrap().members(&account).await.unwrap().into_iter().filter(|m| m.role == Role::Owner).count();
     assert_eq!(owners, 1);
 });
