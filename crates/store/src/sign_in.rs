@@ -46,8 +46,7 @@ impl Tx {
             return Ok(None);
         }
         let sql = "select l.account_id, a.number, l.user_id, u.email, l.next from sign_in_links l join accounts a on a.id = l.account_id \
-                   join users u on u.id = l.user_id \
-                   join members m on m.account_id = l.account_id and m.user_id = l.user_id where l.digest = $1";
+                   join users u on u.id = l.user_id where l.digest = $1";
         self.optional(sql, args![digest]).await
     }
 

@@ -1,5 +1,7 @@
 //! The accounts API of Cloud 66.
 
+use leasehold_commands::{CommandError, machines};
+use leasehold_store::machines::Registration;
 use leasehold_tests::{
     on_both,
     web::{send, send_with},
@@ -48,6 +50,23 @@ on_both!(a_person_sees_the_accounts_that_it_belongs_to(app) {
     for (status, token, body) in [(404, altered.as_str(), machine), (404, "x", machine), (404, &format!("{second}-{}", &token[5..]), machine), (400, &token, "id=1"), (400, &token, "id=1&hostname=a%0Ab&vendor=x")] {
         assert_eq!(told(token, body).await.status, status, "{token} {body}");
     }
+});
+
+on_both!(an_account_has_a_thousand_machines_elsewhere_and_each_goes_on_telling(app) {
+    let account = app.account_id(&app.account).await;
+    let mut tx = app.store.begin().await.unwrap();
+    for n in 0..1000 {
+        let id = format!("m{n}");
+        tx.register_machine(&account, &Registration { machine: &id, name: &id, vendor: "QEMU", addresses: "" }).await.unwrap();
+    }
+    let token = tx.registration_token(&account).await.unwrap();
+    tx.commit().await.unwrap();
+    let tell = async |id: &str| {
+        let new = Registration { machine: id, name: "again", vendor: "QEMU", addresses: "" };
+        machines::register(&app.store, "test", &token, &new).await
+    };
+    assert!(!tell("m7").await.unwrap(), "known");
+    assert!(matches!(tell("one more").await, Err(CommandError::Refused(_))));
 });
 
 on_both!(a_one_time_password_signs_its_person_in_once(app) {

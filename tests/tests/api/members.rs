@@ -173,7 +173,9 @@ on_both!(a_role_bounds_every_key_of_its_person(app) {
     assert_eq!((&verify(&key, "storage:write").await["valid"], &verify(&key, "storage:read").await["valid"]), (&json!(false), &json!(true)));
     // Whoever leaves takes all keys with them, those that were made with theirs too.
     let pair = app.signer(&me).await;
+    let url = send(&api, "POST", "/api/3/accounts/otp", &key, "").await.body["response"]["otp"].as_str().unwrap().to_owned();
     assert_eq!(send(&api, "DELETE", "/api/v1/members/grace@example.org", &key, "").await.status, 204, "everybody may leave");
+    assert_eq!(send(&api, "GET", &format!("/sso/otp/{url}"), "", "").await.status, 404);
     for gone in [&key, &minted] {
         assert_eq!(send(&api, "GET", &show, gone, "").await.status, 401);
         assert_eq!(verify(gone, "servers:read").await["valid"], false);
