@@ -37,6 +37,8 @@ const ROWS: &[(&str, bool)] = &[
          select 'a' || i, i, 'a' || i || '@example.org', 'Ada', 'Lovelace', 'EUR', 'en', 'active', $3 from n",
         true,
     ),
+    ("insert into users (id, email, first_name, last_name, created_at) select 'p' || i, 'a' || i || '@example.org', 'Ada', 'Lovelace', $3 from n", true),
+    ("insert into members (account_id, user_id, role) select 'a' || i, 'p' || i, 'owner' from n", true),
     ("insert into ledger_accounts (id, kind, currency) select 'wallet:a' || i, 'wallet', 'EUR' from n", true),
     (
         "insert into transfers (reference, id, wallet, debit, credit, amount, currency, code, state, created_at) \

@@ -41,6 +41,11 @@ const RULES: &[Rule] = &[
               on t.wallet = w.account_id where w.posted <> coalesce(t.posted, 0) or w.held <> coalesce(t.held, 0)",
     },
     Rule {
+        name: "every account has an owner",
+        sql: "select a.id as subject, 'account ' || a.number as detail from accounts a \
+              where not exists (select 1 from members m where m.account_id = a.id and m.role = 'owner')",
+    },
+    Rule {
         name: "what is owed beyond a wallet is what chargebacks left open",
         sql: "select w.account_id as subject, 'owes ' || w.owed || ', transfers ' || coalesce(t.owed, 0) as detail from wallets w left join (select wallet, \
                 cast(sum(case when debit = 'receivable:' || currency then amount else -amount end) as bigint) as owed from transfers \
