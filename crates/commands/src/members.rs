@@ -52,7 +52,9 @@ async fn another_owner(tx: &mut Tx, account: &AccountId, member: &Member) -> Res
 pub async fn invite(tx: &mut Tx, actor: &Actor, by: By<'_>, account: &Account, email: &str, role: Role) -> Result<Invitation> {
     names::email(email)?;
     tx.books(&account.id).await?;
-    check(tx, &account.id, by, &[role]).await?;
+    let invitations = tx.invitations(&account.id).await?;
+    let before = invitations.iter().find(|i| i.email == email.to_lowercase()).map(|i| i.role);
+    check(tx, &account.id, by, &[role, before.unwrap_or(role)]).await?;
     if account.state == AccountState::Closed {
         return Err(CommandError::Refused(format!("account {} is closed", account.number)));
     }
@@ -60,7 +62,7 @@ pub async fn invite(tx: &mut Tx, actor: &Actor, by: By<'_>, account: &Account, e
     if members.iter().any(|m| m.email == email.to_lowercase()) {
         return Err(CommandError::Exists(format!("{email} is a member already")));
     }
-    if members.len() + tx.invitations(&account.id).await?.len() >= MOST {
+    if before.is_none() && members.len() + invitations.len() >= MOST {
         return Err(CommandError::Refused(format!("an account has {MOST} members and invitations at most")));
     }
     let day_ago = tx.now - DAY;

@@ -51,13 +51,13 @@ impl Tx {
         self.optional(sql, args![email.to_lowercase()]).await
     }
 
-    /// Changes what is said of a person (given name, family name, phone) and of the account, where it is theirs; documents that were issued
-    /// stay as they are.
+    /// Changes what is said of a person (given name, family name, phone) and of the account, where they are the owner whom its mails go to;
+    /// documents that were issued stay as they are.
     pub async fn set_person(&mut self, account: &AccountId, id: &str, [first, last, phone]: [&str; 3], password: Option<&str>) -> Result<()> {
         let sql = "update users set first_name = $1, last_name = $2, phone = $3, password_hash = coalesce($4, password_hash) where id = $5";
         self.exec_one(sql, args![first, last, phone, password, id]).await?;
-        let sql = "update accounts set first_name = $1, last_name = $2 where id = $3 \
-                   and exists (select 1 from members m where m.account_id = $3 and m.user_id = $4 and m.role = 'owner')";
+        let sql = "update accounts set first_name = $1, last_name = $2 where id = $3 and exists (select 1 from members m \
+                   join users u on u.id = m.user_id where m.account_id = $3 and m.user_id = $4 and m.role = 'owner' and u.email = lower(accounts.email))";
         if self.exec(sql, args![first, last, account, id]).await? > 0 {
             self.name_buyer(account).await?;
         }

@@ -207,6 +207,7 @@ on_both!(nobody_changes_who_may_more(app) {
     let invite = async |key: &str, role: &str| send(&api, "POST", "/api/v1/invitations", key, json!({ "email": "x@example.org", "role": role }).to_string()).await.status;
     assert_eq!((invite(&admin_key, "owner").await, invite(&reader_key, "read-only").await, invite(&admin_key, "admin").await), (403, 403, 201));
     assert_eq!(send(&api, "DELETE", "/api/v1/invitations/x@example.org", &reader_key, "").await.status, 403);
+    assert_eq!((invite(&owner_key, "owner").await, invite(&admin_key, "admin").await), (201, 403), "an owner's invitation is for owners to replace");
     assert_eq!(send(&api, "DELETE", &format!("/api/v1/members/{owner}"), &admin_key, "").await.status, 403);
     assert_eq!(send(&api, "DELETE", &format!("/api/v1/members/{owner}"), &owner_key, "").await.status, 409, "the only owner stays");
     // Two owners who both go at once leave one behind.
