@@ -129,9 +129,18 @@ impl App {
         tx.commit().await.unwrap();
     }
 
-    /// A pair of an account that signs requests.
+    /// A pair of an account's owner that signs requests.
     pub async fn signer(&self, account: &str) -> Signer {
-        let (key, secret) = keys::create(&self.store, &Self::operator(), Some(account), "", &wanted(KeyKind::E24, "account:read")).await.unwrap();
+        self.signer_with(account, &wanted(KeyKind::E24, "account:read")).await
+    }
+
+    /// A pair of a member that signs requests.
+    pub async fn signer_of(&self, account: &str, member: &str) -> Signer {
+        self.signer_with(account, &Wanted { member: Some(member), ..wanted(KeyKind::E24, "account:read") }).await
+    }
+
+    async fn signer_with(&self, account: &str, wanted: &Wanted<'_>) -> Signer {
+        let (key, secret) = keys::create(&self.store, &Self::operator(), Some(account), "", wanted).await.unwrap();
         Signer { key: key.public_id, secret: secret.expose_secret().to_owned() }
     }
 

@@ -45,9 +45,15 @@ async fn find(tx: &mut Tx, account: &AccountId, kind: KeyKind, public: &str) -> 
     found.ok_or_else(|| CommandError::NotFound(format!("no key '{public}'")))
 }
 
-/// Gives a pair another secret; the one before signs nothing from now on.
-pub async fn renew(tx: &mut Tx, actor: &Actor, account: &AccountId, kind: KeyKind, public: &str) -> Result<(ApiKey, SecretString)> {
+/// Gives a pair another secret; the one before signs nothing from now on. Whoever sees the secret acts as its person: a pair for e24cloud's
+/// API is renewed by that one only, the account's pair for the S3 gateway becomes that of whoever renews it.
+pub async fn renew(tx: &mut Tx, actor: &Actor, account: &AccountId, user: &str, kind: KeyKind, public: &str) -> Result<(ApiKey, SecretString)> {
     let key = find(tx, account, kind, public).await?;
+    if kind == KeyKind::S3 {
+        tx.give_key(&key.id, user).await?;
+    } else if key.user_id.as_deref() != Some(user) {
+        return Err(CommandError::Forbidden(format!("the key '{public}' is another member's; make one of your own")));
+    }
     let secret = tx.renew_pair(&key.id).await?;
     tx.log(actor, "key.renew", Some(account), None, &format!("{kind} {public}")).await?;
     Ok((key, secret))

@@ -264,6 +264,11 @@ impl Tx {
         self.all(sql, args![account.map(AccountId::as_str)]).await
     }
 
+    /// Has a key speak for another member of its account.
+    pub async fn give_key(&mut self, id: &str, user: &str) -> Result<()> {
+        self.exec_one("update api_keys set user_id = $1 where id = $2", args![user, id]).await
+    }
+
     /// Ends a key at once.
     pub async fn revoke_key(&mut self, id: &str) -> Result<()> {
         let now = self.now;

@@ -5,8 +5,10 @@ use leasehold_commands::{
     members::{self, By},
 };
 use leasehold_domain::{notice::MailState, role::Role};
+use leasehold_store::keys::KeyKind;
 use leasehold_tests::{
     App, on_both,
+    signed::Signer,
     web::{Answer, send, send_with},
 };
 use serde_json::{Value, json};
@@ -210,6 +212,19 @@ on_both!(nobody_changes_who_may_more(app) {
     assert_eq!((invite(&owner_key, "owner").await, invite(&admin_key, "admin").await), (201, 403), "an owner's invitation is for owners to replace");
     assert_eq!(send(&api, "DELETE", &format!("/api/v1/members/{owner}"), &admin_key, "").await.status, 403);
     assert_eq!(send(&api, "DELETE", &format!("/api/v1/members/{owner}"), &owner_key, "").await.status, 409, "the only owner stays");
+    // A secret of the owner's would be as good as being the owner.
+    let (owners, admins) = (app.signer(&me).await, app.signer_of(&me, &admin).await);
+    let renew = async |pair: &Signer| admins.send(&api, "POST", "/v2/account/api-new-secret-key", &json!({ "api_key": pair.key }).to_string(), app.now()).await;
+    let refused = renew(&owners).await;
+    assert!(refused.status == 403 && !refused.text().contains("secret_key"), "{refused:?}");
+    assert_eq!((owners.send(&api, "GET", "/v2/account", "", app.now()).await.status, renew(&admins).await.status), (200, 200));
+    let whole = owners.send(&api, "GET", "/v2/account", "", app.now()).await.body["account"].clone();
+    let s3 = json!({ "api_key": whole["e24files"]["s3"]["api_id"] }).to_string();
+    let admins = app.signer_of(&me, &admin).await;
+    assert_eq!(admins.send(&api, "POST", "/v2/account/files-new-secret-key", &s3, app.now()).await.status, 200);
+    let pairs = app.store.read().await.unwrap().keys(Some(&account)).await.unwrap();
+    let gateway = pairs.iter().find(|k| k.kind == KeyKind::S3).unwrap();
+    assert_eq!(gateway.user_id.as_deref(), Some(admin.as_str()), "it goes along with whoever saw its secret");
     // Two owners who both go at once leave one behind.
     assert_eq!(role(&owner_key, &admin, "owner").await, 200);
     let leave = async |user: &str| {

@@ -60,7 +60,7 @@ pub(crate) async fn create(State(api): State<Api>, caller: For<E24>) -> Result<J
 #[utoipa::path(post, path = "/api-new-secret-key", tag = "e24cloud", security(("signed" = ["e24"])), request_body = Named, responses((status = 200, body = NewPair)))]
 pub(crate) async fn renew(State(api): State<Api>, caller: For<E24>, Body(named): Body<Named>) -> Result<Json<NewPair>, Failure> {
     let mut open = once::open(&api, &caller).await?;
-    let renewed = pairs::renew(&mut open.tx, &caller.actor, &caller.account, KeyKind::E24, &named.api_key).await?;
+    let renewed = pairs::renew(&mut open.tx, &caller.actor, &caller.account, caller.user()?, KeyKind::E24, &named.api_key).await?;
     open.end("").await?;
     Ok(Json(NewPair { success: true, api: pair(renewed) }))
 }
@@ -69,7 +69,7 @@ pub(crate) async fn renew(State(api): State<Api>, caller: For<E24>, Body(named):
 #[utoipa::path(post, path = "/files-new-secret-key", tag = "e24cloud", security(("signed" = ["e24"])), request_body = Named, responses((status = 200, body = NewFiles)))]
 pub(crate) async fn renew_files(State(api): State<Api>, caller: For<E24>, Body(named): Body<Named>) -> Result<Json<NewFiles>, Failure> {
     let mut open = once::open(&api, &caller).await?;
-    let new = pair(pairs::renew(&mut open.tx, &caller.actor, &caller.account, KeyKind::S3, &named.api_key).await?);
+    let new = pair(pairs::renew(&mut open.tx, &caller.actor, &caller.account, caller.user()?, KeyKind::S3, &named.api_key).await?);
     open.end("").await?;
     Ok(Json(NewFiles { success: true, e24files: FilesView { s3: Some(S3View { api_id: new.api_key, secret_key: new.secret_key }) } }))
 }
