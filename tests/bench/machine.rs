@@ -6,7 +6,7 @@ use std::{
 };
 
 use leasehold_domain::{Mark, ServerId, Timestamp, server::Power};
-use leasehold_hypervisor::{Call, GuestAddress, GuestConfig, Hypervisor, MachineSpec, Source, connect};
+use leasehold_hypervisor::{Call, GuestAddress, GuestConfig, Hypervisor, MachineSpec, Readiness, Source, connect};
 use leasehold_store::{Options, Store, args};
 use leasehold_tests::{Kind, program::eventually};
 use serde_json::json;
@@ -25,7 +25,8 @@ async fn by_hand(images: &str, node: &Path, run: usize) -> f64 {
     let vmid = VMID + run as i64;
     let spec = MachineSpec { vmid, server, vcpu: 1, ram_mb: 512, mac: format!("52:54:00:00:00:0{run}") };
     let address = GuestAddress { address: "10.66.0.10".into(), prefix: 24, gateway: "10.66.0.1".into() };
-    let guest = GuestConfig { hostname: "bench".into(), username: "root".into(), ssh_keys: vec![], addresses: vec![address] };
+    let guest =
+        GuestConfig { hostname: "bench".into(), username: "root".into(), ssh_keys: vec![], addresses: vec![address], resolvers: vec![], user_data: None };
     let began = Instant::now();
     hv.node_status().await.unwrap();
     hv.ensure_disk(&call, vmid, &Source::Image("tiny".into())).await.unwrap();
@@ -33,7 +34,7 @@ async fn by_hand(images: &str, node: &Path, run: usize) -> f64 {
     hv.ensure_config(&call, vmid, &guest).await.unwrap();
     hv.ensure_disk_size(&call, vmid, 3).await.unwrap();
     hv.ensure_power(&call, vmid, Power::On).await.unwrap();
-    while !hv.agent_ready(vmid, call.now).await.unwrap() {
+    while hv.readiness(vmid, &call.mark, call.now).await.unwrap() == Readiness::NotYet {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     hv.set_password(&call, vmid, "root", &"a-New-passw0rd".to_owned().into()).await.unwrap();

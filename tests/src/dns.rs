@@ -7,14 +7,18 @@ use std::{
 
 use crate::program::{Daemon, eventually, free_port};
 
-/// A server on loopback with two reverse zones; it ends with the test.
+/// A server with zones of the test's own; it ends with the test.
 pub struct DnsServer {
     _process: Daemon,
+    ip: String,
     port: u16,
 }
 
+/// What every zone begins with.
+const HEAD: &str = "$TTL 60\n@ SOA ns hostmaster 1 60 60 60 60\n@ NS ns.example.org.\n";
+
 /// The zones that updates are taken for.
-pub const ZONES: &[&str] = &["113.0.203.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.arpa"];
+pub const ZONES: [&str; 2] = ["113.0.203.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.arpa"];
 /// The key that signs them: its name and its base64.
 pub const KEY: (&str, &str) = ("leasehold", "bm90IGEgc2VjcmV0LCBqdXN0IGEga2V5IG9mIHRlc3RzLg==");
 
@@ -30,40 +34,49 @@ fn bind(program: &str) -> Command {
 }
 
 impl DnsServer {
-    /// Starts one whose files are in this folder.
+    /// Starts one on loopback whose files are in this folder, with two reverse zones.
     pub fn start(dir: &Path) -> Self {
         Self::on(dir, free_port())
     }
 
     /// As [`DnsServer::start`], at this port.
     pub fn on(dir: &Path, port: u16) -> Self {
+        Self::with(dir, "127.0.0.1", port, &ZONES.map(|zone| (zone, "")))
+    }
+
+    /// One that guests ask at this address: it knows `NAME.example.test` by this address.
+    pub fn for_guests(dir: &Path, ip: &str, name: &str, address: &str) -> Self {
+        Self::with(dir, ip, 53, &[("example.test", &format!("{name} A {address}\n"))])
+    }
+
+    fn with(dir: &Path, ip: &str, port: u16, zones: &[(&str, &str)]) -> Self {
         let shown = dir.display();
-        let zone = |name: &&str| {
+        let zone = |(name, records): &(&str, &str)| {
             let file = dir.join(name);
             if !file.exists() {
-                std::fs::write(&file, "$TTL 60\n@ SOA ns hostmaster 1 60 60 60 60\n@ NS ns.example.org.\n").unwrap();
+                std::fs::write(&file, format!("{HEAD}{records}")).unwrap();
             }
             format!("zone \"{name}\" {{ type primary; file \"{}\"; allow-update {{ key \"{}\"; }}; }};\n", file.display(), KEY.0)
         };
         let text = format!(
-            "options {{ directory \"{shown}\"; pid-file none; session-keyfile \"{shown}/session\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; \
+            "options {{ directory \"{shown}\"; pid-file none; session-keyfile \"{shown}/session\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; \
              recursion no; dnssec-validation no; empty-zones-enable no; }};\ncontrols {{ }};\nkey \"{}\" {{ algorithm hmac-sha256; secret \"{}\"; }};\n{}",
             KEY.0,
             KEY.1,
-            ZONES.iter().map(zone).collect::<String>()
+            zones.iter().map(zone).collect::<String>()
         );
         let config = dir.join("named.conf");
         std::fs::write(&config, text).unwrap();
         let log = std::fs::File::create(dir.join("named.log")).unwrap();
         let process = Daemon::start(bind("named").args(["-g", "-n", "1", "-c"]).arg(&config).stdout(Stdio::null()).stderr(log));
-        let server = Self { _process: process, port };
-        eventually("the DNS server answers", || !server.dig(&["SOA", ZONES[0]]).is_empty());
+        let server = Self { _process: process, ip: ip.to_owned(), port };
+        eventually("the DNS server answers", || !server.dig(&["SOA", zones[0].0]).is_empty());
         server
     }
 
     fn dig(&self, what: &[&str]) -> String {
-        let port = self.port.to_string();
-        let asked = bind("dig").args(["@127.0.0.1", "-p", &port, "+short", "+norecurse", "+tries=1", "+time=2"]).args(what).output().unwrap();
+        let (server, port) = (format!("@{}", self.ip), self.port.to_string());
+        let asked = bind("dig").args([&server, "-p", &port, "+short", "+norecurse", "+tries=1", "+time=2"]).args(what).output().unwrap();
         if asked.status.success() { String::from_utf8(asked.stdout).unwrap().trim().to_owned() } else { String::new() }
     }
 
@@ -74,6 +87,6 @@ impl DnsServer {
 
     /// Where it listens.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.ip, self.port)
     }
 }

@@ -7,11 +7,13 @@ pub mod database;
 pub mod dns;
 pub mod fleet;
 pub mod hook;
+pub mod netns;
 pub mod program;
 pub mod raw;
 pub mod signed;
 pub mod sim;
 pub mod smtp;
+pub mod ssh;
 pub mod web;
 
 pub use app::App;

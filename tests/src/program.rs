@@ -90,8 +90,13 @@ pub fn binary() -> PathBuf {
 }
 
 /// Looks until `what` holds; a test that waits for another process has no other way.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_mins(1);
+pub fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    within(Duration::from_mins(1), what, holds);
+}
+
+/// As [`eventually`], for what takes longer: a whole system that boots in software.
+pub fn within(longest: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + longest;
     while !holds() {
         assert!(Instant::now() < end, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(50));

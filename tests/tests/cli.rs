@@ -164,6 +164,24 @@ fn a_catalogue_that_would_orphan_servers_is_refused() {
 }
 
 #[test]
+fn a_pool_whose_gateway_no_guest_could_reach_is_refused() {
+    let p = Program::new(None);
+    p.ok(&["secrets", "generate"]);
+    let sample = include_str!("../../config/catalog.toml");
+    for (gateway, says) in [("192.0.2.1", "lies outside of 203.0.113.0/24"), ("2001:db8:1::1", "is not of family 4")] {
+        std::fs::write(p.path("bad.toml"), sample.replacen("gateway = \"203.0.113.1\"", &format!("gateway = \"{gateway}\""), 1)).unwrap();
+        p.refuses(2, &["pool 'fra-v4'", gateway, says], &["catalog", "import", "bad.toml"]);
+    }
+    // A link-local one is on every guest's link.
+    std::fs::write(p.path("good.toml"), sample.replacen("gateway = \"2001:db8:1::1\"", "gateway = \"fe80::1\"", 1)).unwrap();
+    assert_eq!(p.json(&["catalog", "import", "good.toml"])["notes"], serde_json::json!([]));
+    std::fs::write(p.path("silent.toml"), sample.replacen("resolvers = [", "# resolvers = [", 1)).unwrap();
+    let notes = p.json(&["catalog", "import", "silent.toml"])["notes"].clone();
+    assert!(notes[0].as_str().unwrap().contains("region fra has no resolvers"), "{notes}");
+    assert!(p.run(&["doctor"]).out.contains("region fra has no resolvers"));
+}
+
+#[test]
 fn secrets_are_rotated_without_losing_one() {
     let p = Program::new(None);
     let account = p.set_up("20.00");

@@ -4,7 +4,8 @@
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
 use leasehold_domain::{Mark, ServerId, Timestamp, server::Power, usage::Counters};
-use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, MachineSpec, Observed, Progress, Source, connect};
+use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, MachineSpec, Observed, Progress, Readiness, Source, connect};
+use leasehold_tests::{netns, ssh};
 use serde_json::json;
 
 const SERVER: &str = "0198f0e2-0000-7000-8000-000000000001";
@@ -20,7 +21,7 @@ fn spec() -> MachineSpec {
 
 fn guest(key: &str) -> GuestConfig {
     let address = GuestAddress { address: "10.66.0.10".into(), prefix: 24, gateway: "10.66.0.1".into() };
-    GuestConfig { hostname: "web-1".into(), username: "root".into(), ssh_keys: vec![key.into()], addresses: vec![address] }
+    GuestConfig { hostname: "web-1".into(), username: "root".into(), ssh_keys: vec![key.into()], addresses: vec![address], resolvers: vec![], user_data: None }
 }
 
 async fn machine(hv: &dyn Hypervisor) -> Option<leasehold_hypervisor::Machine> {
@@ -73,14 +74,15 @@ async fn off(hv: &dyn Hypervisor, call: &Call) {
     panic!("the guest does not switch off");
 }
 
-async fn agent(hv: &dyn Hypervisor) {
+async fn ready(hv: &dyn Hypervisor, call: &Call) {
     for _ in 0..300 {
-        if hv.agent_ready(VMID, Timestamp::from_millis(1_790_000_000_000)).await.unwrap() {
-            return;
+        match hv.readiness(VMID, &call.mark, call.now).await.unwrap() {
+            Readiness::NotYet => tokio::time::sleep(Duration::from_millis(200)).await,
+            Readiness::Ready => return,
+            Readiness::Troubled(trouble) => panic!("{trouble}"),
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    panic!("the agent never answered");
+    panic!("the guest was never ready");
 }
 
 /// The contract. `inside` looks into the running guest, where there is one.
@@ -92,7 +94,7 @@ async fn suite(reopen: impl Fn() -> Arc<dyn Hypervisor>, image: &str, key: &str,
     build(hv.as_ref(), &first, image, key).await;
     let found = machine(hv.as_ref()).await.unwrap();
     assert_eq!((found.mark.as_ref(), found.power, found.disk_gb, found.mac.as_deref()), (Some(&first.mark), Power::On, 2, Some("52:54:00:00:00:01")));
-    agent(hv.as_ref()).await;
+    ready(hv.as_ref(), &first).await;
     hv.set_password(&first, VMID, "root", &"a-New-passw0rd".to_owned().into()).await.unwrap();
     inside(&found);
 
@@ -129,7 +131,7 @@ async fn suite(reopen: impl Fn() -> Arc<dyn Hypervisor>, image: &str, key: &str,
     assert!(matches!(hv.revert(&second, VMID, "fourth", 2).await, Err(Error::Permanent(_))));
     assert_eq!((names(hv.as_ref()).await, machine(hv.as_ref()).await.unwrap().power), (vec!["second".to_owned(), "third".to_owned()], Power::Off));
     build(hv.as_ref(), &second, image, key).await;
-    agent(hv.as_ref()).await;
+    ready(hv.as_ref(), &second).await;
     assert_eq!(machine(hv.as_ref()).await.unwrap().mark, Some(second.mark.clone()));
     assert!(names(hv.as_ref()).await.is_empty(), "snapshots go with their disk");
 
@@ -147,27 +149,17 @@ async fn the_simulated_node_keeps_the_contract() {
     suite(|| connect("simulated", &settings).unwrap(), "debian-12", "ssh-ed25519 AAAA", |_| ()).await;
 }
 
-const SSH: &[&str] = &["-o", "LogLevel=ERROR", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=20"];
-
-#[track_caller]
-fn said(output: std::process::Output) -> String {
-    assert!(output.status.success(), "ssh: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// Runs a line in the guest over SSH.
 #[track_caller]
 fn ssh(at: std::net::SocketAddr, key: &Path, line: &str) -> String {
-    let target = ["-p", &at.port().to_string(), &format!("root@{}", at.ip()), line].map(str::to_owned);
-    said(Command::new("ssh").args(SSH).args(["-o", "BatchMode=yes", "-i"]).arg(key).args(target).output().unwrap())
+    ssh::by_key(at, "root", key, line)
 }
 
 /// A real guest's images, and a key pair in a folder: the private file and the public line.
 fn real(dir: &Path) -> (String, std::path::PathBuf, String) {
     let images = std::env::var("LEASEHOLD_GUEST").expect("LEASEHOLD_GUEST is not set; real machines are never skipped: run scripts/test");
     let key = dir.join("id");
-    assert!(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap().success());
-    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap().trim().to_owned();
+    let public = ssh::key_pair(&key);
     (images, key, public)
 }
 
@@ -275,17 +267,7 @@ async fn a_real_machine_starts_from_a_cd_until_something_is_on_its_disk() {
 /// Starts `in_a_network_of_its_own` as root of a network namespace; what it makes there ends with it.
 #[test]
 fn a_bridged_machine_is_reached_cut_off_reverted_and_leaves_nothing() {
-    let me = std::env::current_exe().unwrap();
-    // Root needs no user namespace, which some containers refuse.
-    let alone = if rustix::process::geteuid().is_root() { "-n" } else { "-rn" };
-    let ran = Command::new("unshare").args([alone, "--"]).arg(me).args(["--exact", "in_a_network_of_its_own", "--ignored", "--nocapture"]).output().unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success() && text.contains("1 passed"), "{text}");
-}
-
-fn ip(line: &str) {
-    let done = Command::new("ip").args(line.split(' ')).status().unwrap();
-    assert!(done.success(), "ip {line}");
+    netns::alone("in_a_network_of_its_own");
 }
 
 /// Whether the guest's SSH answers at this address.
@@ -293,22 +275,10 @@ fn answers(address: &str) -> bool {
     std::net::TcpStream::connect_timeout(&(address.parse::<std::net::IpAddr>().unwrap(), 22).into(), Duration::from_secs(3)).is_ok()
 }
 
-fn password_login(dir: &Path, at: &str, password: &str) -> String {
-    let askpass = dir.join("askpass");
-    std::fs::write(&askpass, format!("#!/bin/sh\necho '{password}'\n")).unwrap();
-    std::fs::set_permissions(&askpass, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    let options = ["-o", "PreferredAuthentications=password", "-o", "PubkeyAuthentication=no"];
-    let mut command = Command::new("ssh");
-    command.args(SSH).args(options).args([&format!("root@{at}"), "hostname"]).env("SSH_ASKPASS", askpass).env("SSH_ASKPASS_REQUIRE", "force");
-    said(command.output().unwrap())
-}
-
 #[tokio::test]
 #[ignore = "started by the test above, in a network of its own"]
 async fn in_a_network_of_its_own() {
-    for line in ["link set lo up", "link add br0 type bridge", "addr add 10.66.0.1/24 dev br0", "addr add fd66::1/64 dev br0 nodad", "link set br0 up"] {
-        ip(line);
-    }
+    netns::bridge();
     let dir = tempfile::tempdir().unwrap();
     let (images, key, public) = real(dir.path());
     let node = dir.path().join("node");
@@ -319,10 +289,10 @@ async fn in_a_network_of_its_own() {
     let (guest_ip, at) = ("10.66.0.10", std::net::SocketAddr::from(([10, 66, 0, 10], 22)));
 
     build(hv, &me, "tiny", &public).await;
-    agent(hv).await;
+    ready(hv, &me).await;
     assert_eq!(ssh(at, &key, "hostname").trim(), "web-1");
     hv.set_password(&me, VMID, "root", &"a-New-passw0rd".to_owned().into()).await.unwrap();
-    assert_eq!(password_login(dir.path(), guest_ip, "a-New-passw0rd").trim(), "web-1");
+    assert_eq!(ssh::by_password(at, "root", dir.path(), "a-New-passw0rd", "hostname").trim(), "web-1");
 
     // Counters are the host's own.
     let before = used(hv).await.unwrap();
@@ -347,11 +317,11 @@ async fn in_a_network_of_its_own() {
 
     // Cut off: also while it starts. Then back.
     twice!(hv.ensure_link(&me, VMID, false));
-    agent(hv).await;
+    ready(hv, &me).await;
     assert!(!answers(guest_ip));
     off(hv, &me).await;
     twice!(hv.ensure_power(&me, VMID, Power::On));
-    agent(hv).await;
+    ready(hv, &me).await;
     assert!(!answers(guest_ip), "it starts with its cable pulled");
     twice!(hv.ensure_link(&me, VMID, true));
     // Both sides must first see each other again.

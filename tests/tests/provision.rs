@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use leasehold_commands::{operate, order, servers, snapshots, stats};
+use leasehold_commands::{catalog::How, operate, order, servers, snapshots, stats, user_data::UserData};
 use leasehold_domain::{
     ServerId,
     server::{Goal, HoldKind, Means, Status, Step},
@@ -13,8 +13,10 @@ use leasehold_store::{
     Queue, StoreError,
     nodes::{Node, NodeState},
     samples::NewSample,
+    sealed::Place,
 };
 use leasehold_tests::{App, on_both};
+use secrecy::ExposeSecret;
 
 on_both!(an_order_runs_and_the_customer_is_told(app) {
     let server = app.order("web").await;
@@ -441,6 +443,60 @@ on_both!(a_silent_agent_does_not_keep_a_server_from_its_owner(app) {
     app.until_quiet().await;
     assert_eq!(app.server(&server.id).await.status, Status::Running);
     assert_eq!(app.attention().await, [format!("agent_missing server:{}", server.id)]);
+});
+
+on_both!(a_guest_whose_first_boot_went_wrong_is_delivered_and_said(app) {
+    app.import("faults = { guest_troubled = 1.0 }").await;
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+    let password = Place { table: "servers", column: "password", id: server.id.as_str() };
+    assert!(app.store.read().await.unwrap().secret(password).await.unwrap().is_some(), "it has its password all the same");
+    assert_eq!(app.attention().await, [format!("guest_troubled server:{}", server.id)]);
+    let steps = app.store.read().await.unwrap().steps(&server.id).await.unwrap();
+    assert!(steps.iter().any(|s| s.detail.as_deref().is_some_and(|d| d.contains("could not set its locale"))));
+    // A new system that starts well has nothing to complain of.
+    app.import("").await;
+    servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
+    app.until_quiet().await;
+    assert!(app.attention().await.is_empty());
+});
+
+on_both!(what_the_owner_wants_at_the_first_boot_is_sealed_and_goes_with_the_server(app) {
+    let user_data = Some(UserData::parse("#!/bin/sh\necho s3cret\n").unwrap());
+    let wanted = order::Order { user_data, key: Some("once".into()), ..app.an_order("web") };
+    let server = order::order(&app.store, &App::operator(), &wanted).await.unwrap();
+    assert_eq!(order::order(&app.store, &App::operator(), &wanted).await.unwrap().id, server.id);
+    let other = order::Order { user_data: Some(UserData::parse("#!/bin/sh\necho other\n").unwrap()), ..wanted };
+    assert!(order::order(&app.store, &App::operator(), &other).await.is_err(), "another script is another order");
+    let place = Place { table: "servers", column: "user_data", id: server.id.as_str() };
+    let known = async |app: &App| app.store.read().await.unwrap().secret(place).await.unwrap().map(|s| s.expose_secret().to_owned());
+    app.until_quiet().await;
+    // A new system is given it, too.
+    servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(known(app).await.as_deref(), Some("#!/bin/sh\necho s3cret\n"));
+    servers::terminate(&app.store, &App::operator(), "web").await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(known(app).await, None);
+});
+
+on_both!(resolvers_are_those_of_the_pool_else_of_the_node_else_of_the_region(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let server = app.server(&server.id).await;
+    let asked = async |app: &App| {
+        let found = app.store.read().await.unwrap().resolvers(&server).await.unwrap();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let silent = async |app: &App| app.store.read().await.unwrap().regions_without_resolvers().await.unwrap();
+    assert_eq!((asked(app).await.as_str(), silent(app).await), ("", vec!["fra".to_owned()]));
+    app.import_with("name = \"Frankfurt\"", "name = \"Frankfurt\"\nresolvers = [\"192.0.2.1\"]", How::default()).await;
+    assert_eq!((asked(app).await.as_str(), silent(app).await), ("192.0.2.1", vec![]));
+    app.import("resolvers = [\"192.0.2.2\"]").await;
+    assert_eq!((asked(app).await.as_str(), silent(app).await), ("192.0.2.2", vec![]));
+    app.import_with("id = \"fra-v6\"", "id = \"fra-v6\"\nresolvers = [\"2001:db8::53\", \"192.0.2.3\"]", How::default()).await;
+    assert_eq!((asked(app).await.as_str(), silent(app).await), ("2001:db8::53 192.0.2.3", vec![]));
 });
 
 on_both!(an_order_that_nobody_begins_fails_after_a_day(app) {

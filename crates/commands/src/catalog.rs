@@ -12,7 +12,7 @@ mod seller;
 mod templates;
 mod tiers;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use leasehold_store::{
     Store, Tx,
@@ -78,6 +78,17 @@ impl Catalog {
     }
 }
 
+/// More than this no system's resolver asks.
+const RESOLVERS_MAX: usize = 3;
+
+/// Name servers as a row has them.
+fn resolvers(list: &[IpAddr], whose: &str) -> Result<String> {
+    if list.len() > RESOLVERS_MAX {
+        return Err(CommandError::Invalid(format!("{whose} names {} resolvers; a guest asks {RESOLVERS_MAX} at most", list.len())));
+    }
+    Ok(list.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(","))
+}
+
 fn node_row(e: &NodeEntry) -> Result<Node> {
     let settings = serde_json::to_string(&e.settings).map_err(|error| CommandError::Invalid(error.to_string()))?;
     Ok(Node {
@@ -89,6 +100,7 @@ fn node_row(e: &NodeEntry) -> Result<Node> {
         ram_mb: e.capacity.ram_mb,
         disk_gb: e.capacity.disk_gb,
         builds: e.builds,
+        resolvers: resolvers(&e.resolvers, &format!("node '{}'", e.id))?,
         state: NodeState::Active,
         hidden: false,
         boot_id: None,
@@ -147,7 +159,7 @@ fn differs<T: PartialEq>(before: Option<&T>, now: &T, what: String, changes: &mu
 async fn regions(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
     let before = tx.regions().await?;
     for e in &c.region {
-        let row = Region { id: e.id.as_str().into(), name: e.name.clone(), hidden: false };
+        let row = Region { id: e.id.as_str().into(), name: e.name.clone(), hidden: false, resolvers: resolvers(&e.resolvers, &format!("region '{}'", e.id))? };
         if differs(before.iter().find(|b| b.id == row.id), &row, format!("region {}", e.id), changes) {
             tx.put_region(&row).await?;
         }
@@ -171,8 +183,8 @@ fn refuse_orphans(live: i64, what: &str) -> Result<()> {
 }
 
 /// What the file says of a node; the rest of the row is found.
-fn in_file(n: &Node) -> (String, String, String, [i64; 4], bool) {
-    (n.region_id.to_string(), n.backend.clone(), n.settings.clone(), [n.vcpu, n.ram_mb, n.disk_gb, n.builds], n.hidden)
+fn in_file(n: &Node) -> ([String; 4], [i64; 4], bool) {
+    ([n.region_id.to_string(), n.backend.clone(), n.settings.clone(), n.resolvers.clone()], [n.vcpu, n.ram_mb, n.disk_gb, n.builds], n.hidden)
 }
 
 async fn nodes(tx: &mut Tx, c: &Catalog, check: impl Fn(&str, &str) -> Result<()>, changes: &mut Vec<Change>) -> Result<()> {

@@ -29,6 +29,7 @@ pub mod ssh_keys;
 pub mod stats;
 mod terms;
 pub mod two_factor;
+pub mod user_data;
 pub mod webhooks;
 
 pub use error::{CommandError, Result};

@@ -21,6 +21,7 @@ use leasehold_store::{
     activity::Actor,
     addons::ServerAddon,
     catalog::{Product, Template},
+    sealed::Place,
     servers::{HoldTerms, NewServer, Server},
 };
 use serde::Serialize;
@@ -29,6 +30,7 @@ use crate::{
     CommandError, Result, SLUG,
     once::{Begun, Once, begin},
     terms::Basket,
+    user_data::UserData,
 };
 
 /// What is ordered.
@@ -57,6 +59,9 @@ pub struct Order {
     /// The SSH keys that it is built with, by id or number; all of the account's where none is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ssh_keys: Vec<String>,
+    /// What is to be done at the first boot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<UserData>,
     /// The same key with the same order is the same order.
     #[serde(skip)]
     pub key: Option<String>,
@@ -76,6 +81,7 @@ impl Order {
             addons: vec![],
             coupon: None,
             ssh_keys: vec![],
+            user_data: None,
             key: None,
         }
     }
@@ -222,6 +228,9 @@ async fn write(tx: &mut Tx, order: &Order, basket: &Basket<'_>, template: &Templ
         tx.ask_addresses(&id).await?;
     }
     choose_ssh_keys(tx, order, account, &id).await?;
+    if let Some(user_data) = &order.user_data {
+        tx.put_secret(Place { table: "servers", column: "user_data", id: id.as_str() }, user_data.secret()).await?;
+    }
     let server = tx.server(&id).await?;
     tx.tell(&server, NoticeKind::OrderConfirmation, id.as_str(), None).await?;
     tx.publish_server(&server, EventKind::ServerCreated).await?;

@@ -19,7 +19,7 @@ mod whole;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use leasehold_domain::{Timestamp, server::Power, usage::Counters};
+use leasehold_domain::{Mark, Timestamp, server::Power, usage::Counters};
 use secrecy::SecretString;
 
 pub use error::Error;
@@ -51,8 +51,8 @@ pub trait Hypervisor: Send + Sync {
     async fn ensure_power(&self, call: &Call, vmid: i64, power: Power) -> Result<Progress>;
     /// The `seq`-th restart of this machine, once; one that is off is switched on.
     async fn reboot(&self, call: &Call, vmid: i64, seq: i64) -> Result<Progress>;
-    /// Whether the guest's agent answers and the guest has set itself up.
-    async fn agent_ready(&self, vmid: i64, now: Timestamp) -> Result<bool>;
+    /// How far the guest of this mark has come. One that does not answer is not ready; that is no error.
+    async fn readiness(&self, vmid: i64, mark: &Mark, now: Timestamp) -> Result<Readiness>;
     /// A new password through the agent, without a restart.
     async fn set_password(&self, call: &Call, vmid: i64, user: &str, password: &SecretString) -> Result<()>;
     /// Whether its network cable is plugged in; it stays so through restarts.

@@ -10,6 +10,7 @@ mod launch;
 mod probe;
 mod process;
 mod qmp;
+mod ready;
 mod seed;
 mod snapshots;
 mod tap;
@@ -19,11 +20,13 @@ use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use leasehold_domain::{Timestamp, server::Power, usage::Counters};
+use leasehold_domain::{Mark, Timestamp, server::Power, usage::Counters};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot, Source};
+use crate::{
+    Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Readiness, Result, Snapshot, Source,
+};
 use folder::{Defined, Folder, Held};
 
 /// How machines are accelerated. Said, never guessed: a `/dev/kvm` that opens may still be unusable.
@@ -320,9 +323,9 @@ impl Hypervisor for Qemu {
         Ok(Progress::Done)
     }
 
-    async fn agent_ready(&self, vmid: i64, _now: Timestamp) -> Result<bool> {
+    async fn readiness(&self, vmid: i64, mark: &Mark, _now: Timestamp) -> Result<Readiness> {
         let folder = self.folder(vmid)?;
-        Ok(folder.power()? == Power::On && agent::is_ready(&folder.file("qga.sock")).await)
+        Ok(if folder.power()? == Power::On { ready::of(&folder, mark).await } else { Readiness::NotYet })
     }
 
     async fn set_password(&self, call: &Call, vmid: i64, user: &str, password: &SecretString) -> Result<()> {

@@ -13,7 +13,9 @@ use leasehold_domain::{Mark, Timestamp, server::Power, time, usage::Counters};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Result, Snapshot, Source};
+use crate::{
+    Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, NodeStatus, Observed, Owned, Progress, Readiness, Result, Snapshot, Source,
+};
 use faults::Fault;
 pub use faults::Faults;
 use state::{Directory, Disk, Entry};
@@ -190,9 +192,13 @@ impl Hypervisor for Simulated {
         .await
     }
 
-    async fn agent_ready(&self, vmid: i64, now: Timestamp) -> Result<bool> {
+    async fn readiness(&self, vmid: i64, mark: &Mark, now: Timestamp) -> Result<Readiness> {
         let machine = self.read(vmid)?.machine;
-        Ok(machine.is_some_and(|m| m.power == Power::On && m.agent_at.is_some_and(|at| at <= now)))
+        if !machine.is_some_and(|m| m.mark == *mark && m.power == Power::On && m.agent_at.is_some_and(|at| at <= now)) {
+            return Ok(Readiness::NotYet);
+        }
+        let troubled = self.settings.faults.guest_troubled(&faults::Rolls::new(self.settings.seed, &mark.server, 0, "guest"));
+        Ok(if troubled { Readiness::Troubled("the simulated guest could not set its locale".into()) } else { Readiness::Ready })
     }
 
     async fn set_password(&self, call: &Call, vmid: i64, user: &str, password: &SecretString) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What goes to a hypervisor and what comes back.
 
 use leasehold_domain::{Mark, ServerId, Timestamp, server::Power};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 /// In whose name a mutating call is made.
@@ -107,7 +108,7 @@ pub struct MachineSpec {
 }
 
 /// What a guest learns at its first boot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GuestConfig {
     /// Its name.
     pub hostname: String,
@@ -117,6 +118,23 @@ pub struct GuestConfig {
     pub ssh_keys: Vec<String>,
     /// Its addresses, the primary first.
     pub addresses: Vec<GuestAddress>,
+    /// The name servers that it asks.
+    #[serde(default)]
+    pub resolvers: Vec<std::net::IpAddr>,
+    /// What its owner wants done at the first boot, cloud-config or a script. Goes to the guest and stands nowhere else.
+    #[serde(skip)]
+    pub user_data: Option<SecretString>,
+}
+
+/// How far a guest has come with setting itself up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It has not said that it is done, or does not answer.
+    NotYet,
+    /// It is done, and its agent answers.
+    Ready,
+    /// As [`Readiness::Ready`], and something of it went wrong: what the guest says, in one bounded line.
+    Troubled(String),
 }
 
 /// An address of a guest.

@@ -1,15 +1,17 @@
 //! Files that are there whole or not at all.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 /// Writes a file beside and renames it into place, so that also a host that loses power keeps the one or the other.
 pub(crate) fn write(file: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let beside = file.with_extension("new");
-    let mut new = File::create(&beside)?;
+    // A machine's record and its seed are nobody else's to read.
+    let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     new.write_all(content.as_ref())?;
     new.sync_all()?;
     fs::rename(beside, file)

@@ -1,6 +1,6 @@
 //! Addresses: taken with the placement, given back when the machine was seen absent, then quarantined.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use leasehold_domain::{RegionId, ServerId, Timestamp, addon::AddonKind};
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,32 @@ impl Tx {
             found.entry(server_id.into()).or_default().push(address);
         }
         Ok(found)
+    }
+
+    /// The name servers that a placed server's guest is to ask: those of its own addresses' pools, else its node's, else its region's.
+    pub async fn resolvers(&mut self, s: &Server) -> Result<Vec<IpAddr>> {
+        let sql = "select p.resolvers from addresses a join pools p on p.id = a.pool_id where a.server_id = $1 and a.addon is null and p.resolvers <> '' order by a.family";
+        let mut found: Vec<(String,)> = self.all(sql, args![&s.id]).await?;
+        if found.is_empty() {
+            let sql = "select case when n.resolvers <> '' then n.resolvers else r.resolvers end from regions r left join nodes n on n.id = $1 where r.id = $2";
+            found = self.all(sql, args![s.node_id.as_deref(), &s.region_id]).await?;
+        }
+        let mut resolvers: Vec<IpAddr> = vec![];
+        for address in found.iter().flat_map(|(list,)| list.split(',')).filter_map(|text| text.parse().ok()) {
+            if !resolvers.contains(&address) {
+                resolvers.push(address);
+            }
+        }
+        Ok(resolvers)
+    }
+
+    /// The regions that have addresses to give out and no name servers for them, neither in the region itself nor in one of its pools or nodes.
+    pub async fn regions_without_resolvers(&mut self) -> Result<Vec<String>> {
+        let sql = "select r.id from regions r where not r.hidden and r.resolvers = '' \
+                   and exists (select 1 from nodes n where n.region_id = r.id and not n.hidden and n.resolvers = '') \
+                   and exists (select 1 from pools p where p.region_id = r.id and not p.hidden and p.blocks is null) \
+                   and not exists (select 1 from pools p where p.region_id = r.id and not p.hidden and p.blocks is null and p.resolvers <> '') order by r.id";
+        Ok(self.all::<(String,)>(sql, &[]).await?.into_iter().map(|(id,)| id).collect())
     }
 
     /// Gives a server's addresses back; nobody gets them before `free_at`.

@@ -71,6 +71,11 @@ impl Tx {
         self.all(sql, args![closed_too, page.most(), page.skip]).await
     }
 
+    /// The open matters of one subject, the oldest first.
+    pub async fn attention_of(&mut self, subject: &str) -> Result<Vec<Attention>> {
+        self.all("select * from attention where subject = $1 and closed_at is null order by id", args![subject]).await
+    }
+
     /// One matter.
     pub async fn attention_by_id(&mut self, id: &str) -> Result<Attention> {
         self.optional("select * from attention where id = $1", args![id]).await?.ok_or_else(|| StoreError::not_found("attention", id))

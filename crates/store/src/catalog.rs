@@ -16,6 +16,8 @@ pub struct Region {
     pub name: String,
     /// No longer offered.
     pub hidden: bool,
+    /// The name servers of its guests, where neither pool nor node has some; with commas between.
+    pub resolvers: String,
 }
 
 /// An operating system that can be ordered.
@@ -111,6 +113,8 @@ pub struct AddressPool {
     pub blocks: Option<i64>,
     /// No longer used for new servers.
     pub hidden: bool,
+    /// The name servers of guests with its addresses; with commas between.
+    pub resolvers: String,
 }
 
 impl Tx {
@@ -181,8 +185,9 @@ impl Tx {
 
     /// Writes a region.
     pub async fn put_region(&mut self, r: &Region) -> Result<()> {
-        let sql = "insert into regions (id, name, hidden) values ($1, $2, $3) on conflict (id) do update set name = excluded.name, hidden = excluded.hidden";
-        self.exec_one(sql, args![&r.id, &r.name, r.hidden]).await
+        let sql = "insert into regions (id, name, hidden, resolvers) values ($1, $2, $3, $4) \
+                   on conflict (id) do update set name = excluded.name, hidden = excluded.hidden, resolvers = excluded.resolvers";
+        self.exec_one(sql, args![&r.id, &r.name, r.hidden, &r.resolvers]).await
     }
 
     /// Writes a template.
@@ -222,9 +227,10 @@ impl Tx {
 
     /// Writes an address pool and the addresses that it has now; taken ones that it lost stay taken and are hidden.
     pub async fn put_pool(&mut self, pool: &AddressPool, addresses: &[String]) -> Result<()> {
-        let sql = "insert into pools (id, region_id, family, cidr, gateway, hidden, blocks) values ($1, $2, $3, $4, $5, $6, $7) \
-                   on conflict (id) do update set cidr = excluded.cidr, gateway = excluded.gateway, hidden = excluded.hidden, blocks = excluded.blocks";
-        self.exec_one(sql, args![&pool.id, &pool.region_id, pool.family, &pool.cidr, &pool.gateway, pool.hidden, pool.blocks]).await?;
+        let sql = "insert into pools (id, region_id, family, cidr, gateway, hidden, blocks, resolvers) values ($1, $2, $3, $4, $5, $6, $7, $8) \
+                   on conflict (id) do update set cidr = excluded.cidr, gateway = excluded.gateway, hidden = excluded.hidden, blocks = excluded.blocks, \
+                   resolvers = excluded.resolvers";
+        self.exec_one(sql, args![&pool.id, &pool.region_id, pool.family, &pool.cidr, &pool.gateway, pool.hidden, pool.blocks, &pool.resolvers]).await?;
         self.exec("update addresses set hidden = true where pool_id = $1", args![&pool.id]).await?;
         let mut rows = crate::Rows::new("v_address:t v_no:i");
         addresses.iter().enumerate().for_each(|(no, address)| rows.push(&[address.as_str().into(), (no as i64).into()]));

@@ -44,6 +44,8 @@ pub struct Node {
     pub state: NodeState,
     /// Gone from the catalogue.
     pub hidden: bool,
+    /// The name servers of its guests, where their pools have none; with commas between.
+    pub resolvers: String,
     /// The host's boot id, as last seen.
     pub boot_id: Option<String>,
     /// When it last answered.
@@ -129,11 +131,12 @@ impl Tx {
     /// Writes a node of the catalogue and has it looked at.
     pub async fn put_node(&mut self, n: &Node) -> Result<()> {
         let now = self.now;
-        let sql = "insert into nodes (id, region_id, backend, settings, vcpu, ram_mb, disk_gb, builds, state, hidden, next_vmid, next_at) \
-                   values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, 100, $10) \
+        let sql = "insert into nodes (id, region_id, backend, settings, vcpu, ram_mb, disk_gb, builds, state, hidden, next_vmid, next_at, resolvers) \
+                   values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, 100, $10, $11) \
                    on conflict (id) do update set region_id = excluded.region_id, backend = excluded.backend, settings = excluded.settings, \
-                   vcpu = excluded.vcpu, ram_mb = excluded.ram_mb, disk_gb = excluded.disk_gb, builds = excluded.builds, hidden = excluded.hidden";
-        self.exec_one(sql, args![&n.id, &n.region_id, &n.backend, &n.settings, n.vcpu, n.ram_mb, n.disk_gb, n.builds, n.hidden, now]).await?;
+                   vcpu = excluded.vcpu, ram_mb = excluded.ram_mb, disk_gb = excluded.disk_gb, builds = excluded.builds, hidden = excluded.hidden, \
+                   resolvers = excluded.resolvers";
+        self.exec_one(sql, args![&n.id, &n.region_id, &n.backend, &n.settings, n.vcpu, n.ram_mb, n.disk_gb, n.builds, n.hidden, now, &n.resolvers]).await?;
         self.want_look(&n.id).await
     }
 

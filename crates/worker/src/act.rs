@@ -6,8 +6,8 @@ use leasehold_domain::{
     Mark,
     server::{Agent, BuildKind, Medium, Outcome, Power, Step},
 };
-use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, Observed, Progress, Source};
-use leasehold_store::{Result, StoreError, addresses::Address, catalog::Template, nodes::NodeState, servers::Server};
+use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, Observed, Progress, Readiness, Source};
+use leasehold_store::{Result, StoreError, addresses::Address, catalog::Template, nodes::NodeState, sealed::Place, servers::Server};
 use tokio::time::timeout;
 
 use crate::{CALL, Worker, provision::Task};
@@ -28,6 +28,8 @@ pub(crate) struct Acted {
     pub(crate) unsure: bool,
     /// What is known of the agent now.
     pub(crate) agent: Option<Agent>,
+    /// What the guest says went wrong with its first boot.
+    pub(crate) trouble: Option<String>,
     /// Where SSH is forwarded.
     pub(crate) endpoint: Option<String>,
     /// The SSH keys that the guest was given, by id.
@@ -36,7 +38,18 @@ pub(crate) struct Acted {
 
 impl Acted {
     pub(crate) fn new(outcome: Outcome) -> Self {
-        Self { outcome, note: None, handle: None, no_room: false, found_done: false, unsure: false, agent: None, endpoint: None, ssh_keys: vec![] }
+        Self {
+            outcome,
+            note: None,
+            handle: None,
+            no_room: false,
+            found_done: false,
+            unsure: false,
+            agent: None,
+            trouble: None,
+            endpoint: None,
+            ssh_keys: vec![],
+        }
     }
 
     fn done() -> Self {
@@ -230,9 +243,10 @@ impl Context<'_> {
         let s = self.server();
         let mut tx = self.w.store.read().await?;
         let username = tx.template(&s.build_template_id).await?.username;
+        let (resolvers, user_data) = (tx.resolvers(s).await?, tx.secret(Place { table: "servers", column: "user_data", id: s.id.as_str() }).await?);
         let (ids, ssh_keys) = tx.ssh_keys_for(&s.id).await?.into_iter().map(|k| (k.id, k.public_key)).unzip();
         let addresses = tx.addresses(&s.id).await?.into_iter().filter(|a| a.addon.is_none()).map(of_guest).collect();
-        Ok((GuestConfig { hostname: s.hostname.clone(), username, ssh_keys, addresses }, ids))
+        Ok((GuestConfig { hostname: s.hostname.clone(), username, ssh_keys, addresses, resolvers, user_data }, ids))
     }
 
     /// All but the first, which every guest has from its first boot. One that is off is given them when it starts.
@@ -251,8 +265,13 @@ impl Context<'_> {
 
     /// A slow agent is not a missing agent; past its time the server is delivered without it.
     async fn await_agent(&self, hv: &dyn Hypervisor) -> Asked {
-        if hv.agent_ready(self.vmid, self.call.now).await? {
-            return Ok(Acted { agent: Some(Agent::Ok), ..Acted::done() });
+        match hv.readiness(self.vmid, &self.call.mark, self.call.now).await? {
+            Readiness::NotYet => {}
+            Readiness::Ready => return Ok(Acted { agent: Some(Agent::Ok), ..Acted::done() }),
+            Readiness::Troubled(trouble) => {
+                let note = format!("ready, but its first boot reports: {trouble}");
+                return Ok(Acted { agent: Some(Agent::Ok), note: Some(note), trouble: Some(trouble), ..Acted::done() });
+            }
         }
         if self.waited() < self.w.limits.agent_wait {
             return Ok(Acted { note: Some("the guest is starting".into()), ..self.look_again() });
@@ -262,7 +281,11 @@ impl Context<'_> {
 
     async fn set_password(&self, hv: &dyn Hypervisor) -> Asked {
         let Some(password) = &self.task.password else { return Ok(Acted::new(Outcome::Failed("no password was proposed".into()))) };
-        hv.set_password(&self.call, self.vmid, "root", password).await?;
+        let username = match self.template().await {
+            Ok(template) => template.username,
+            Err(error) => return Ok(Acted::new(Outcome::Retry(error.to_string()))),
+        };
+        hv.set_password(&self.call, self.vmid, &username, password).await?;
         Ok(Acted::done())
     }
 

@@ -150,8 +150,11 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         Step::Define | Step::SwapDisk => {
             (s.installed, s.template_id) = (Some(s.generation), s.build_template_id.clone());
             tx.forget_snapshots(&s.id).await?;
-            // The password of the system before opens this one as little.
-            tx.drop_secrets("servers", s.id.as_str(), None).await?;
+            // The password of the system before opens this one as little, and what it complained of went with it.
+            for password in ["password", "password_next"] {
+                tx.drop_secrets("servers", s.id.as_str(), Some(password)).await?;
+            }
+            tx.attended("guest_troubled", &format!("server:{}", s.id), "worker").await?;
         }
         Step::Configure => tx.built_with(&s.id, &acted.ssh_keys).await?,
         Step::Boot | Step::PowerOn => (s.power, s.booted, s.addresses_done) = (Some(Text(Power::On)), true, 0),
@@ -167,7 +170,16 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
                 tx.books(&s.account_id).await?.attach_addon(&addon, free_at).await?;
             }
         }
-        Step::AwaitAgent => s.agent = acted.agent.map(Text),
+        Step::AwaitAgent => {
+            s.agent = acted.agent.map(Text);
+            if let Some(trouble) = &acted.trouble {
+                let detail = format!(
+                    "{} is delivered, but its first boot reports: {trouble}; look into the guest, then: leasehold server resolve {} --reason …",
+                    s.label, s.id
+                );
+                tx.attend("guest_troubled", &format!("server:{}", s.id), &detail).await?;
+            }
+        }
         Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Ok) => {
             tx.move_secret(password(&s.id, "password_next"), "password").await?;
         }
@@ -232,7 +244,9 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
             tx.drop_secrets("servers", s.id.as_str(), None).await?;
             tx.forget_snapshots(&s.id).await?;
             tx.forget_sample(&s.id).await?;
-            tx.attended("build_failed", &format!("server:{}", s.id), "worker").await?;
+            for matter in ["build_failed", "guest_troubled"] {
+                tx.attended(matter, &format!("server:{}", s.id), "worker").await?;
+            }
             tx.tell(s, NoticeKind::ServerTerminated, s.id.as_str(), None).await?;
         }
         _ => {}

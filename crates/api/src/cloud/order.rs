@@ -8,6 +8,7 @@ use axum::{
 use leasehold_commands::{
     order::{self, Order, Ordered},
     servers,
+    user_data::UserData,
 };
 use leasehold_domain::{Money, Timestamp, lease::Cycle};
 use leasehold_store::{Tx, catalog::Template};
@@ -52,6 +53,9 @@ pub(crate) struct NewServer {
     addons: Option<Vec<String>>,
     /// The SSH keys that it is built with; all of the account's when left out.
     ssh_key_ids: Option<Vec<String>>,
+    /// What is to be done at the first boot: cloud-config (`#cloud-config`) or a script (`#!`), up to 32 KiB.
+    #[schema(max_length = 32768, pattern = "^#(cloud-config|!)", example = "#cloud-config\npackages: [nginx]\n")]
+    user_data: Option<String>,
     /// A coupon's code.
     coupon: Option<String>,
     /// How much is paid at once: 1m, 3m, 6m or 12m.
@@ -133,6 +137,7 @@ pub(crate) async fn place(State(api): State<Api>, caller: For<ServersWrite>, pos
         addons: new.addons.unwrap_or_default(),
         coupon: new.coupon,
         ssh_keys: new.ssh_key_ids.unwrap_or_default(),
+        user_data: new.user_data.as_deref().map(UserData::parse).transpose().map_err(Failure::of_body)?,
         key: None,
     };
     let ordered = order::place(&mut open.tx, &open.account, &caller.actor, &order).await.map_err(Failure::of_body)?;

@@ -44,8 +44,13 @@ pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
         Catalog::Import { file, dry_run, reprice } => {
             let changes =
                 catalog::import(&app.store, &app.actor, &File::read(&file, leasehold_notifier::check_logo)?, check_node, How { dry_run, reprice }).await?;
-            show(c.json(), &json!({ "changes": changes.iter().map(Change::to_string).collect::<Vec<_>>(), "dryRun": dry_run }), || {
+            let silent = app.store.read().await?.regions_without_resolvers().await?;
+            let note =
+                |region: &String| format!("region {region} has no resolvers: no name resolves in guests whose image brings none; give it resolvers = [\"…\"]");
+            let notes: Vec<String> = silent.iter().map(note).collect();
+            show(c.json(), &json!({ "changes": changes.iter().map(Change::to_string).collect::<Vec<_>>(), "notes": notes, "dryRun": dry_run }), || {
                 changes.iter().for_each(|change| say!("{change}"));
+                notes.iter().for_each(|note| say!("note: {note}"));
                 say!(
                     "{}",
                     if changes.is_empty() {

@@ -1,7 +1,13 @@
 //! `leasehold server order`
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
-use leasehold_commands::order::{self, Order};
+use leasehold_commands::{
+    CommandError,
+    order::{self, Order},
+    user_data::UserData,
+};
 use leasehold_domain::lease::Cycle;
 use leasehold_domain::server::Status;
 
@@ -38,6 +44,9 @@ pub struct OrderArgs {
     /// An SSH key that it is built with, by number or id; may be given several times. All of the account's where none is named.
     #[arg(long = "ssh-key")]
     pub ssh_keys: Vec<String>,
+    /// A file with what is to be done at the first boot: cloud-config or a script, up to 32 KiB.
+    #[arg(long, value_name = "FILE")]
+    pub user_data: Option<PathBuf>,
     /// How much is paid at once: 1m, 3m, 6m, 12m.
     #[arg(long, default_value = "1m")]
     pub cycle: Cycle,
@@ -49,7 +58,13 @@ pub struct OrderArgs {
     pub wait: bool,
 }
 
+fn read(file: &Path) -> Result<UserData, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|e| CommandError::Invalid(format!("{}: {e}", file.display())))?;
+    Ok(UserData::parse(&text)?)
+}
+
 pub(super) async fn run(c: &Context, o: OrderArgs) -> Result<(), Failure> {
+    let user_data = o.user_data.map(|file| read(&file)).transpose()?;
     let app = c.app().await?;
     let order = Order {
         account: o.account,
@@ -62,6 +77,7 @@ pub(super) async fn run(c: &Context, o: OrderArgs) -> Result<(), Failure> {
         addons: o.addons,
         coupon: o.coupon,
         ssh_keys: o.ssh_keys,
+        user_data,
         key: o.key,
     };
     let server = order::order(&app.store, &app.actor, &order).await?;

@@ -97,7 +97,9 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
     let (steps, holds, addresses) = (tx.steps(&s.id).await?, tx.holds(&s.id).await?, tx.addresses(&s.id).await?);
     let outlook = outlook(&s, &Surroundings::of(&mut tx, &s).await?);
     let (lease, mails) = (tx.lease_of(&s.id).await?, tx.mails(None, Some(&s.id), 100).await?);
+    let open = tx.attention_of(&format!("server:{}", s.id)).await?;
     let mut whole = value(&s);
+    whole["attention"] = open.iter().map(|a| json!({ "kind": a.kind, "detail": a.detail, "openedAt": a.opened_at })).collect();
     whole["outlook"] = outlook.as_str().into();
     whole["steps"] = steps.iter().map(step_value).collect();
     whole["holds"] = json!(holds);
@@ -122,6 +124,9 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
             say!("reason    {reason}");
         }
         say!("outlook   {outlook}");
+        for a in &open {
+            say!("attention {}: {}", a.kind, a.detail);
+        }
         say!("hostname  {}\nsystem    {}\nnode      {}", s.hostname, s.template_id, s.node_id.as_deref().unwrap_or("-"));
         say!("addresses {}", addresses.iter().map(|a| a.address.as_str()).collect::<Vec<_>>().join(", "));
         for h in &holds {

@@ -45,6 +45,10 @@ async fn catalogue(tx: &mut Tx) -> Result<Vec<Finding>> {
         return Ok(vec![broken(CHECK, "nothing is offered", "leasehold catalog import config/catalog.toml")]);
     }
     let mut findings = vec![ok(CHECK, format!("{products} products"))];
+    for region in tx.regions_without_resolvers().await? {
+        let mend = "name them in the catalogue: resolvers = [\"…\"] at the region, the pool or the node";
+        findings.push(look(CHECK, format!("region {region} has no resolvers: no name resolves in guests whose image brings none"), mend));
+    }
     for region in tx.regions().await?.into_iter().filter(|r| !r.hidden) {
         for family in [4, 6] {
             if let Some(free) = tx.free_addresses(&region.id, family).await?.filter(|free| *free < FEW) {

@@ -45,6 +45,8 @@ pub struct Catalog {
 pub(super) struct RegionEntry {
     pub(super) id: String,
     pub(super) name: String,
+    #[serde(default)]
+    pub(super) resolvers: Vec<IpAddr>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -64,6 +66,8 @@ pub(super) struct NodeEntry {
     pub(super) capacity: Capacity,
     #[serde(default = "builds")]
     pub(super) builds: i64,
+    #[serde(default)]
+    pub(super) resolvers: Vec<IpAddr>,
     #[serde(flatten)]
     pub(super) settings: BTreeMap<String, toml::Value>,
 }
@@ -128,6 +132,8 @@ pub(super) struct PoolEntry {
     pub(super) cidr: String,
     pub(super) gateway: IpAddr,
     pub(super) range: String,
+    #[serde(default)]
+    pub(super) resolvers: Vec<IpAddr>,
     /// Handed out in blocks with a prefix of this length, for add-ons; absent: address by address.
     #[serde(default)]
     pub(super) blocks: Option<u32>,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use leasehold_store::{Tx, catalog::AddressPool};
 
-use super::{Catalog, Change, differs, entries::PoolEntry, refuse_orphans};
+use super::{Catalog, Change, differs, entries::PoolEntry, refuse_orphans, resolvers};
 use crate::{CommandError, Result};
 
 /// Addresses in one pool at most.
@@ -44,10 +44,22 @@ fn pool_addresses(e: &PoolEntry) -> Result<Vec<String>> {
     if first > last || !inside(first) || !inside(last) {
         return Err(invalid("range does not lie inside cidr"));
     }
+    let gateway = to_number(e.gateway);
+    if e.gateway.is_ipv4() != (e.family == 4) {
+        return Err(invalid(&format!("the gateway {} is not of family {}", e.gateway, e.family)));
+    }
+    // A guest can reach no gateway outside of its network; link-local ones are inside every IPv6 network.
+    let link_local = matches!(e.gateway, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    if !inside(gateway) && !link_local {
+        return Err(invalid(&format!(
+            "the gateway {} lies outside of {}, so no guest could reach it; write the network that holds both (the host answers for the addresses in it that are elsewhere), \
+             and name the addresses in range",
+            e.gateway, e.cidr
+        )));
+    }
     if last - first >= POOL_MAX {
         return Err(invalid(&format!("range holds more than {POOL_MAX} addresses")));
     }
-    let gateway = to_number(e.gateway);
     let Some(length) = e.blocks else {
         return Ok((first..=last).filter(|n| *n != gateway).map(|n| from_number(n, e.family).to_string()).collect());
     };
@@ -72,6 +84,7 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
             cidr: e.cidr.clone(),
             gateway: e.gateway.to_string(),
             blocks: e.blocks.map(i64::from),
+            resolvers: resolvers(&e.resolvers, &format!("pool '{}'", e.id))?,
             hidden: false,
         };
         let taken: Vec<(String,)> = tx.all("select address from addresses where pool_id = $1 and server_id is not null", leasehold_store::args![&e.id]).await?;

@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
     time::timeout,
 };
@@ -18,15 +19,22 @@ use crate::{Error, GuestAddress, Result};
 
 /// The longest wait for a guest's answer. Short: a guest that starts does not answer at all.
 const ANSWER: Duration = Duration::from_secs(3);
-/// Where a guest that set itself up says so: the tiny guest by a file, others by cloud-init.
-const READY: &str = "[ -f /run/ready ] || { command -v cloud-init >/dev/null && cloud-init status | grep -q done; }";
+/// The longest answer that is read, bytes: a guest may write for ever.
+const ANSWER_MAX: u64 = 256 << 10;
 /// Before a message it makes the agent forget half a message; after it, it marks the sync's answer.
 const DELIMITER: u8 = 0xff;
 
-struct Agent(BufReader<UnixStream>);
+pub(super) struct Agent(BufReader<UnixStream>);
+
+/// How a script in the guest ended.
+pub(super) struct Ran {
+    pub(super) code: i64,
+    /// What it printed; what is not UTF-8 is replaced.
+    pub(super) out: String,
+}
 
 impl Agent {
-    async fn connect(socket: &Path) -> Result<Self> {
+    pub(super) async fn connect(socket: &Path) -> Result<Self> {
         let stream = UnixStream::connect(socket).await.map_err(|e| Error::Transient(format!("the agent's socket: {e}")))?;
         let mut agent = Self(BufReader::new(stream));
         agent.within(async |a| a.sync().await).await?;
@@ -48,19 +56,26 @@ impl Agent {
         let message = json!({ "execute": "guest-sync-delimited", "arguments": { "id": id } });
         self.0.write_all(&[&[DELIMITER], format!("{message}\n").as_bytes()].concat()).await?;
         loop {
-            self.0.read_until(DELIMITER, &mut Vec::new()).await?;
+            self.until(DELIMITER).await?;
             if self.read().await?["return"] == id {
                 return Ok(());
             }
         }
     }
 
-    async fn read(&mut self) -> std::io::Result<Value> {
-        let mut line = Vec::new();
-        if self.0.read_until(b'\n', &mut line).await? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+    /// Everything up to this byte.
+    async fn until(&mut self, byte: u8) -> std::io::Result<Vec<u8>> {
+        let mut read = Vec::new();
+        (&mut self.0).take(ANSWER_MAX).read_until(byte, &mut read).await?;
+        match read.last() {
+            None => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Some(last) if *last != byte => Err(std::io::Error::other(format!("it writes more than {ANSWER_MAX} bytes"))),
+            Some(_) => Ok(read),
         }
-        Ok(serde_json::from_slice(&line)?)
+    }
+
+    async fn read(&mut self) -> std::io::Result<Value> {
+        Ok(serde_json::from_slice(&self.until(b'\n').await?)?)
     }
 
     async fn call(&mut self, command: &str, arguments: Value) -> Result<Value> {
@@ -77,25 +92,20 @@ impl Agent {
         }
     }
 
-    /// Runs a shell script in the guest, with arguments; whether it ended well.
-    async fn shell(&mut self, script: &str, arguments: &[&str]) -> Result<bool> {
+    /// Runs a shell script in the guest, with arguments; none when it has not ended in time.
+    pub(super) async fn shell(&mut self, script: &str, arguments: &[&str]) -> Result<Option<Ran>> {
         let arguments = [&["-c", script, "sh"], arguments].concat();
-        let started = self.call("guest-exec", json!({ "path": "/bin/sh", "arg": arguments })).await?;
+        let started = self.call("guest-exec", json!({ "path": "/bin/sh", "arg": arguments, "capture-output": true })).await?;
         for _ in 0..20 {
             let status = self.call("guest-exec-status", json!({ "pid": started["pid"] })).await?;
             if status["exited"] == true {
-                return Ok(status["exitcode"] == 0);
+                let out = status["out-data"].as_str().and_then(|data| STANDARD.decode(data).ok()).unwrap_or_default();
+                return Ok(Some(Ran { code: status["exitcode"].as_i64().unwrap_or(-1), out: String::from_utf8_lossy(&out).into_owned() }));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok(false)
+        Ok(None)
     }
-}
-
-/// Whether the agent answers and the guest has set itself up; a guest that does not answer is not ready.
-pub(super) async fn is_ready(socket: &Path) -> bool {
-    let asked = async { Agent::connect(socket).await?.shell(READY, &[]).await };
-    matches!(timeout(ANSWER * 2, asked).await, Ok(Ok(true)))
 }
 
 /// For the network card with the first argument's address: takes the addresses before `--` away, then adds those behind it (taking
@@ -120,15 +130,14 @@ pub(super) async fn set_addresses(socket: &Path, mac: &str, add: &[GuestAddress]
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let changed = async { Agent::connect(socket).await?.shell(ADDRESSES, &arguments).await };
     match timeout(CHANGE, changed).await {
-        Ok(Ok(true)) => Ok(()),
-        Ok(Ok(false)) => Err(Error::Transient("the guest did not take the addresses".into())),
+        Ok(Ok(Some(Ran { code: 0, .. }))) => Ok(()),
+        Ok(Ok(_)) => Err(Error::Transient("the guest did not take the addresses".into())),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(Error::Unknown(format!("the guest did not answer within {} s", CHANGE.as_secs()))),
     }
 }
 
 pub(super) async fn set_password(socket: &Path, user: &str, password: &SecretString) -> Result<()> {
-    use base64::{Engine, engine::general_purpose::STANDARD};
     let mut agent = Agent::connect(socket).await?;
     let arguments = json!({ "username": user, "password": STANDARD.encode(password.expose_secret()), "crypted": false });
     agent.call("guest-set-user-password", arguments).await.map(drop)

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
     time::timeout,
 };
@@ -13,6 +13,8 @@ use crate::{Error, Result};
 
 /// The longest wait for QEMU's answer.
 const ANSWER: Duration = Duration::from_secs(2);
+/// The longest message that is read, bytes; one that is cut off is no JSON.
+const ANSWER_MAX: u64 = 1 << 20;
 
 /// Runs one command without arguments.
 pub(super) async fn run(socket: &Path, command: &str) -> Result<Value> {
@@ -48,7 +50,7 @@ pub(super) async fn run_with(socket: &Path, command: &str, arguments: Value) -> 
 async fn read(stream: &mut BufReader<UnixStream>, key: &str) -> std::io::Result<Value> {
     loop {
         let mut line = String::new();
-        if stream.read_line(&mut line).await? == 0 {
+        if (&mut *stream).take(ANSWER_MAX).read_line(&mut line).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         let message: Value = serde_json::from_str(&line)?;

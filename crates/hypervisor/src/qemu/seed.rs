@@ -1,41 +1,122 @@
 //! The NoCloud seed: a small FAT file system labelled CIDATA that tells a guest its name, network and keys.
+//!
+//! What is in it is serialised, never pasted: JSON is YAML in which every text is quoted, so that a name like `123456` or `no` stays a name.
 
 use std::{
     io::{Cursor, Write},
+    net::IpAddr,
     path::Path,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
 use leasehold_domain::Mark;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 
 use super::folder::io;
-use crate::{GuestConfig, Result, whole};
+use crate::{GuestAddress, GuestConfig, Result, whole};
 
 const SIZE: usize = 1 << 20;
+/// Who needs no `sudo`.
+const ROOT: &str = "root";
+/// Read before what distributions ship, and the first word counts.
+const SSHD: &str = "/etc/ssh/sshd_config.d/10-leasehold.conf";
+/// Parts are encoded or serialised, so none of them holds this line.
+const BOUNDARY: &str = "=_leasehold";
+/// What images without a resolver's program of their own leave to be done: the file says where to ask, when nothing else writes it.
+const RESOLVE: &str = r#"f=/etc/resolv.conf; [ -L $f ] || grep -q '^nameserver' $f 2>/dev/null || printf 'nameserver %s\n' "$@" > $f"#;
 
-fn user_data(guest: &GuestConfig) -> String {
-    // Type and key only: a comment may hold anything, also what YAML reads as something else.
-    let bare = |key: &String| key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-    let keys: String = guest.ssh_keys.iter().map(|k| format!("      - {}\n", bare(k))).collect();
-    let keys = if keys.is_empty() { String::new() } else { format!("    ssh_authorized_keys:\n{keys}") };
-    format!("#cloud-config\nusers:\n  - name: {}\n{keys}growpart:\n  mode: auto\n", guest.username)
+/// One value a line: a person reads it, and so does a guest without a parser.
+fn lines(value: &Value) -> String {
+    format!("{value:#}\n")
 }
 
+fn meta_data(mark: &Mark, guest: &GuestConfig) -> String {
+    lines(&json!({ "instance-id": mark.to_string(), "local-hostname": guest.hostname }))
+}
+
+/// What lets the owner in: keys, and the password that the agent sets, both by SSH, also for root where the image keeps it out.
+fn user(guest: &GuestConfig) -> Value {
+    // Type and key only: a comment may hold anything.
+    let bare = |key: &String| key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let keys: Vec<String> = guest.ssh_keys.iter().map(bare).collect();
+    let mut user = json!({ "name": guest.username, "lock_passwd": false });
+    if !keys.is_empty() {
+        user["ssh_authorized_keys"] = json!(keys);
+    }
+    if guest.username != ROOT {
+        (user["sudo"], user["shell"]) = (json!("ALL=(ALL) NOPASSWD:ALL"), json!("/bin/bash"));
+    }
+    user
+}
+
+fn cloud_config(guest: &GuestConfig) -> String {
+    let as_root = guest.username == ROOT;
+    let sshd = format!("PasswordAuthentication yes\n{}", if as_root { "PermitRootLogin yes\n" } else { "" });
+    let mut config = json!({
+        // Beside what the owner's own part says, which comes before it: lists are continued, and nothing else is replaced.
+        "merge_how": [{ "name": "list", "settings": ["append"] }, { "name": "dict", "settings": ["no_replace", "recurse_list"] }],
+        "users": [user(guest)],
+        "disable_root": !as_root,
+        "ssh_pwauth": true,
+        "write_files": [{ "path": SSHD, "content": sshd, "permissions": "0644" }],
+        "growpart": { "mode": "auto" },
+    });
+    if !guest.resolvers.is_empty() {
+        let command: Vec<String> = ["sh", "-c", RESOLVE, "sh"].map(str::to_owned).into_iter().chain(guest.resolvers.iter().map(IpAddr::to_string)).collect();
+        config["bootcmd"] = json!([command]);
+    }
+    format!("#cloud-config\n{}", lines(&config))
+}
+
+/// The owner's part as it was given, and ours behind it.
+fn in_parts(theirs: &SecretString, ours: &str) -> String {
+    let theirs = theirs.expose_secret();
+    let kind = if theirs.starts_with("#!") { "x-shellscript" } else { "cloud-config" };
+    let theirs = STANDARD.encode(theirs);
+    let theirs: Vec<&str> = (0..theirs.len()).step_by(76).filter_map(|at| theirs.get(at..theirs.len().min(at + 76))).collect();
+    format!(
+        "Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\nMIME-Version: 1.0\n\n\
+         --{BOUNDARY}\nContent-Type: text/{kind}; charset=\"utf-8\"\nMIME-Version: 1.0\nContent-Transfer-Encoding: base64\n\n{}\n\n\
+         --{BOUNDARY}\nContent-Type: text/cloud-config; charset=\"utf-8\"\nMIME-Version: 1.0\nContent-Transfer-Encoding: 8bit\n\n{ours}\n\
+         --{BOUNDARY}--\n",
+        theirs.join("\n")
+    )
+}
+
+fn user_data(guest: &GuestConfig) -> String {
+    let ours = cloud_config(guest);
+    guest.user_data.as_ref().map_or(ours.clone(), |theirs| in_parts(theirs, &ours))
+}
+
+/// Version 1, which every renderer of cloud-init writes rightly for both families; version 2 loses the way out in some of them. Resolvers
+/// stand at every address: some renderers pass over those of the whole.
 fn network_config(mac: &str, guest: &GuestConfig) -> String {
-    let addresses: String = guest.addresses.iter().map(|a| format!("      - {}/{}\n", a.address, a.prefix)).collect();
-    let gateway = |v6: bool| guest.addresses.iter().find(|a| a.address.contains(':') == v6).map(|a| a.gateway.as_str());
-    let gateway4 = gateway(false).map_or_else(String::new, |g| format!("    gateway4: {g}\n"));
-    let gateway6 = gateway(true).map_or_else(String::new, |g| format!("    gateway6: {g}\n"));
-    format!("version: 2\nethernets:\n  eth0:\n    match:\n      macaddress: \"{mac}\"\n    set-name: eth0\n    addresses:\n{addresses}{gateway4}{gateway6}")
+    let v6 = |a: &GuestAddress| a.address.contains(':');
+    let first = |a: &GuestAddress| guest.addresses.iter().find(|b| v6(b) == v6(a)) == Some(a);
+    let subnets = guest.addresses.iter().map(|a| {
+        let mut subnet = json!({ "type": if v6(a) { "static6" } else { "static" }, "address": format!("{}/{}", a.address, a.prefix) });
+        if first(a) {
+            subnet["gateway"] = json!(a.gateway);
+        }
+        if !guest.resolvers.is_empty() {
+            subnet["dns_nameservers"] = json!(guest.resolvers);
+        }
+        subnet
+    });
+    let card = json!({ "type": "physical", "name": "eth0", "mac_address": mac, "subnets": subnets.collect::<Vec<_>>() });
+    let resolvers = (!guest.resolvers.is_empty()).then(|| json!({ "type": "nameserver", "address": guest.resolvers }));
+    let config: Vec<Value> = [card].into_iter().chain(resolvers).collect();
+    lines(&json!({ "version": 1, "config": config }))
 }
 
 /// Writes the seed; it appears whole or not at all.
 pub(super) fn write(file: &Path, mark: &Mark, mac: &str, guest: &GuestConfig) -> Result<()> {
     let mut image = Cursor::new(vec![0; SIZE]);
     fatfs::format_volume(&mut image, FormatVolumeOptions::new().volume_label(*b"CIDATA     ")).map_err(io)?;
-    let meta = format!("instance-id: {mark}\nlocal-hostname: {}\n", guest.hostname);
     let volume = FileSystem::new(&mut image, FsOptions::new()).map_err(io)?;
-    for (name, text) in [("meta-data", meta), ("user-data", user_data(guest)), ("network-config", network_config(mac, guest))] {
+    for (name, text) in [("meta-data", meta_data(mark, guest)), ("user-data", user_data(guest)), ("network-config", network_config(mac, guest))] {
         volume.root_dir().create_file(name).and_then(|mut f| f.write_all(text.as_bytes())).map_err(io)?;
     }
     volume.unmount().map_err(io)?;

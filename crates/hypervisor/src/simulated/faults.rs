@@ -28,6 +28,8 @@ pub struct Faults {
     pub capacity: f64,
     /// The guest's agent never answers (drawn once a server).
     pub agent_never: f64,
+    /// Something of the guest's first boot goes wrong (drawn once a server).
+    pub guest_troubled: f64,
     /// The node does not answer while a file `down` lies in its directory.
     pub down_file: bool,
 }
@@ -99,6 +101,10 @@ impl Faults {
 
     pub(super) fn agent_never(&self, rolls: &Rolls) -> bool {
         rolls.nth(1) < self.agent_never
+    }
+
+    pub(super) fn guest_troubled(&self, rolls: &Rolls) -> bool {
+        rolls.nth(1) < self.guest_troubled
     }
 
     pub(super) fn node_down(&self, directory: &Path) -> Result<()> {
