@@ -34,7 +34,7 @@ async fn by_hand(images: &str, node: &Path, run: usize) -> f64 {
     hv.ensure_config(&call, vmid, &guest).await.unwrap();
     hv.ensure_disk_size(&call, vmid, 3).await.unwrap();
     hv.ensure_power(&call, vmid, Power::On).await.unwrap();
-    while hv.readiness(vmid, &call.mark, call.now).await.unwrap() == Readiness::NotYet {
+    while matches!(hv.readiness(vmid, &call.mark, call.now).await.unwrap(), Readiness::NotYet { .. }) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     hv.set_password(&call, vmid, "root", &"a-New-passw0rd".to_owned().into()).await.unwrap();

@@ -206,8 +206,12 @@ impl Sim {
             }
             70..78 => {
                 let amount = format!("{}.00", 1 + self.dice.below(40));
-                let movement =
-                    Movement { account: &self.app.account.clone(), amount: &amount, reason: "sim", reference: Some(&format!("in-{}", self.log.len())) };
+                let movement = Movement {
+                    account: &self.app.account.clone(),
+                    amount: &amount,
+                    reason: "sim",
+                    reference: Some(&format!("in-{}", self.log.len()).parse().unwrap()),
+                };
                 self.plan.arm(["command.before_commit", "command.committed", "settle.account_committed"][self.dice.below(3) as usize], 1 + self.dice.below(2));
                 let crashed = self.plan.run(accounts::credit(&store, &me, &movement)).await.is_err();
                 self.plan.disarm();
@@ -362,7 +366,7 @@ impl Sim {
         let (store, me, account) = (self.app.store.clone(), App::operator(), self.app.account.clone());
         if self.dice.chance(0.5) {
             let (amount, reference) = (format!("{}.00", 1 + self.dice.below(60)), format!("back-{}", self.log.len()));
-            let movement = Movement { account: &account, amount: &amount, reason: "sim", reference: Some(&reference) };
+            let movement = Movement { account: &account, amount: &amount, reason: "sim", reference: Some(&reference.parse().unwrap()) };
             let (_, owed) = refunds::charge_back(&store, &me, &movement).await.unwrap();
             let (booked, again) = refunds::charge_back(&store, &me, &movement).await.unwrap();
             assert!(booked == Booked::Before && again == owed);
@@ -373,7 +377,7 @@ impl Sim {
         let amount = self.dice.chance(0.5).then_some("1.50");
         let (number, payout) = (newest.name(), self.dice.chance(0.3));
         let reference = format!("case-{}", self.log.len());
-        let part = Refund { invoice: &number, amount, payout: false, reason: "sim", reference: Some(&reference) };
+        let part = Refund { invoice: &number, amount, payout: false, reason: "sim", reference: Some(&reference.parse().unwrap()) };
         let a = refunds::refund(&store, &me, &part).await;
         let again = refunds::refund(&store, &me, &part).await;
         assert_eq!(a.as_ref().map(|n| &n.id).ok(), again.as_ref().map(|n| &n.id).ok(), "one case, one credit note");

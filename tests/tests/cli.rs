@@ -147,6 +147,7 @@ fn a_catalogue_that_would_orphan_servers_is_refused() {
     let _daemon = p.daemon(&["serve"]);
     p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--wait"]);
     let whole = std::fs::read_to_string(p.path("catalog.toml")).unwrap();
+    let small = &whole[whole.find("[[product]]\nkey = \"small\"").unwrap()..whole.find("[[product]]\nkey = \"medium\"").unwrap()];
     assert_eq!(p.json(&["catalog", "import", "catalog.toml"])["changes"].as_array().unwrap().len(), 0, "importing twice changes nothing");
     for (name, text, says) in [
         ("node", whole.replace("id = \"node-1\"", "id = \"node-2\""), "node 'node-1' cannot go: 1 live server(s)"),
@@ -155,6 +156,12 @@ fn a_catalogue_that_would_orphan_servers_is_refused() {
         ("typo", whole.replace("bandwidth_gb = 2000", "bandwith_gb = 2000"), "unknown field `bandwith_gb`"),
         ("backend", whole.replace("backend = \"simulated\"", "backend = \"cloud\""), "backend 'cloud'"),
         ("amount", whole.replace("\"5.00\"", "\"5.001\""), "'5.001' has 3 decimals"),
+        ("twice", format!("{whole}\n{small}"), "product 'small' stands twice in the file"),
+        ("nothing", whole.replacen("ram_mb = 2048", "ram_mb = -2048", 1), "product 'small': ram_mb is -2048; it is 1 to"),
+        ("no node", whole.replacen("capacity = { vcpu = ", "capacity = { vcpu = -", 1), "node 'node-1': capacity.vcpu is -"),
+        ("two lines", whole.replacen("name = \"Small\"", "name = \"Small\\nsecond\"", 1), "product 'small': name 'Small\\nsecond' is not allowed"),
+        ("long", whole.replacen("name = \"Small\"", &format!("name = \"{}\"", "x".repeat(81)), 1), "use 1 to 80 characters"),
+        ("id", whole.replacen("id = \"fra-v6\"", "id = \"fra v6\"", 1), "pool: id 'fra v6' is not allowed"),
     ] {
         std::fs::write(p.path("other.toml"), text).unwrap();
         let ended = p.run(&["catalog", "import", "other.toml"]);

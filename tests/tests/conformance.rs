@@ -169,7 +169,7 @@ on_both!(orders_payments_and_deliveries_of_one_account_neither_deadlock_nor_over
             match n % 4 {
                 0 => {
                     let reference = format!("pay-{n}");
-                    let movement = accounts::Movement { account: &account, amount: "1.00", reason: "race", reference: Some(&reference) };
+                    let movement = accounts::Movement { account: &account, amount: "1.00", reason: "race", reference: Some(&reference.parse().unwrap()) };
                     accounts::credit(&store, &App::operator(), &movement).await.unwrap();
                     0
                 }
@@ -195,12 +195,14 @@ on_both!(orders_payments_and_deliveries_of_one_account_neither_deadlock_nor_over
 });
 
 on_both!(one_payment_reference_is_one_payment(app) {
-    let movement = |amount| accounts::Movement { account: &app.account, amount, reason: "card", reference: Some("pay-1") };
+    let pay_1 = " pi_1 ".parse().unwrap();
+    let movement = |amount| accounts::Movement { account: &app.account, amount, reason: "card", reference: Some(&pay_1) };
     accounts::credit(&app.store, &App::operator(), &movement("5.00")).await.unwrap();
     accounts::credit(&app.store, &App::operator(), &movement("5.00")).await.unwrap();
     assert_eq!(app.balance().await, "105.00");
     let other = accounts::credit(&app.store, &App::operator(), &movement("6.00")).await.unwrap_err();
-    assert!(other.to_string().contains("was used on 2026-03-10 for another movement (5.00 EUR)"), "{other}");
+    assert!(matches!(other, leasehold_commands::CommandError::Refused(_)), "{other:?}");
+    assert!(other.to_string().contains("the reference 'pi_1' was used on 2026-03-10 for 5.00 EUR"), "{other}");
     assert_eq!(app.balance().await, "105.00");
 });
 

@@ -77,7 +77,7 @@ async fn off(hv: &dyn Hypervisor, call: &Call) {
 async fn ready(hv: &dyn Hypervisor, call: &Call) {
     for _ in 0..300 {
         match hv.readiness(VMID, &call.mark, call.now).await.unwrap() {
-            Readiness::NotYet => tokio::time::sleep(Duration::from_millis(200)).await,
+            Readiness::NotYet { .. } => tokio::time::sleep(Duration::from_millis(200)).await,
             Readiness::Ready => return,
             Readiness::Troubled(trouble) => panic!("{trouble}"),
         }

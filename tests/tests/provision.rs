@@ -462,6 +462,16 @@ on_both!(a_guest_whose_first_boot_went_wrong_is_delivered_and_said(app) {
     assert!(app.attention().await.is_empty());
 });
 
+on_both!(a_guest_that_refuses_its_password_is_delivered_without_one(app) {
+    app.import("faults = { password_refused = 1.0 }").await;
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    assert_eq!((app.server(&server.id).await.status, app.balance().await.as_str()), (Status::Running, "91.00"));
+    let password = Place { table: "servers", column: "password", id: server.id.as_str() };
+    assert!(app.store.read().await.unwrap().secret(password).await.unwrap().is_none());
+    assert_eq!(app.attention().await, [format!("agent_missing server:{}", server.id)]);
+});
+
 on_both!(what_the_owner_wants_at_the_first_boot_is_sealed_and_goes_with_the_server(app) {
     let user_data = Some(UserData::parse("#!/bin/sh\necho s3cret\n").unwrap());
     let wanted = order::Order { user_data, key: Some("once".into()), ..app.an_order("web") };

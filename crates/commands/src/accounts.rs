@@ -1,7 +1,7 @@
 //! Accounts and their money.
 
 use leasehold_domain::{
-    AccountId, Money, names,
+    AccountId, Money, Reference, VatId, names,
     tax::{self, TaxStatus},
 };
 use leasehold_store::{
@@ -43,7 +43,7 @@ pub struct Movement<'a> {
     /// Why.
     pub reason: &'a str,
     /// Makes the movement happen once, however often it is asked for; without one, each call moves money.
-    pub reference: Option<&'a str>,
+    pub reference: Option<&'a Reference>,
 }
 
 /// Pays money into a wallet; answers the account's balance afterwards and whether this was the first time.
@@ -127,10 +127,10 @@ pub async fn set_billing(store: &Store, actor: &Actor, account: &str, new: Billi
     company.as_deref().map_or(Ok(()), names::person)?;
     address.as_deref().map_or(Ok(()), names::address)?;
     let old = a.tax_status()?;
-    let bad_rate = || CommandError::Invalid(format!("'{}' is no rate; write per cent like 19 or 7.7", new.rate.unwrap_or_default()));
+    let bad_rate = || CommandError::Invalid(format!("'{}' is no rate; write per cent like 19 or 7.7, with at most two decimals", new.rate.unwrap_or_default()));
     let status = TaxStatus {
         country: upper(text(new.country, old.country.as_ref())),
-        vat_id: upper(text(new.vat_id, old.vat_id.as_ref())),
+        vat_id: text(new.vat_id, old.vat_id.as_ref()).map(|number| number.parse::<VatId>()).transpose()?.map(|number| number.to_string()),
         reverse_charge: new.reverse_charge.unwrap_or(old.reverse_charge),
         fixed: match new.rate {
             None => old.fixed,

@@ -3,6 +3,7 @@
 
 mod addons;
 mod affiliates;
+mod check;
 mod coupons;
 mod entries;
 mod policies;
@@ -115,6 +116,7 @@ fn node_row(e: &NodeEntry) -> Result<Node> {
 
 /// What an import would change, or a refusal. `check_node` says whether a backend accepts its settings.
 pub async fn import(store: &Store, actor: &Actor, catalog: &Catalog, check_node: impl Fn(&str, &str) -> Result<()>, how: How) -> Result<Vec<Change>> {
+    check::check(catalog)?;
     check_references(catalog)?;
     let mut tx = store.begin().await?;
     let mut changes = Vec::new();

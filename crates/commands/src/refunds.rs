@@ -1,6 +1,6 @@
 //! Money that goes back: refunds, chargebacks, what will never be paid.
 
-use leasehold_domain::{Money, document::DocumentKind};
+use leasehold_domain::{Money, Reference, document::DocumentKind};
 use leasehold_store::{Store, accounts::AccountState, activity::Actor, books::Booked, invoices::Invoice};
 
 use crate::{
@@ -28,7 +28,7 @@ pub struct Refund<'a> {
     /// Why; it stands on the credit note.
     pub reason: &'a str,
     /// Makes the refund happen once, however often it is asked for; a part needs one.
-    pub reference: Option<&'a str>,
+    pub reference: Option<&'a Reference>,
 }
 
 /// The namespace of credit notes that have a reference: the same one is the same note.
@@ -97,12 +97,13 @@ pub async fn charge_back(store: &Store, actor: &Actor, m: &Movement<'_>) -> Resu
     Ok((booked, owed))
 }
 
-/// What an account owes beyond its wallet will never be paid; answers how much that was.
-pub async fn write_off(store: &Store, actor: &Actor, account: &str, reason: &str) -> Result<Money> {
+/// What an account owes beyond its wallet will never be paid; answers how much that was. With a reference it is written off once.
+pub async fn write_off(store: &Store, actor: &Actor, account: &str, reason: &str, reference: Option<&Reference>) -> Result<Money> {
     said(reason)?;
     let mut tx = store.begin().await?;
     let account = tx.find_account(account).await?;
-    let owed = tx.books(&account.id).await?.write_off(reason).await?;
+    let reference = reference.map_or_else(|| format!("write_off:{}", tx.new_id()), |r| format!("write_off:{}:{r}", account.id));
+    let owed = tx.books(&account.id).await?.write_off(reference, reason).await?;
     if owed.minor == 0 {
         return Err(CommandError::Refused(format!("account {} owes nothing beyond its wallet", account.number)));
     }

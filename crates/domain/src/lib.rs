@@ -27,6 +27,7 @@ pub mod period;
 pub mod placement;
 pub mod policy;
 pub mod price;
+pub mod reference;
 pub mod retry;
 pub mod role;
 pub mod server;
@@ -35,6 +36,7 @@ pub mod tax;
 pub mod terms;
 pub mod time;
 pub mod usage;
+pub mod vat_id;
 pub mod window;
 
 pub use dice::Dice;
@@ -42,7 +44,9 @@ pub use hex::hex;
 pub use id::*;
 pub use machine::Mark;
 pub use money::{Currency, Money};
+pub use reference::Reference;
 pub use time::Timestamp;
+pub use vat_id::VatId;
 
 /// Declares a closed set of names: an enum, its text form in the database, and the way back.
 ///

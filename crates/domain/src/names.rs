@@ -14,6 +14,13 @@ fn check(ok: bool, what: &'static str, text: &str, rule: &'static str) -> Result
     if ok { Ok(()) } else { Err(BadName { what, text: shown, rule }) }
 }
 
+/// What things of the catalogue are called in files and paths: 1 to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit.
+pub fn slug(text: &str) -> Result<(), BadName> {
+    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    check(first && rest && text.len() <= 64, "id", text, "use 1 to 64 letters, digits, ., _ or -, starting with a letter or digit")
+}
+
 /// A server's label: 1 to 64 characters, `^[a-zA-Z0-9][a-zA-Z0-9 _-]*$`.
 pub fn label(text: &str) -> Result<(), BadName> {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
@@ -61,6 +68,19 @@ pub fn person(text: &str) -> Result<(), BadName> {
     check(ok, "name", text, "use 1 to 80 characters and no line breaks")
 }
 
+/// Characters that nobody sees: they would make two texts of one.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || (c.is_whitespace() && c != ' ')
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The reference of a payment: 1 to 255 visible characters.
+pub fn reference(text: &str) -> Result<(), BadName> {
+    let ok = (1..=255).contains(&text.chars().count()) && !text.trim().is_empty() && !text.chars().any(is_invisible);
+    check(ok, "reference", text, "use 1 to 255 visible characters, as the payment provider names the payment")
+}
+
 /// A telephone number: 3 to 32 digits, with spaces, points, hyphens, brackets and a leading plus; or nothing.
 pub fn phone(text: &str) -> Result<(), BadName> {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
@@ -68,16 +88,19 @@ pub fn phone(text: &str) -> Result<(), BadName> {
     check(text.is_empty() || (plain && digits >= 3 && text.len() <= 32), "telephone number", text, "write it like +48 22 555 01 00")
 }
 
-/// A country: two letters of ISO 3166, upper case.
+/// A country: two letters that ISO 3166-1 has assigned, upper case.
 pub fn country(text: &str) -> Result<(), BadName> {
-    check(text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()), "country", text, "use two letters of ISO 3166, like DE")
+    let assigned = text.bytes().all(|b| b.is_ascii_uppercase()) && text.parse::<iso_country::Country>().is_ok();
+    let rule = match text {
+        "UK" => "did you mean GB? use the two letters of ISO 3166",
+        "EL" => "did you mean GR? use the two letters of ISO 3166",
+        _ => "use the two letters of ISO 3166, like DE",
+    };
+    check(assigned, "country", text, rule)
 }
 
-/// A number as a business: the country's letters, then 2 to 13 letters and digits.
-pub fn vat_id(text: &str) -> Result<(), BadName> {
-    let (letters, rest) = text.split_at_checked(2).unwrap_or((text, ""));
-    let ok = country(letters).is_ok() && (2..=13).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    check(ok, "VAT id", text, "write it with its country and without spaces, like DE123456789")
+pub(crate) fn vat_id(ok: bool, text: &str) -> Result<(), BadName> {
+    check(ok, "VAT id", text, "write it with its country's letters, like DE123456789, EL123456789 or CHE123456789MWST")
 }
 
 /// A postal address: up to 6 lines of 80 characters, no other control characters.

@@ -1,6 +1,9 @@
 //! Which tax an account pays: by its country, unless it is a business elsewhere that owes the tax itself, or a rate was set by hand.
 
-use crate::names::{self, BadName};
+use crate::{
+    VatId,
+    names::{self, BadName},
+};
 
 /// What decides about an account's tax.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,8 +27,20 @@ pub enum BadTax {
     #[error(transparent)]
     Name(#[from] BadName),
     /// The buyer cannot owe the tax.
-    #[error("reverse charge needs a VAT id and a country other than the seller's")]
+    #[error("reverse charge needs a country and a VAT id, both other than the seller's")]
     NoBusinessAbroad,
+    /// A number of one country for a buyer in another.
+    #[error("the VAT id {number} is one of {of}, the account's country is {country}; mend one of them{}", if *.asked { ", or say why it is so with --evidence" } else { "" })]
+    OtherCountry {
+        /// The number.
+        number: String,
+        /// Who gave it.
+        of: String,
+        /// Where the buyer is.
+        country: String,
+        /// Whether evidence would do.
+        asked: bool,
+    },
     /// Something other than the usual, and nobody says why.
     #[error("reverse charge and a rate set by hand need evidence: say why with --evidence")]
     NoEvidence,
@@ -41,14 +56,22 @@ impl TaxStatus {
     /// Whether this makes sense for customers of a seller in this country.
     pub fn check(&self, seller: Option<&str>) -> Result<(), BadTax> {
         self.country.as_deref().map_or(Ok(()), names::country)?;
-        self.vat_id.as_deref().map_or(Ok(()), names::vat_id)?;
-        if self.reverse_charge && (self.vat_id.is_none() || self.country.is_none() || self.country.as_deref() == seller) {
+        let number: Option<VatId> = self.vat_id.as_deref().map(str::parse).transpose()?;
+        let said = self.evidence.as_deref().is_some_and(|e| !e.trim().is_empty());
+        if let (Some(number), Some(country)) = (&number, &self.country)
+            && !number.is_of(country)
+            && (self.reverse_charge || !said)
+        {
+            let (of, country) = (number.country().to_owned(), country.clone());
+            return Err(BadTax::OtherCountry { number: number.to_string(), of, country, asked: !self.reverse_charge });
+        }
+        let of_sellers = number.as_ref().is_some_and(|n| Some(n.country()) == seller);
+        if self.reverse_charge && (number.is_none() || of_sellers || self.country.is_none() || self.country.as_deref() == seller) {
             return Err(BadTax::NoBusinessAbroad);
         }
         if self.reverse_charge && self.fixed.is_some() {
             return Err(BadTax::Both);
         }
-        let said = self.evidence.as_deref().is_some_and(|e| !e.trim().is_empty());
         if (self.reverse_charge || self.fixed.is_some()) && !said { Err(BadTax::NoEvidence) } else { Ok(()) }
     }
 
@@ -97,6 +120,17 @@ mod tests {
         let abroad = TaxStatus { vat_id: Some("FR12345678901".into()), reverse_charge: true, evidence: Some("VIES 2026-11-22".into()), ..usual.clone() };
         assert_eq!((abroad.check(Some("DE")), abroad.rate(Some(2000))), (Ok(()), 0));
         assert_eq!(abroad.check(Some("FR")), Err(BadTax::NoBusinessAbroad));
+        let with = |number: &str| TaxStatus { vat_id: Some(number.into()), ..abroad.clone() }.check(Some("DE")).map_err(|e| e.to_string());
+        assert!(with("DE123456789").unwrap_err().contains("is one of DE, the account's country is FR"), "a number of the seller's own country");
+        assert!(with("IT12345678901").unwrap_err().contains("is one of IT"), "evidence does not help against a foreign number");
+        let greek = TaxStatus { country: Some("GR".into()), vat_id: Some("EL123456789".into()), ..abroad.clone() };
+        assert_eq!(greek.check(Some("DE")), Ok(()));
+        let moved = TaxStatus { reverse_charge: false, vat_id: Some("IT12345678901".into()), ..abroad.clone() };
+        assert_eq!(moved.check(Some("DE")), Ok(()), "the usual tax, and somebody says why");
+        assert!(TaxStatus { evidence: None, ..moved }.check(Some("DE")).is_err());
+        for none in ["UK", "EL", "ZZ", "XX", "de"] {
+            assert!(TaxStatus { country: Some(none.into()), ..TaxStatus::default() }.check(None).is_err(), "{none}");
+        }
         assert_eq!(TaxStatus { vat_id: None, ..abroad.clone() }.check(Some("DE")), Err(BadTax::NoBusinessAbroad));
         assert_eq!(TaxStatus { evidence: None, ..abroad.clone() }.check(Some("DE")), Err(BadTax::NoEvidence));
         assert_eq!(TaxStatus { fixed: Some(700), ..abroad }.check(Some("DE")), Err(BadTax::Both));

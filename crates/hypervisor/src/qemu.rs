@@ -325,7 +325,7 @@ impl Hypervisor for Qemu {
 
     async fn readiness(&self, vmid: i64, mark: &Mark, _now: Timestamp) -> Result<Readiness> {
         let folder = self.folder(vmid)?;
-        Ok(if folder.power()? == Power::On { ready::of(&folder, mark).await } else { Readiness::NotYet })
+        Ok(if folder.power()? == Power::On { ready::of(&folder, mark).await } else { Readiness::NotYet { answers: false } })
     }
 
     async fn set_password(&self, call: &Call, vmid: i64, user: &str, password: &SecretString) -> Result<()> {

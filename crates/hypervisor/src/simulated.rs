@@ -195,7 +195,7 @@ impl Hypervisor for Simulated {
     async fn readiness(&self, vmid: i64, mark: &Mark, now: Timestamp) -> Result<Readiness> {
         let machine = self.read(vmid)?.machine;
         if !machine.is_some_and(|m| m.mark == *mark && m.power == Power::On && m.agent_at.is_some_and(|at| at <= now)) {
-            return Ok(Readiness::NotYet);
+            return Ok(Readiness::NotYet { answers: false });
         }
         let troubled = self.settings.faults.guest_troubled(&faults::Rolls::new(self.settings.seed, &mark.server, 0, "guest"));
         Ok(if troubled { Readiness::Troubled("the simulated guest could not set its locale".into()) } else { Readiness::Ready })

@@ -129,8 +129,11 @@ pub struct GuestConfig {
 /// How far a guest has come with setting itself up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// It has not said that it is done, or does not answer.
-    NotYet,
+    /// It has not said that it is done.
+    NotYet {
+        /// Whether its agent answers.
+        answers: bool,
+    },
     /// It is done, and its agent answers.
     Ready,
     /// As [`Readiness::Ready`], and something of it went wrong: what the guest says, in one bounded line.

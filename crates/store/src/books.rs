@@ -338,9 +338,10 @@ fn same_movement(before: &TransferRow, amount: Money, credit: &str, code: Code) 
         return Ok(Booked::Before);
     }
     let was = Money::new(before.amount, before.currency.parse()?);
-    Err(StoreError::Broken(format!(
-        "the reference '{}' was used on {} for another movement ({was}); nothing was booked, use a reference of its own",
-        before.reference,
-        before.created_at.day()
-    )))
+    Err(reference_used(&before.reference, was, before.created_at))
+}
+
+/// A reference that stands for another movement, as whoever uses it knows it: what kind of movement and whose stands before it.
+fn reference_used(whole: &str, was: Money, at: Timestamp) -> StoreError {
+    StoreError::ReferenceUsed { reference: whole.splitn(3, ':').last().unwrap_or(whole).to_owned(), was, at }
 }

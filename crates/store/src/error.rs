@@ -1,7 +1,7 @@
 //! What can go wrong below the rules.
 
 use leasehold_domain::{
-    UnknownName, books::BadBooks, ledger::Refused, money::MoneyError, movements::BadDelivery, policy::BadPolicy, server::IllegalTransition,
+    Money, Timestamp, UnknownName, books::BadBooks, ledger::Refused, money::MoneyError, movements::BadDelivery, policy::BadPolicy, server::IllegalTransition,
 };
 
 /// The store's result.
@@ -17,6 +17,17 @@ pub enum StoreError {
         url: String,
         /// What the driver said.
         source: sqlx::Error,
+    },
+    /// The SQLite file is not the one any more that this process has open: what is written goes to a file that no other process sees.
+    #[error(
+        "the database file {path} was deleted or replaced; nothing is written any more. Do not stop this process: its data is still in /proc/{pid}/fd; \
+             copy it from there (or move the file back), then restart"
+    )]
+    FileGone {
+        /// Where it was.
+        path: String,
+        /// Of this process.
+        pid: u32,
     },
     /// The database refused or lost a statement.
     #[error("database: {}", said(.0))]
@@ -69,6 +80,16 @@ pub enum StoreError {
     /// The ledger refuses.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The reference of a payment was used for another one.
+    #[error("the reference '{reference}' was used on {day} for {was}; nothing was booked, use a reference of its own", day = .at.day())]
+    ReferenceUsed {
+        /// As it was given.
+        reference: String,
+        /// What it moved.
+        was: Money,
+        /// When.
+        at: Timestamp,
+    },
     /// The lease refuses.
     #[error(transparent)]
     Delivery(#[from] BadDelivery),
@@ -97,6 +118,28 @@ fn said(error: &sqlx::Error) -> String {
     }
 }
 
+/// SQLite's primary codes: busy, locked, out of memory, input or output failed, full, cannot open.
+const SQLITE_OUTAGES: &[i64] = &[5, 6, 7, 10, 13, 14];
+/// PostgreSQL's, each with what it is for.
+const POSTGRES_OUTAGES: &[&str] = &[
+    // A migration changed a table under a statement that the connection knows by heart: another connection reads it anew.
+    "0A000", // Read-only: a standby behind the name of its primary.
+    "25006", // We stood still in a transaction for too long.
+    "25P03", "25P04", // Another transaction was in the way.
+    "40001", "40P01", "55P03", // No room: disk, memory, connections, a limit of the configuration.
+    "53100", "53200", "53300", "53400", // Ended by time or by an operator, stopping, starting.
+    "57014", "57P01", "57P02", "57P03", "57P05", "58030", "XX000",
+];
+
+/// Whether a code says that the database, or the way to it, is the trouble. Class 08 is the connection's, a pooler's words included.
+fn is_outage_code(code: &str) -> bool {
+    match code.parse::<i64>() {
+        // An extended code of SQLite holds its primary one in the last byte; those of PostgreSQL have five characters.
+        Ok(number) if code.len() < 5 => SQLITE_OUTAGES.contains(&(number & 0xff)),
+        _ => code.starts_with("08") || POSTGRES_OUTAGES.contains(&code),
+    }
+}
+
 impl StoreError {
     /// A missing row.
     pub fn not_found(what: &'static str, id: &(impl ToString + ?Sized)) -> Self {
@@ -113,34 +156,12 @@ impl StoreError {
         matches!(self, Self::Sql(sqlx::Error::Database(e)) if e.is_unique_violation())
     }
 
-    /// Whether the database itself is the trouble, so that asking again later may help. 0A000: a migration changed a table under a
-    /// statement that the connection knows by heart; another connection, or this one when it is renewed, reads it anew.
+    /// Whether the database itself is the trouble, so that asking again later may help.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
-            Self::Sql(e) => match e {
-                sqlx::Error::Database(e) => e.code().is_some_and(|c| {
-                    matches!(
-                        c.as_ref(),
-                        "0A000"
-                            | "53100"
-                            | "53200"
-                            | "58030"
-                            | "XX000"
-                            | "57014"
-                            | "40001"
-                            | "40P01"
-                            | "57P01"
-                            | "57P02"
-                            | "57P03"
-                            | "53300"
-                            | "55P03"
-                            | "5"
-                            | "10"
-                            | "13"
-                            | "517"
-                    )
-                }),
+            Self::Unreachable { .. } | Self::FileGone { .. } => true,
+            Self::Migrate(sqlx::migrate::MigrateError::Execute(e)) | Self::Sql(e) => match e {
+                sqlx::Error::Database(e) => e.code().is_some_and(|code| is_outage_code(&code)),
                 sqlx::Error::Io(_)
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
@@ -150,6 +171,21 @@ impl StoreError {
                 _ => false,
             },
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_databases_trouble_is_known_by_its_code() {
+        for code in ["5", "6", "10", "13", "517", "778", "1034", "08006", "08P01", "25006", "25P03", "57P05", "53400", "53100"] {
+            assert!(is_outage_code(code), "{code}");
+        }
+        for code in ["1", "19", "2067", "787", "23505", "42P01", "22001"] {
+            assert!(!is_outage_code(code), "{code}");
         }
     }
 }

@@ -31,8 +31,8 @@ impl Store {
             Pool::Postgres(pool) => pool.acquire().await?.list_applied_migrations(table).await,
         };
         let applied = match applied {
-            // A database that is new has no table of migrations yet.
-            Err(MigrateError::Execute(sqlx::Error::Database(_))) => Vec::new(),
+            // A database that is new has no table of migrations yet; any other trouble is no word about its age.
+            Err(MigrateError::Execute(sqlx::Error::Database(e))) if e.code().as_deref() == Some("42P01") || e.message().contains("no such table") => Vec::new(),
             other => other?,
         };
         let known = |version| applied.iter().any(|a| a.version == version);

@@ -1,10 +1,19 @@
 //! Connections to either database, and the store that hands out transactions.
 
-use std::{fs::File, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
+use futures::future::BoxFuture;
 use leasehold_domain::Dice;
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgConnection, PgPool, SqlitePool,
+    ConnectOptions, Connection, Executor, PgConnection, PgPool, SqliteConnection, SqlitePool,
+    pool::PoolConnectionMetadata,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -61,6 +70,8 @@ struct Inner {
     options: Options,
     wakes: Wakes,
     pulse: Pulse,
+    /// Which file SQLite has open, by device and number.
+    file: Option<(u64, u64)>,
 }
 
 /// Held by the one daemon on a SQLite file; released when dropped or when the process ends.
@@ -69,6 +80,12 @@ pub struct DaemonLock {
     _file: Option<File>,
 }
 
+/// Bytes of a SQLite page.
+const PAGE: u64 = 4096;
+/// The log may grow to this part of what is free.
+const WAL_SHARE: u64 = 32;
+/// The fewest and the most pages of the log.
+const WAL_PAGES: (u64, u64) = (250, 16_000);
 const SQLITE_BUSY: Duration = Duration::from_secs(10);
 /// The longest wait for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
@@ -79,10 +96,12 @@ const FRESH: Duration = Duration::from_secs(1);
 /// The longest wait for a sign of life from a connection that comes back.
 const PING: Duration = Duration::from_secs(2);
 
-/// A statement that nobody waits for any more ends at the server, too: it would go on holding its rows.
+/// A statement that nobody waits for any more ends at the server, too: it would go on holding its rows. So does a transaction whose
+/// process stands still in it (frozen, paused with its host): before a claim ends, so that it holds neither a wallet nor the invoice series
+/// longer than others wait for their turn.
 async fn limit(conn: &mut PgConnection, trial: bool) -> sqlx::Result<()> {
-    let ends = "select set_config(name, case name when 'statement_timeout' then '60s' else '2s' end, false) from pg_settings \
-                where name in ('statement_timeout', 'client_connection_check_interval')";
+    let ends = "select set_config(name, case name when 'statement_timeout' then '60s' when 'idle_in_transaction_session_timeout' then '20s' else '2s' end, false) \
+                from pg_settings where name in ('statement_timeout', 'client_connection_check_interval', 'idle_in_transaction_session_timeout')";
     conn.execute(ends).await?;
     if trial {
         conn.execute("set synchronous_commit = off").await?;
@@ -94,6 +113,11 @@ async fn limit(conn: &mut PgConnection, trial: bool) -> sqlx::Result<()> {
 async fn answers(conn: &mut PgConnection) -> sqlx::Result<bool> {
     let silent = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
     tokio::time::timeout(PING, conn.ping()).await.map_err(silent)?.map(|()| true)
+}
+
+/// A connection whose last transaction could not be ended (the disk was full) is thrown away: what it counts of transactions is wrong for ever.
+fn is_sound(conn: &mut SqliteConnection, _: PoolConnectionMetadata) -> BoxFuture<'_, sqlx::Result<bool>> {
+    Box::pin(async move { Ok(!conn.is_in_transaction()) })
 }
 
 fn sqlite_options(path: &str, trial: bool) -> SqliteConnectOptions {
@@ -123,6 +147,20 @@ fn without_password(url: &str) -> String {
     format!("{head}://{}@{host}", login.split(':').next().unwrap_or_default())
 }
 
+/// Pages that the log beside a SQLite file may grow to before it is written back: as many as are good for long runs of writes (64 MB), fewer
+/// where the volume is small.
+fn wal_pages(file: &Path) -> u64 {
+    let folder = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    // What cannot be asked is taken for small.
+    let free = rustix::fs::statvfs(folder).map_or(0, |s| s.f_bavail * s.f_frsize);
+    (free / WAL_SHARE / PAGE).clamp(WAL_PAGES.0, WAL_PAGES.1)
+}
+
+/// Device and number of a file, as long as it is there.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
+}
+
 impl Store {
     /// Connects. SQLite is brought up to date here, PostgreSQL only by [`Store::migrate`].
     pub async fn open(options: Options) -> Result<Self> {
@@ -131,9 +169,10 @@ impl Store {
             let plain = SqliteConnectOptions::new().filename(path);
             let trial = options.trial && !made_for_real_sqlite(&plain).await;
             let connect = if options.as_it_is { plain } else { sqlite_options(path, trial) };
-            let pool = |n| SqlitePoolOptions::new().max_connections(n).test_before_acquire(false).idle_timeout(None).max_lifetime(None);
+            let pool =
+                |n| SqlitePoolOptions::new().max_connections(n).test_before_acquire(false).before_acquire(is_sound).idle_timeout(None).max_lifetime(None);
             // Long runs of writes: fewer pages are written twice.
-            let writer = connect.clone().pragma("cache_size", "-65536").pragma("wal_autocheckpoint", "16000");
+            let writer = connect.clone().pragma("cache_size", "-65536").pragma("wal_autocheckpoint", wal_pages(Path::new(path)).to_string());
             let write = pool(1).connect_with(if options.as_it_is { connect.clone() } else { writer }).await.map_err(unreachable)?;
             let read = pool(options.connections.clamp(1, 8)).connect_lazy_with(connect.pragma("query_only", "1"));
             let path = PathBuf::from(path);
@@ -155,7 +194,11 @@ impl Store {
                 .after_release(|conn, _| Box::pin(answers(conn)));
             (Pool::Postgres(pool.connect_with(connect).await.map_err(unreachable)?), Wakes::default())
         };
-        let store = Self(Arc::new(Inner { pool, options, wakes, pulse: Pulse::default() }));
+        let file = match &pool {
+            Pool::Sqlite { path, .. } => identity(path),
+            Pool::Postgres(_) => None,
+        };
+        let store = Self(Arc::new(Inner { pool, options, wakes, pulse: Pulse::default(), file }));
         if store.is_sqlite() && !store.0.options.as_it_is {
             store.migrate().await?;
         }
@@ -163,8 +206,19 @@ impl Store {
         Ok(store)
     }
 
+    /// Refuses to write to a SQLite file that is not under its name any more: what is acknowledged there is lost at the end.
+    fn check_file(&self) -> Result<()> {
+        match &self.0.pool {
+            Pool::Sqlite { path, .. } if identity(path) != self.0.file => {
+                Err(StoreError::FileGone { path: path.display().to_string(), pid: std::process::id() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Opens a transaction for writing. On SQLite it waits for its turn first.
     pub async fn begin(&self) -> Result<Tx> {
+        self.check_file()?;
         let conn = match &self.0.pool {
             Pool::Sqlite { write, .. } => Conn::Sqlite(in_time(write.begin_with("begin immediate")).await?),
             Pool::Postgres(pool) => Conn::Postgres(in_time(pool.begin()).await?),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_domain::{
-    Mark,
+    Mark, TemplateId,
     server::{Agent, BuildKind, Medium, Outcome, Power, Step},
 };
 use leasehold_hypervisor::{Call, Error, GuestAddress, GuestConfig, Hypervisor, Machine, MachineSpec, Observed, Progress, Readiness, Source};
@@ -229,6 +229,10 @@ impl Context<'_> {
         }
     }
 
+    async fn username_of(&self, template: &TemplateId) -> Result<String> {
+        Ok(self.w.store.read().await?.template(template).await?.username)
+    }
+
     async fn template(&self) -> Result<Template> {
         self.w.store.read().await?.template(&self.server().build_template_id).await
     }
@@ -243,7 +247,7 @@ impl Context<'_> {
         let s = self.server();
         let mut tx = self.w.store.read().await?;
         let username = tx.template(&s.build_template_id).await?.username;
-        let (resolvers, user_data) = (tx.resolvers(s).await?, tx.secret(Place { table: "servers", column: "user_data", id: s.id.as_str() }).await?);
+        let (resolvers, user_data) = (tx.resolvers(s).await?, tx.secret(self.user_data()).await?);
         let (ids, ssh_keys) = tx.ssh_keys_for(&s.id).await?.into_iter().map(|k| (k.id, k.public_key)).unzip();
         let addresses = tx.addresses(&s.id).await?.into_iter().filter(|a| a.addon.is_none()).map(of_guest).collect();
         Ok((GuestConfig { hostname: s.hostname.clone(), username, ssh_keys, addresses, resolvers, user_data }, ids))
@@ -266,12 +270,12 @@ impl Context<'_> {
     /// A slow agent is not a missing agent; past its time the server is delivered without it.
     async fn await_agent(&self, hv: &dyn Hypervisor) -> Asked {
         match hv.readiness(self.vmid, &self.call.mark, self.call.now).await? {
-            Readiness::NotYet => {}
-            Readiness::Ready => return Ok(Acted { agent: Some(Agent::Ok), ..Acted::done() }),
-            Readiness::Troubled(trouble) => {
-                let note = format!("ready, but its first boot reports: {trouble}");
-                return Ok(Acted { agent: Some(Agent::Ok), note: Some(note), trouble: Some(trouble), ..Acted::done() });
+            Readiness::NotYet { answers } if answers && self.waited() >= self.w.limits.agent_wait => {
+                return self.troubled(format!("its first boot was not over after {} min", self.w.limits.agent_wait.as_secs() / 60)).await;
             }
+            Readiness::NotYet { .. } => {}
+            Readiness::Ready => return Ok(Acted { agent: Some(Agent::Ok), ..Acted::done() }),
+            Readiness::Troubled(trouble) => return self.troubled(trouble).await,
         }
         if self.waited() < self.w.limits.agent_wait {
             return Ok(Acted { note: Some("the guest is starting".into()), ..self.look_again() });
@@ -279,14 +283,35 @@ impl Context<'_> {
         Ok(Acted { agent: Some(Agent::Missing), note: Some("the agent never answered; going on without it".into()), ..Acted::done() })
     }
 
-    async fn set_password(&self, hv: &dyn Hypervisor) -> Asked {
-        let Some(password) = &self.task.password else { return Ok(Acted::new(Outcome::Failed("no password was proposed".into()))) };
-        let username = match self.template().await {
-            Ok(template) => template.username,
+    /// Ready, and something went wrong. What cloud-init complains of may quote what the owner wanted done, which is nobody's to read.
+    async fn troubled(&self, trouble: String) -> Asked {
+        let quotes = async { self.w.store.read().await?.secret(self.user_data()).await.map(|theirs| theirs.is_some()) };
+        let trouble = match quotes.await {
+            Ok(false) => trouble,
+            Ok(true) => "something of it failed; what, stands in the guest: /run/cloud-init/result.json".into(),
             Err(error) => return Ok(Acted::new(Outcome::Retry(error.to_string()))),
         };
-        hv.set_password(&self.call, self.vmid, &username, password).await?;
-        Ok(Acted::done())
+        Ok(Acted { agent: Some(Agent::Ok), note: Some(format!("ready, but its first boot reports: {trouble}")), trouble: Some(trouble), ..Acted::done() })
+    }
+
+    fn user_data(&self) -> Place<'_> {
+        Place { table: "servers", column: "user_data", id: self.server().id.as_str() }
+    }
+
+    async fn set_password(&self, hv: &dyn Hypervisor) -> Asked {
+        let Some(password) = &self.task.password else { return Ok(Acted::new(Outcome::Failed("no password was proposed".into()))) };
+        // Of the system that stands, which may not be the one that a given-up reinstall was to bring.
+        let username = match self.username_of(&self.server().template_id).await {
+            Ok(username) => username,
+            Err(error) => return Ok(Acted::new(Outcome::Retry(error.to_string()))),
+        };
+        match hv.set_password(&self.call, self.vmid, &username, password).await {
+            // Whatever a guest refuses, its owner has it: there is no password, and the operator knows.
+            Err(Error::Permanent(why)) if self.task.step == Step::SetCredentials => {
+                Ok(Acted { agent: Some(Agent::Missing), note: Some(format!("no password: {why}")), ..Acted::done() })
+            }
+            set => set.map(|()| Acted::done()),
+        }
     }
 
     async fn snapshot(&self, hv: &dyn Hypervisor) -> Asked {

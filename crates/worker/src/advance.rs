@@ -173,13 +173,14 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
         Step::AwaitAgent => {
             s.agent = acted.agent.map(Text);
             if let Some(trouble) = &acted.trouble {
+                let (label, id) = (&s.label, &s.id);
                 let detail = format!(
-                    "{} is delivered, but its first boot reports: {trouble}; look into the guest, then: leasehold server resolve {} --reason …",
-                    s.label, s.id
+                    "{label} is delivered, but its first boot went wrong; look into it, then: leasehold server resolve {id} --reason …; it says: '{trouble}'"
                 );
                 tx.attend("guest_troubled", &format!("server:{}", s.id), &detail).await?;
             }
         }
+        Step::SetCredentials if acted.agent.is_some() => s.agent = acted.agent.map(Text),
         Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Ok) => {
             tx.move_secret(password(&s.id, "password_next"), "password").await?;
         }
@@ -231,7 +232,7 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
                 tx.books(&s.account_id).await?.found_up(&s.id).await?;
             }
             if s.agent.map(|a| a.0) == Some(Agent::Missing) {
-                let detail = format!("{} was delivered without its guest agent: no password could be set; look into the guest", s.label);
+                let detail = format!("{} was delivered without a password: its guest agent did not answer or refused; look into the guest", s.label);
                 tx.attend("agent_missing", &format!("server:{}", s.id), &detail).await?;
             }
             tx.attended("build_failed", &format!("server:{}", s.id), "worker").await?;

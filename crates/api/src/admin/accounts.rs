@@ -10,7 +10,7 @@ use leasehold_commands::{
     accounts::{self, Movement},
     billing::{self, Scope},
 };
-use leasehold_domain::{Timestamp, policy::Key};
+use leasehold_domain::{Reference, Timestamp, policy::Key};
 use leasehold_store::{
     Tx,
     accounts::{Account, AccountState, NewAccount, Tier},
@@ -144,8 +144,8 @@ pub(crate) struct Payment {
     #[schema(example = "25.00")]
     amount: String,
     /// The payment's own reference: the same one twice is booked once.
-    #[schema(example = "psp-8f31")]
-    reference: String,
+    #[schema(value_type = String, min_length = 1, max_length = 255, example = "psp-8f31")]
+    reference: Reference,
     /// What the books say later; the reference where it is left out.
     reason: Option<String>,
 }
@@ -160,8 +160,8 @@ pub(crate) struct Debit {
     /// What the books say later.
     reason: String,
     /// The same one twice is booked once.
-    #[schema(example = "fee-17")]
-    reference: String,
+    #[schema(value_type = String, min_length = 1, max_length = 255, example = "fee-17")]
+    reference: Reference,
 }
 
 /// What a movement left.
@@ -183,7 +183,10 @@ impl From<(leasehold_domain::Money, Booked)> for BookedView {
 }
 
 /// Pays money in: what is due is paid at once, oldest first, and what was suspended for it comes back.
-#[utoipa::path(post, path = "/accounts/{account}/credits", tag = "operator", security(("operator" = [])), params(("account" = String, Path)), request_body = Payment, responses((status = 200, body = BookedView)))]
+#[utoipa::path(post, path = "/accounts/{account}/credits", tag = "operator", security(("operator" = [])), params(("account" = String, Path)), request_body = Payment, responses(
+    (status = 200, body = BookedView),
+    (status = 409, body = super::error::Problem, description = "the reference was used for another amount; nothing was booked"),
+))]
 pub(crate) async fn credit(
     State(api): State<Api>,
     operator: Operator,
@@ -199,6 +202,7 @@ pub(crate) async fn credit(
 #[utoipa::path(post, path = "/accounts/{account}/debits", tag = "operator", security(("operator" = [])), params(("account" = String, Path)), request_body = Debit, responses(
     (status = 200, body = BookedView),
     (status = 402, body = super::error::Problem, description = "the wallet does not hold so much"),
+    (status = 409, body = super::error::Problem, description = "the reference was used for another amount; nothing was booked"),
 ))]
 pub(crate) async fn debit(State(api): State<Api>, operator: Operator, Path(account): Path<String>, Body(d): Body<Debit>) -> Result<Json<BookedView>, Failure> {
     let movement = Movement { account: &account, amount: &d.amount, reason: &d.reason, reference: Some(&d.reference) };

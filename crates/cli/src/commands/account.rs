@@ -7,7 +7,7 @@ use leasehold_commands::{
     partners::{self, Terms},
     refunds,
 };
-use leasehold_domain::{Money, Timestamp, policy::Key};
+use leasehold_domain::{Money, Reference, Timestamp, policy::Key};
 use leasehold_notifier::LANGUAGES;
 use leasehold_store::{
     accounts::{AccountState, NewAccount, Tier},
@@ -107,6 +107,9 @@ pub enum Account {
         /// Why; it is what the books say later.
         #[arg(long)]
         reason: String,
+        /// The same one twice is written off once.
+        #[arg(long)]
+        reference: Option<Reference>,
     },
     /// Give it another tier.
     Tier {
@@ -174,18 +177,18 @@ pub struct Movement {
     /// Why; it is what the books say later.
     #[arg(long)]
     pub reason: String,
-    /// The payment's own reference: the same one twice is booked once.
+    /// The payment's own reference, 1 to 255 visible characters: the same one twice is booked once.
     #[arg(long)]
-    pub reference: Option<String>,
+    pub reference: Option<Reference>,
 }
 
 pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
     match command {
         Account::Billing(b) => billed(c, &b).await,
         Account::Chargeback(m) => charge_back(c, &m).await,
-        Account::WriteOff { account, reason } => {
+        Account::WriteOff { account, reason, reference } => {
             let app = c.app().await?;
-            let owed = refunds::write_off(&app.store, &app.actor, &account, &reason).await?;
+            let owed = refunds::write_off(&app.store, &app.actor, &account, &reason, reference.as_ref()).await?;
             show(c.json(), &json!({ "writtenOff": owed.decimal(), "currency": owed.currency }), || say!("{owed} are written off"));
             Ok(())
         }
@@ -256,7 +259,7 @@ async fn billed(c: &Context, b: &BillingArgs) -> Result<(), Failure> {
 
 async fn charge_back(c: &Context, m: &Movement) -> Result<(), Failure> {
     let app = c.app().await?;
-    let movement = accounts::Movement { account: &m.account, amount: &m.amount, reason: &m.reason, reference: m.reference.as_deref() };
+    let movement = accounts::Movement { account: &m.account, amount: &m.amount, reason: &m.reason, reference: m.reference.as_ref() };
     let (booked, owed) = refunds::charge_back(&app.store, &app.actor, &movement).await?;
     let value = json!({ "owed": owed.decimal(), "currency": owed.currency, "bookedBefore": booked == Booked::Before });
     show(c.json(), &value, || match booked {
@@ -268,7 +271,7 @@ async fn charge_back(c: &Context, m: &Movement) -> Result<(), Failure> {
 
 async fn book(c: &Context, m: &Movement, credit: bool) -> Result<(), Failure> {
     let app = c.app().await?;
-    let movement = accounts::Movement { account: &m.account, amount: &m.amount, reason: &m.reason, reference: m.reference.as_deref() };
+    let movement = accounts::Movement { account: &m.account, amount: &m.amount, reason: &m.reason, reference: m.reference.as_ref() };
     let booked = if credit { accounts::credit(&app.store, &app.actor, &movement).await } else { accounts::debit(&app.store, &app.actor, &movement).await };
     let (balance, booked) = booked?;
     let value = json!({ "balance": balance.decimal(), "currency": balance.currency, "bookedBefore": booked == Booked::Before });

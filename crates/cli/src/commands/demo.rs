@@ -5,12 +5,13 @@ use clap::Args;
 use std::{path::Path, time::Duration};
 
 use leasehold_commands::{
+    CommandError,
     accounts::{self, Movement},
     catalog::{self, Catalog, How},
     order::{self, Order},
     servers,
 };
-use leasehold_domain::{Dice, notice::MailState, server::Status};
+use leasehold_domain::{Dice, Reference, notice::MailState, server::Status};
 use leasehold_store::{KeyRing, Queue, accounts::NewAccount, servers::Server};
 use leasehold_worker::{Roles, run_queues};
 use tokio_util::sync::CancellationToken;
@@ -130,7 +131,8 @@ impl Tour {
             locale: "en".into(),
         };
         let account = accounts::create(&self.app.store, &self.app.actor, &new).await?.number.to_string();
-        let movement = Movement { account: &account, amount: "20.00", reason: "card payment", reference: Some("pay-1") };
+        let reference = "pay-1".parse::<Reference>().map_err(CommandError::from)?;
+        let movement = Movement { account: &account, amount: "20.00", reason: "card payment", reference: Some(&reference) };
         accounts::credit(&self.app.store, &self.app.actor, &movement).await?;
         accounts::credit(&self.app.store, &self.app.actor, &movement).await?;
         say(&format!("Ada opens account {account} and pays 20.00 EUR in; the payment is reported twice."));

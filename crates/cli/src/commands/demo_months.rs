@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use leasehold_commands::accounts::{self, Movement};
-use leasehold_domain::{lease::LeaseState, server::Status};
+use leasehold_commands::{
+    CommandError,
+    accounts::{self, Movement},
+};
+use leasehold_domain::{Reference, lease::LeaseState, server::Status};
 
 use super::demo::{Tour, held, say};
 use crate::{drive::Driver, exit::Failure};
@@ -45,7 +48,8 @@ pub(super) async fn walk(tour: &Tour) -> Result<(), Failure> {
     held(web.0 == Status::Suspended && shop.0 == Status::Suspended, "both were told in time, and are off; their data is kept")?;
 
     say("\nAda pays 6.00 EUR in: enough for one of them.");
-    let movement = Movement { account: &tour.account, amount: "6.00", reason: "card payment", reference: Some("pay-2") };
+    let reference = "pay-2".parse::<Reference>().map_err(CommandError::from)?;
+    let movement = Movement { account: &tour.account, amount: "6.00", reason: "card payment", reference: Some(&reference) };
     accounts::credit(&tour.app.store, &tour.app.actor, &movement).await?;
     pass(&driver, 1).await?;
     let (web, shop) = (stands(tour, "web").await?, stands(tour, "shop").await?);

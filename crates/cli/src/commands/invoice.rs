@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use leasehold_commands::refunds::{self, Refund};
-use leasehold_domain::Money;
+use leasehold_domain::{Money, Reference};
 use leasehold_store::invoices::Invoice as Row;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ pub enum Invoice {
         reason: String,
         /// The case's own reference: the same one twice is given back once. A part needs one.
         #[arg(long)]
-        reference: Option<String>,
+        reference: Option<Reference>,
     },
     /// One invoice or credit note with its lines, or as a document.
     Show {
@@ -74,7 +74,7 @@ pub(super) async fn run(c: &Context, command: Invoice) -> Result<(), Failure> {
     match command {
         Invoice::Refund { number, amount, payout, reason, reference } => {
             drop(tx);
-            let refund = Refund { invoice: &number, amount: amount.as_deref(), payout, reason: &reason, reference: reference.as_deref() };
+            let refund = Refund { invoice: &number, amount: amount.as_deref(), payout, reason: &reason, reference: reference.as_ref() };
             let note = refunds::refund(&app.store, &app.actor, &refund).await?;
             let value = value(&note)?;
             let total = format!("{} {}", value["total"].as_str().unwrap_or_default(), note.currency);

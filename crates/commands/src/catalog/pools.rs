@@ -48,9 +48,9 @@ fn pool_addresses(e: &PoolEntry) -> Result<Vec<String>> {
     if e.gateway.is_ipv4() != (e.family == 4) {
         return Err(invalid(&format!("the gateway {} is not of family {}", e.gateway, e.family)));
     }
-    // A guest can reach no gateway outside of its network; link-local ones are inside every IPv6 network.
+    // A guest can reach no gateway outside of its network; link-local ones are inside every IPv6 network. Blocks are routed to a guest by another address.
     let link_local = matches!(e.gateway, IpAddr::V6(ip) if ip.is_unicast_link_local());
-    if !inside(gateway) && !link_local {
+    if e.blocks.is_none() && !inside(gateway) && !link_local {
         return Err(invalid(&format!(
             "the gateway {} lies outside of {}, so no guest could reach it; write the network that holds both (the host answers for the addresses in it that are elsewhere), \
              and name the addresses in range",

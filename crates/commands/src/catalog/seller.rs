@@ -1,7 +1,7 @@
 //! Who sells, and with which tax.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use leasehold_domain::{names, tax};
+use leasehold_domain::{VatId, names, tax};
 use leasehold_store::Tx;
 
 use super::{Catalog, Change};
@@ -23,7 +23,7 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
     if let Some(seller) = &c.seller {
         names::person(&seller.name).map_err(|e| invalid(e.to_string()))?;
         seller.country.as_deref().map_or(Ok(()), names::country).map_err(|e| invalid(e.to_string()))?;
-        seller.vat_id.as_deref().map_or(Ok(()), names::vat_id).map_err(|e| invalid(e.to_string()))?;
+        seller.vat_id.as_deref().map_or(Ok(()), |number| number.parse::<VatId>().map(drop)).map_err(|e| invalid(e.to_string()))?;
         names::address(&seller.address.join("\n")).map_err(|e| invalid(e.to_string()))?;
         let before = tx.seller().await?;
         if tx.party(before.as_deref()).await? != *seller {
@@ -34,7 +34,8 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
     let mut rates = Vec::new();
     for (country, rate) in &c.tax {
         names::country(country).map_err(|e| CommandError::Invalid(format!("tax: {e}")))?;
-        let bp = tax::parse_rate(rate).ok_or_else(|| CommandError::Invalid(format!("tax {country}: '{rate}' is no rate; write per cent like \"19\"")))?;
+        let bp = tax::parse_rate(rate)
+            .ok_or_else(|| CommandError::Invalid(format!("tax {country}: '{rate}' is no rate; write per cent like \"19\", with at most two decimals")))?;
         rates.push((country.clone(), i64::from(bp)));
     }
     if tx.tax_rates().await? != rates {

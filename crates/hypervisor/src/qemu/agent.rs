@@ -24,6 +24,15 @@ const ANSWER_MAX: u64 = 256 << 10;
 /// Before a message it makes the agent forget half a message; after it, it marks the sync's answer.
 const DELIMITER: u8 = 0xff;
 
+/// As much of a guest's words as anybody reads, characters.
+const WORDS: usize = 300;
+
+/// A guest's words, which may be anything, in one line that does no harm to a terminal, a mail or a database.
+pub(super) fn one_line(words: &str) -> String {
+    let safe = |c: char| if c.is_ascii_graphic() { c } else { ' ' };
+    words.chars().take(WORDS).map(safe).collect::<String>().trim().to_owned()
+}
+
 pub(super) struct Agent(BufReader<UnixStream>);
 
 /// How a script in the guest ended.
@@ -88,7 +97,7 @@ impl Agent {
             .await?;
         match answer.get("error") {
             None => Ok(answer["return"].clone()),
-            Some(error) => Err(Error::Permanent(format!("the guest refuses {command}: {}", error["desc"].as_str().unwrap_or("no reason given")))),
+            Some(error) => Err(Error::Permanent(format!("the guest refuses {command}: {}", one_line(error["desc"].as_str().unwrap_or("no reason given"))))),
         }
     }
 

@@ -11,9 +11,13 @@ use std::{
 
 use leasehold_domain::Mark;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{agent::Agent, folder::Folder};
+use super::{
+    agent::{self, Agent},
+    folder::Folder,
+};
 use crate::{Error, Readiness, Result};
 
 /// The longest time for one look; nobody waits for a guest that is still starting.
@@ -23,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(6);
 const READY: &str = r#"
 [ -f /run/ready ] && exit 0
 if [ -f "/var/lib/cloud/instances/$1/boot-finished" ]; then
-  for said in result status; do head -c 20000 /run/cloud-init/$said.json 2>/dev/null; echo; done
+  for said in result status; do tr -d '\n' < /run/cloud-init/$said.json 2>/dev/null | head -c 50000; echo; done
   exit 0
 fi
 if command -v cloud-init >/dev/null && ! [ -e /run/cloud-init/disabled ] && ! [ -e /etc/cloud/cloud-init.disabled ]; then exit 1; fi
@@ -35,15 +39,16 @@ exit 1
 const FINISHED: &str = " finished at ";
 /// As much of the console's end as is looked at.
 const CONSOLE: u64 = 64 << 10;
-/// As much of a guest's complaints as anybody reads.
-const COMPLAINT: usize = 300;
+/// What of recovered errors is worth a person's time; notices of what is old-fashioned are not.
+const LEVELS: &[&str] = &["WARNING", "ERROR", "CRITICAL"];
 
 pub(super) async fn of(folder: &Folder, mark: &Mark) -> Readiness {
     match timeout(LOOK, ask(&folder.file("qga.sock"), &mark.to_string())).await {
         Ok(Ok(Some(said))) => complaint(&said).map_or(Readiness::Ready, Readiness::Troubled),
         // Its agent runs nothing for us, as that of the RHEL family is set up: what it says on its console must do.
         Ok(Err(Error::Permanent(_))) if finished(&folder.file("console.log")) => Readiness::Ready,
-        Ok(Ok(None) | Err(_)) | Err(_) => Readiness::NotYet,
+        Ok(Ok(None)) => Readiness::NotYet { answers: true },
+        Ok(Err(_)) | Err(_) => Readiness::NotYet { answers: false },
     }
 }
 
@@ -64,31 +69,37 @@ fn finished(console: &Path) -> bool {
     String::from_utf8_lossy(&tail).lines().any(|line| line.contains("Cloud-init v.") && line.contains(FINISHED))
 }
 
-/// `result.json` and `status.json`, as far as they say what went wrong.
+/// `result.json` or `status.json`, as far as they say what went wrong.
 #[derive(Default, Deserialize)]
 struct Said {
-    v1: serde_json::Map<String, serde_json::Value>,
+    v1: serde_json::Map<String, Value>,
 }
 
-/// What cloud-init complains of, in one line that is safe to show.
+impl Said {
+    fn errors(&self) -> Vec<String> {
+        let stages = || self.v1.values().filter_map(Value::as_object);
+        let errors = self.v1.get("errors").into_iter().chain(stages().filter_map(|s| s.get("errors")));
+        let recovered = stages().filter_map(|s| s.get("recoverable_errors")?.as_object());
+        let recovered = recovered.flat_map(|levels| LEVELS.iter().filter_map(|level| levels.get(*level)));
+        errors.chain(recovered).filter_map(Value::as_array).flatten().filter_map(|e| e.as_str().map(str::to_owned)).collect()
+    }
+}
+
+/// What cloud-init complains of, in one line that is safe to show; a file a line.
 fn complaint(said: &str) -> Option<String> {
-    let files = said.lines().collect::<String>();
-    let read = serde_json::Deserializer::from_str(&files).into_iter::<Said>().map_while(std::result::Result::ok);
     let mut complaints: Vec<String> = vec![];
-    for Said { v1 } in read {
-        let stages = v1.values().filter_map(|v| v.as_object());
-        let errors = v1.get("errors").into_iter().chain(stages.clone().filter_map(|s| s.get("errors"))).filter_map(|e| e.as_array()).flatten();
-        let recovered =
-            stages.filter_map(|s| s.get("recoverable_errors")?.as_object()).flat_map(|levels| levels.values()).filter_map(|e| e.as_array()).flatten();
-        for text in errors.chain(recovered).filter_map(|e| e.as_str()) {
-            if !complaints.iter().any(|c| c == text) {
-                complaints.push(text.to_owned());
+    for file in said.lines().filter(|file| !file.trim().is_empty()) {
+        // What is too long to be read whole is hardly a sign of health.
+        let unreadable = |_| vec!["cloud-init's report in /run/cloud-init is too long or unreadable".to_owned()];
+        let errors = serde_json::from_str::<Said>(file).map_or_else(unreadable, |said| said.errors());
+        for text in errors {
+            if !complaints.contains(&text) {
+                complaints.push(text);
             }
         }
     }
-    let safe = |c: char| if c.is_control() || !c.is_ascii() { ' ' } else { c };
-    let line: String = complaints.join("; ").chars().map(safe).take(COMPLAINT).collect();
-    (!line.trim().is_empty()).then(|| line.trim().to_owned())
+    let line = agent::one_line(&complaints.join("; "));
+    (!line.is_empty()).then_some(line)
 }
 
 #[cfg(test)]
@@ -100,13 +111,18 @@ mod tests {
         let fine =
             "{\"v1\": {\"datasource\": \"DataSourceNoCloud\",\n \"errors\": []}}\n{\"v1\": {\"stage\": null, \"init\": {\"errors\": [], \"start\": 1.5}}}\n";
         assert_eq!(complaint(fine), None);
-        let twice = r#"{"v1": {"errors": ["('locale', no locale-gen)"]}} {"v1": {"modules-config": {"errors": ["('locale', no locale-gen)"]}}}"#;
+        let twice = r#"{"v1": {"errors": ["('locale', no locale-gen)"]}}
+{"v1": {"modules-config": {"errors": ["('locale', no locale-gen)"]}}}"#;
         assert_eq!(complaint(twice).as_deref(), Some("('locale', no locale-gen)"));
-        let degraded = r#"{"v1": {"errors": []}} {"v1": {"init": {"errors": [], "recoverable_errors": {"WARNING": ["deprecated key"]}}}}"#;
-        assert_eq!(complaint(degraded).as_deref(), Some("deprecated key"));
+        let degraded = r#"{"v1": {"errors": []}}
+{"v1": {"init": {"errors": [], "recoverable_errors": {"DEPRECATED": ["old key"], "WARNING": ["no package"]}}}}"#;
+        assert_eq!(complaint(degraded).as_deref(), Some("no package"));
         let hostile = format!(r#"{{"v1": {{"errors": ["\u001b[31m\u202e{}"]}}}}"#, "x".repeat(5_000));
         assert_eq!(complaint(&hostile).map(|c| (c.len(), c.is_ascii(), c.contains('\u{1b}'))), Some((298, true, false)));
-        assert_eq!((complaint(""), complaint("[]"), complaint("{\"v1\": 7}")), (None, None, None));
+        assert_eq!(complaint("\n\n"), None);
+        for cut in ["[]", "{\"v1\": 7}", "{\"v1\": {\"errors\": [\"a"] {
+            assert!(complaint(cut).is_some_and(|c| c.contains("unreadable")), "{cut}");
+        }
     }
 
     #[test]

@@ -36,12 +36,12 @@ fn meta_data(mark: &Mark, guest: &GuestConfig) -> String {
     lines(&json!({ "instance-id": mark.to_string(), "local-hostname": guest.hostname }))
 }
 
-/// What lets the owner in: keys, and the password that the agent sets, both by SSH, also for root where the image keeps it out.
+/// Who is let in by key; the password, which the agent sets later, takes the lock off.
 fn user(guest: &GuestConfig) -> Value {
     // Type and key only: a comment may hold anything.
     let bare = |key: &String| key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     let keys: Vec<String> = guest.ssh_keys.iter().map(bare).collect();
-    let mut user = json!({ "name": guest.username, "lock_passwd": false });
+    let mut user = json!({ "name": guest.username });
     if !keys.is_empty() {
         user["ssh_authorized_keys"] = json!(keys);
     }
@@ -53,16 +53,17 @@ fn user(guest: &GuestConfig) -> Value {
 
 fn cloud_config(guest: &GuestConfig) -> String {
     let as_root = guest.username == ROOT;
-    let sshd = format!("PasswordAuthentication yes\n{}", if as_root { "PermitRootLogin yes\n" } else { "" });
     let mut config = json!({
         // Beside what the owner's own part says, which comes before it: lists are continued, and nothing else is replaced.
         "merge_how": [{ "name": "list", "settings": ["append"] }, { "name": "dict", "settings": ["no_replace", "recurse_list"] }],
         "users": [user(guest)],
         "disable_root": !as_root,
         "ssh_pwauth": true,
-        "write_files": [{ "path": SSHD, "content": sshd, "permissions": "0644" }],
         "growpart": { "mode": "auto" },
     });
+    if as_root {
+        config["write_files"] = json!([{ "path": SSHD, "content": "PermitRootLogin yes\n", "permissions": "0644" }]);
+    }
     if !guest.resolvers.is_empty() {
         let command: Vec<String> = ["sh", "-c", RESOLVE, "sh"].map(str::to_owned).into_iter().chain(guest.resolvers.iter().map(IpAddr::to_string)).collect();
         config["bootcmd"] = json!([command]);

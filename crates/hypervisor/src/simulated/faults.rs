@@ -28,6 +28,8 @@ pub struct Faults {
     pub capacity: f64,
     /// The guest's agent never answers (drawn once a server).
     pub agent_never: f64,
+    /// The guest refuses a new password.
+    pub password_refused: f64,
     /// Something of the guest's first boot goes wrong (drawn once a server).
     pub guest_troubled: f64,
     /// The node does not answer while a file `down` lies in its directory.
@@ -67,6 +69,7 @@ pub(super) enum Fault {
     ReplyLost,
     Refused,
     Capacity,
+    NoPassword,
 }
 
 impl Fault {
@@ -76,6 +79,7 @@ impl Fault {
             Self::RequestLost => Some(Error::Unknown("the request was lost (simulated)".into())),
             Self::Refused => Some(Error::Permanent("the node refuses this disk (simulated)".into())),
             Self::Capacity => Some(Error::Capacity("the storage is full (simulated)".into())),
+            Self::NoPassword => Some(Error::Permanent("the guest refuses the password (simulated)".into())),
             Self::ReplyLost => None,
         }
     }
@@ -95,6 +99,7 @@ impl Faults {
             (disk(self.create_timeout), Fault::ReplyLost),
             (disk(self.refused), Fault::Refused),
             (disk(self.capacity), Fault::Capacity),
+            (if call == "set_password" { self.password_refused } else { 0.0 }, Fault::NoPassword),
         ];
         table.iter().zip(1..).find(|((p, _), n)| rolls.nth(*n) < *p).map(|((_, fault), _)| *fault)
     }

@@ -2,8 +2,8 @@
 
 use leasehold_domain::{Money, ledger::Transfer, movements};
 
-use super::{Booked, Books};
-use crate::{Result, StoreError, args, invoices::Invoice};
+use super::{Booked, Books, reference_used};
+use crate::{Result, args, invoices::Invoice};
 
 impl Books<'_> {
     /// Gives back (a part of) what an invoice came to: a credit note with this id, and the money in the wallet; what is owed is paid of it first.
@@ -21,16 +21,17 @@ impl Books<'_> {
 
     /// A payment was taken back outside: what can be spent goes, the rest is owed. The same reference twice is once.
     pub async fn charge_back(&mut self, reference: &str, amount: Money, reason: &str) -> Result<(Booked, Money)> {
-        let mut before = 0;
+        let (mut before, mut at) = (0, self.tx.now);
         for reference in [reference.to_owned(), format!("{reference}:owed")] {
-            before += self.tx.transfer(&reference).await?.map_or(0, |t| t.amount);
+            if let Some(moved) = self.tx.transfer(&reference).await? {
+                (before, at) = (before + moved.amount, moved.created_at);
+            }
         }
         if before == amount.minor {
             return Ok((Booked::Before, self.owed));
         }
         if before > 0 {
-            let was = Money::new(before, amount.currency);
-            return Err(StoreError::Broken(format!("the reference '{reference}' was used for another chargeback ({was}); nothing was booked")));
+            return Err(reference_used(reference, Money::new(before, amount.currency), at));
         }
         let (moved, debt) = movements::charge_back(&mut self.wallet, reference, amount, self.tx.now)?;
         for transfer in moved.iter().chain(&debt) {
@@ -40,11 +41,13 @@ impl Books<'_> {
         Ok((Booked::New, self.owed))
     }
 
-    /// What is owed will never be paid. Answers how much that was.
-    pub async fn write_off(&mut self, reason: &str) -> Result<Money> {
+    /// What is owed will never be paid. Answers how much that was; the same reference twice is once.
+    pub async fn write_off(&mut self, reference: String, reason: &str) -> Result<Money> {
         let (owed, now) = (self.owed, self.tx.now);
+        if let Some(before) = self.tx.transfer(&reference).await? {
+            return Ok(Money::new(before.amount, owed.currency));
+        }
         if owed.minor > 0 {
-            let reference = format!("write_off:{}", self.tx.new_id());
             let transfer = movements::write_off(&self.wallet.account, reference, owed, now);
             self.write_transfer(&transfer, Some(reason)).await?;
             self.change_debt(-owed.minor).await?;

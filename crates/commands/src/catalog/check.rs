@@ -1,0 +1,77 @@
+//! What makes no sense in a catalogue file whatever the house holds: a key that stands twice, sizes of nothing, names that break a line.
+
+use std::{collections::BTreeSet, ops::RangeInclusive};
+
+use leasehold_domain::names::{self, BadName};
+
+use super::{
+    Catalog,
+    entries::{Capacity, ProductEntry},
+};
+use crate::{CommandError, Result};
+
+/// The sizes that a plan or a node can have. The most is far above any machine, and far below what sums could overflow.
+const SIZE: RangeInclusive<i64> = 1..=1_000_000_000;
+
+/// Refuses the file for the first thing that makes no sense.
+pub(super) fn check(c: &Catalog) -> Result<()> {
+    let coupons: Vec<String> = c.coupon.iter().map(|e| e.code.to_ascii_uppercase()).collect();
+    once("region", c.region.iter().map(|e| e.id.as_str()))?;
+    once("node", c.node.iter().map(|e| e.id.as_str()))?;
+    once("pool", c.pool.iter().map(|e| e.id.as_str()))?;
+    once("product", c.product.iter().map(|e| e.key.as_str()))?;
+    once("add-on", c.addon.iter().map(|e| e.key.as_str()))?;
+    once("coupon", coupons.iter().map(String::as_str))?;
+    once("tier", c.tier.iter().map(|e| e.name.as_str()))?;
+    let ids = [
+        ("region", c.region.iter().map(|e| &e.id).collect::<Vec<_>>()),
+        ("node", c.node.iter().map(|e| &e.id).collect()),
+        ("pool", c.pool.iter().map(|e| &e.id).collect()),
+        ("template", c.template.iter().map(|e| &e.id).collect()),
+        ("iso", c.iso.iter().map(|e| &e.id).collect()),
+        ("product", c.product.iter().map(|e| &e.key).collect()),
+        ("add-on", c.addon.iter().map(|e| &e.key).collect()),
+    ];
+    for (what, ids) in ids {
+        ids.into_iter().try_for_each(|id| names::slug(id)).map_err(|e| CommandError::Invalid(format!("{what}: {e}")))?;
+    }
+    let shown = [
+        ("region", c.region.iter().map(|e| (&e.id, &e.name)).collect::<Vec<_>>()),
+        ("template", c.template.iter().map(|e| (&e.id, &e.label)).collect()),
+        ("iso", c.iso.iter().map(|e| (&e.id, &e.name)).collect()),
+        ("product", c.product.iter().map(|e| (&e.key, &e.name)).collect()),
+        ("add-on", c.addon.iter().map(|e| (&e.key, &e.name)).collect()),
+    ];
+    for (what, named) in shown {
+        named.into_iter().try_for_each(|(id, name)| names::person(name).map_err(|e| of(what, id, &e)))?;
+    }
+    c.tier.iter().try_for_each(|e| names::person(&e.name).map_err(|e| CommandError::Invalid(format!("tier: {e}"))))?;
+    c.product.iter().try_for_each(plan)?;
+    c.node.iter().try_for_each(|e| {
+        let Capacity { vcpu, ram_mb, disk_gb } = e.capacity;
+        sizes("node", &e.id, &[("capacity.vcpu", vcpu), ("capacity.ram_mb", ram_mb), ("capacity.disk_gb", disk_gb), ("builds", e.builds)])
+    })
+}
+
+fn plan(e: &ProductEntry) -> Result<()> {
+    sizes("product", &e.key, &[("vcpu", e.vcpu), ("ram_mb", e.ram_mb), ("disk_gb", e.disk_gb), ("bandwidth_gb", e.bandwidth_gb)])
+}
+
+fn of(what: &str, id: &str, error: &BadName) -> CommandError {
+    CommandError::Invalid(format!("{what} '{id}': {error}"))
+}
+
+fn once<'a>(what: &str, mut keys: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    match keys.find(|key| !seen.insert(*key)) {
+        Some(twice) => Err(CommandError::Invalid(format!("{what} '{}' stands twice in the file; which one is meant?", twice.escape_debug()))),
+        None => Ok(()),
+    }
+}
+
+fn sizes(what: &str, id: &str, sizes: &[(&str, i64)]) -> Result<()> {
+    match sizes.iter().find(|(_, size)| !SIZE.contains(size)) {
+        Some((name, size)) => Err(CommandError::Invalid(format!("{what} '{id}': {name} is {size}; it is {} to {}", SIZE.start(), SIZE.end()))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,93 @@
+//! A small volume that is full for a while, and a database file that goes away: nothing that was acknowledged is lost, and nobody restarts anything.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::{path::Path, process::Command};
+
+use leasehold_tests::{
+    netns,
+    program::{Daemon, Ended, Program, eventually},
+};
+
+#[test]
+fn a_full_disk_is_waited_out() {
+    netns::alone("on_a_volume_of_its_own");
+}
+
+fn order(p: &Program, account: &str, label: &str) -> Ended {
+    p.run(&["server", "order", "--account", account, "--product", "small", "--template", "debian-12", "--label", label])
+}
+
+fn labels(p: &Program) -> Vec<String> {
+    let all = p.json(&["server", "list"]);
+    let mut labels: Vec<String> = all.as_array().unwrap().iter().map(|s| s["label"].as_str().unwrap().to_owned()).collect();
+    labels.sort();
+    labels
+}
+
+/// Fills a volume to the last block.
+fn fill(file: &Path) {
+    // It ends when there is no more room, and says so.
+    let filled = Command::new("dd").args(["if=/dev/zero", "bs=4096", &format!("of={}", file.display())]).output().unwrap();
+    assert!(!filled.status.success(), "the volume is full");
+}
+
+fn is_ready(at: &str) -> bool {
+    let asked = Command::new("curl").args(["-s", "-o", "/dev/null", "-w", "%{http_code}", &format!("http://{at}/readyz")]).output().unwrap();
+    asked.stdout == b"200"
+}
+
+#[test]
+#[ignore = "started by the test above, where it may mount"]
+fn on_a_volume_of_its_own() {
+    netns::loopback();
+    let mut p = Program::new(None);
+    std::fs::create_dir(p.path("small")).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "none"]).arg(p.path("small")).status().unwrap();
+    assert!(mounted.success());
+    p.set("DATABASE__URL", &format!("sqlite:{}", p.path("small/leasehold.db").display()));
+    let at = format!("127.0.0.1:{}", leasehold_tests::program::free_port());
+    p.set("API__LISTEN", &at);
+    let account = p.set_up("1000.00");
+    let daemon: Daemon = p.daemon(&["serve"]);
+    eventually("it is ready", || is_ready(&at));
+    assert_eq!(order(&p, &account, "before").code, 0);
+
+    fill(&p.path("small/filler"));
+    let refused = order(&p, &account, "meanwhile");
+    assert!(refused.code == 75 && refused.err.lines().count() == 1, "{refused:?}");
+    eventually("the daemon says that something is in its way", || !is_ready(&at));
+
+    // Room again: the same process goes on by itself.
+    std::fs::remove_file(p.path("small/filler")).unwrap();
+    eventually("it is ready again", || is_ready(&at));
+    for n in 0..20 {
+        let taken = order(&p, &account, &format!("after-{n:02}"));
+        assert_eq!(taken.code, 0, "{taken:?}");
+    }
+    eventually("all are built", || p.json(&["server", "list", "--status", "running"]).as_array().unwrap().len() == 21);
+    let wal = std::fs::metadata(p.path("small/leasehold.db-wal")).unwrap().len();
+    assert!(wal < 4 << 20, "the log of {wal} bytes leaves room on a volume of 12 MiB");
+    assert_eq!(daemon.stop(), Some(0));
+    p.ok(&["billing", "audit"]);
+    assert!(!labels(&p).contains(&"meanwhile".to_owned()));
+}
+
+#[test]
+fn a_database_file_that_went_away_is_noticed_at_the_next_write() {
+    let mut p = Program::new(None);
+    let at = format!("127.0.0.1:{}", leasehold_tests::program::free_port());
+    p.set("API__LISTEN", &at);
+    p.set_up("20.00");
+    let daemon = p.daemon(&["serve"]);
+    eventually("it is ready", || is_ready(&at));
+    let (file, aside) = (p.path("leasehold.db"), p.path("aside.db"));
+    std::fs::rename(&file, &aside).unwrap();
+    let log = || std::fs::read_to_string(p.path("daemon.log")).unwrap();
+    eventually("the daemon is not ready any more", || !is_ready(&at));
+    assert!(log().contains("was deleted or replaced") && log().contains("/proc/"), "{}", log());
+    // Back under its name: as if nothing had been.
+    std::fs::rename(&aside, &file).unwrap();
+    eventually("it is ready again", || is_ready(&at));
+    assert_eq!(daemon.stop(), Some(0));
+    p.ok(&["billing", "audit"]);
+}
