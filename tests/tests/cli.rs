@@ -171,6 +171,42 @@ fn a_catalogue_that_would_orphan_servers_is_refused() {
 }
 
 #[test]
+fn a_command_in_the_wrong_folder_makes_no_database_and_says_where_it_looked() {
+    let p = Program::new(None);
+    p.ok(&["secrets", "generate"]);
+    let file = p.path("leasehold.db");
+    for args in [&["billing", "audit"][..], &["backup", "copy.db"], &["account", "list"], &["migrate", "--check"], &["server", "credentials", "x"]] {
+        p.refuses(3, &["there is no database", &file.display().to_string(), "no configuration file was found", "--config"], args);
+        assert!(!file.exists(), "{args:?}");
+    }
+    assert!(p.run(&["doctor"]).out.contains("there is no database"));
+    // A file in the working folder is found, and its relative paths are its own.
+    std::fs::create_dir(p.path("etc")).unwrap();
+    std::fs::write(p.path("leasehold.toml"), "[worker]\nconcurrency = 7\n").unwrap();
+    let found = p.json(&["config", "show"]);
+    assert!(found.as_array().unwrap().iter().any(|o| o["key"] == "worker.concurrency" && o["from"] == "leasehold.toml"), "{found}");
+    p.refuses(3, &["configured by leasehold.toml"], &["billing", "audit"]);
+    p.ok(&["migrate"]);
+    p.ok(&["billing", "audit"]);
+}
+
+#[test]
+fn what_is_written_is_nobody_elses_to_read() {
+    let p = Program::new(None);
+    let account = p.set_up("20.00");
+    let daemon = p.daemon(&["serve"]);
+    p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--wait"]);
+    p.ok(&["backup", "copy.db"]);
+    leasehold_tests::program::eventually("a mail is written", || std::fs::read_dir(p.path("mails")).is_ok_and(|mut mails| mails.next().is_some()));
+    let mode = |path: &std::path::Path| std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions()) & 0o077;
+    let mails = std::fs::read_dir(p.path("mails")).unwrap().flatten().map(|f| f.path());
+    for file in ["leasehold.db", "leasehold.db-wal", "copy.db", "leasehold.key"].map(|name| p.path(name)).into_iter().chain(mails) {
+        assert_eq!(mode(&file), 0, "{}", file.display());
+    }
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn a_pool_whose_gateway_no_guest_could_reach_is_refused() {
     let p = Program::new(None);
     p.ok(&["secrets", "generate"]);

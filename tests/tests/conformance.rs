@@ -1,12 +1,17 @@
 //! What the store promises, on both databases; the races are real: many tasks, released at once by a barrier.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use leasehold_commands::{accounts, order, servers};
+use leasehold_commands::{CommandError, accounts, order, servers};
+use leasehold_cron::settle::Settler;
 use leasehold_domain::{Money, server::Status};
 use leasehold_store::{Queue, StoreError, args, crash::Plan, sealed::Place, work::LOST_LIMIT};
-use leasehold_tests::{App, on_both};
+use leasehold_tests::{App, Kind, on_both};
 use leasehold_worker::{Handler, Ran, Roles, run_queues_with};
 use secrecy::ExposeSecret;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -201,7 +206,7 @@ on_both!(one_payment_reference_is_one_payment(app) {
     accounts::credit(&app.store, &App::operator(), &movement("5.00")).await.unwrap();
     assert_eq!(app.balance().await, "105.00");
     let other = accounts::credit(&app.store, &App::operator(), &movement("6.00")).await.unwrap_err();
-    assert!(matches!(other, leasehold_commands::CommandError::Refused(_)), "{other:?}");
+    assert!(matches!(other, CommandError::Refused(_)), "{other:?}");
     assert!(other.to_string().contains("the reference 'pi_1' was used on 2026-03-10 for 5.00 EUR"), "{other}");
     assert_eq!(app.balance().await, "105.00");
 });
@@ -238,6 +243,57 @@ on_both!(a_tick_that_rings_twice_runs_once(app) {
     ran.sort_unstable();
     assert_eq!(ran, ["heartbeat", "seal"]);
 });
+
+on_both!(ticks_that_a_clock_far_ahead_put_off_ring_when_it_is_right_again(app) {
+    app.scheduler.run_due().await.unwrap();
+    let mut tx = app.store.begin().await.unwrap();
+    // As a scheduler of next year left them.
+    tx.exec("update ticks set next_at = next_at + 31536000000", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    let rang = app.scheduler.run_due().await.unwrap();
+    assert_eq!(rang.len(), leasehold_cron::TICKS.len(), "{rang:?}");
+    assert!(app.scheduler.run_due().await.unwrap().is_empty(), "and each once");
+});
+
+on_both!(a_clock_that_is_not_believed_removes_nothing(app) {
+    app.store.bind_clock("system").await.unwrap();
+    let mut scheduler = app.scheduler.clone();
+    scheduler.settler = Settler::new(app.store.clone()).trusting(|| false);
+    let mut tx = app.store.begin().await.unwrap();
+    let process = "insert into processes (name, role, host, version, queues, started_at, seen_at) values ('w', 'worker', 'h', '1', 'servers', $1, $1)";
+    tx.exec_one(process, args![app.now()]).await.unwrap();
+    tx.commit().await.unwrap();
+    let known = async |app: &App| app.store.read().await.unwrap().processes().await.unwrap().len();
+    scheduler.run_due().await.unwrap();
+    app.advance(Duration::from_hours(40 * 24));
+    scheduler.run_due().await.unwrap();
+    assert_eq!(known(app).await, 1, "forty days ahead, and nobody keeps the clock right");
+    scheduler.settler = Settler::new(app.store.clone()).trusting(|| true);
+    app.advance(Duration::from_secs(10));
+    scheduler.run_due().await.unwrap();
+    assert_eq!(known(app).await, 0);
+});
+
+#[tokio::test]
+async fn who_stands_still_in_a_transaction_holds_nobody_up_for_long_on_postgres() {
+    leasehold_tests::app::tell(Kind::Postgres, async |app: &mut App| {
+        let id = app.store.read().await.unwrap().find_account(&app.account).await.unwrap().id;
+        let mut frozen = app.store.begin().await.unwrap();
+        // The wallet's lock, and then nothing more: a stopped process, a paused host.
+        frozen.books(&id).await.unwrap();
+        let began = Instant::now();
+        while let Err(error) = order::order(&app.store, &App::operator(), &app.an_order("web")).await {
+            assert!(matches!(error, CommandError::TryAgain(_)), "{error:?}");
+            assert!(began.elapsed() < CLAIM, "longer than a claim");
+        }
+        // What it comes back with is the database's trouble, and not that of the row that it was about.
+        let late = frozen.books(&id).await.err().unwrap();
+        assert!(late.is_outage(), "{late}");
+        drop(frozen);
+        app.until_quiet().await;
+    })
+    .await;
+}
 
 on_both!(the_activity_chain_shows_what_was_changed_later(app) {
     app.order("web").await;

@@ -1,7 +1,10 @@
 //! The configuration: embedded defaults, then files in order, then `LEASEHOLD__SECTION__KEY`. Unknown keys are refused with
 //! the nearest known one.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use config::{ConfigBuilder, Environment, File, FileFormat, Value, ValueKind, builder::DefaultState};
 use leasehold_api::Settings;
@@ -231,13 +234,52 @@ const OPTIONAL: &[&str] = &[
     "mail.templates",
 ];
 
-fn layers(files: &[PathBuf]) -> Result<Vec<Layer>, Failure> {
+/// Where a configuration is looked for when none is named; the first that is there counts.
+const SEARCHED: [&str; 2] = ["leasehold.toml", "/etc/leasehold/leasehold.toml"];
+/// Keys whose values are paths, behind these letters. In a file a relative one counts from the file's folder, so that everybody means the same by it.
+const PATHS: &[(&str, &str)] = &[
+    ("database.url", "sqlite:"),
+    ("database.url_file", ""),
+    ("dns.key_file", ""),
+    ("mail.password_file", ""),
+    ("mail.templates", ""),
+    ("mail.transport", "file:"),
+    ("secrets.key_file", ""),
+];
+
+/// A value of a file in this folder, with its path as seen from where we are.
+fn from_folder(folder: &Path, key: &str, value: Value) -> Value {
+    let ValueKind::String(text) = &value.kind else { return value };
+    let path = PATHS.iter().find(|(path, _)| *path == key).and_then(|(_, letters)| Some((*letters, text.strip_prefix(letters)?)));
+    match path {
+        Some((letters, path)) if Path::new(path).is_relative() => Value::new(None, format!("{letters}{}", folder.join(path).display())),
+        _ => value,
+    }
+}
+
+/// The files that count: those that were named, or the first that is found.
+fn found(named: &[PathBuf]) -> Vec<PathBuf> {
+    if named.is_empty() { SEARCHED.iter().map(PathBuf::from).find(|file| file.exists()).into_iter().collect() } else { named.to_vec() }
+}
+
+/// Where the configuration comes from, for messages.
+pub fn source(named: &[PathBuf]) -> String {
+    match found(named).as_slice() {
+        [] => format!("no configuration file was found ({}), so the defaults count", SEARCHED.join(", ")),
+        files => format!("configured by {}", files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn layers(named: &[PathBuf]) -> Result<Vec<Layer>, Failure> {
     let builder = config::Config::builder;
     let mut layers = vec![layer("default".into(), builder().add_source(File::from_str(DEFAULT, FileFormat::Toml)))?];
-    for file in files {
-        let text = std::fs::read_to_string(file).map_err(|e| bad(format!("{}: {e}", file.display())))?;
+    for file in found(named) {
+        let text = std::fs::read_to_string(&file).map_err(|e| bad(format!("{}: {e}", file.display())))?;
         let source = builder().add_source(File::from_str(&text, FileFormat::Toml));
-        layers.push(layer(file.display().to_string(), source).map_err(|e| bad(format!("{}: {e}", file.display())))?);
+        let mut layer = layer(file.display().to_string(), source).map_err(|e| bad(format!("{}: {e}", file.display())))?;
+        let folder = file.parent().unwrap_or_else(|| Path::new(""));
+        layer.values = layer.values.into_iter().map(|(key, value)| (key.clone(), from_folder(folder, &key, value))).collect();
+        layers.push(layer);
     }
     let environment = Environment::with_prefix(PREFIX).prefix_separator("__").separator("__");
     layers.push(layer("environment".into(), builder().add_source(environment))?);
@@ -333,7 +375,7 @@ pub fn origins(files: &[PathBuf]) -> Result<Vec<Origin>, Failure> {
     let origin = |key: &String| {
         let (layer, value) = layers.iter().rev().find_map(|l| l.values.iter().find(|(k, _)| k == key).map(|(_, v)| (l, v)))?;
         let value = value.to_string();
-        let value = if key.starts_with("database.") { hide_password(&value) } else { value };
+        let value = if value.contains("://") { hide_password(&value) } else { value };
         Some(Origin { key: key.clone(), value, from: layer.name.clone() })
     };
     Ok(keys.into_iter().filter_map(origin).collect())
@@ -374,7 +416,20 @@ mod tests {
     }
 
     #[test]
+    fn a_relative_path_in_a_file_counts_from_the_files_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("leasehold.toml");
+        let text = "[database]\nurl = \"sqlite:data/l.db\"\n[secrets]\nkey_file = \"/keys/l.key\"\n[mail]\ntransport = \"file:mails\"\n";
+        std::fs::write(&file, text).unwrap();
+        let config = load(&[file]).unwrap();
+        let at = |path: &str| dir.path().join(path).display().to_string();
+        assert_eq!((config.database.url, config.mail.transport), (format!("sqlite:{}", at("data/l.db")), format!("file:{}", at("mails"))));
+        assert_eq!(config.secrets.key_file, Path::new("/keys/l.key"));
+    }
+
+    #[test]
     fn passwords_are_hidden() {
+        assert_eq!(hide_password("smtp://u:p@h:587?tls=required"), "smtp://u:***@h:587?tls=required");
         assert_eq!(hide_password("postgres://u:p@h/db"), "postgres://u:***@h/db");
         assert_eq!(hide_password("postgres://h/db?user=u&password=s"), "postgres://h/db?user=u&password=***");
     }

@@ -61,6 +61,11 @@ impl Settler {
         Self { synchronised, ..self }
     }
 
+    /// Whether the clock can be believed; one that cannot is on the attention list.
+    pub(crate) async fn believes_the_clock(&self) -> Result<bool> {
+        Ok(sanity::check(&self.store, self.synchronised).await?.is_none())
+    }
+
     /// From when on to look, at such a time.
     fn after(&self, now: Timestamp) -> Timestamp {
         let mut drained = self.drained.lock().unwrap_or_else(PoisonError::into_inner);

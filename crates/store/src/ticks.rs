@@ -33,11 +33,11 @@ impl Tx {
         Ok(())
     }
 
-    /// Takes a due tick and moves it on. False when it is not due, paused, or taken by another scheduler.
-    pub async fn take_tick(&mut self, name: &str, next_at: Timestamp) -> Result<bool> {
+    /// Takes a tick that is due, or was put off to later than `latest`, and moves it on. False when it is neither, paused, or taken by another scheduler.
+    pub async fn take_tick(&mut self, name: &str, next_at: Timestamp, latest: Timestamp) -> Result<bool> {
         let now = self.now;
-        let sql = "update ticks set next_at = $1, started_at = $2 where name = $3 and next_at <= $2 and not paused";
-        Ok(self.exec(sql, args![next_at, now, name]).await? == 1)
+        let sql = "update ticks set next_at = $1, started_at = $2 where name = $3 and (next_at <= $2 or next_at > $4) and not paused";
+        Ok(self.exec(sql, args![next_at, now, name, latest]).await? == 1)
     }
 
     /// Notes how a tick ended.

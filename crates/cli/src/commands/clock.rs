@@ -8,7 +8,6 @@ use serde_json::json;
 use super::Context;
 use crate::{
     app::App,
-    config,
     drive::Driver,
     exit::Failure,
     output::{progress, show},
@@ -53,7 +52,7 @@ pub(super) async fn run(c: &Context, command: ClockCommand) -> Result<(), Failur
 async fn advance(c: &Context, by: &str, step: &str) -> Result<(), Failure> {
     let span = |text| parse_duration(text).map_err(|e| Failure::Usage(e.to_string()));
     let (by, step) = (span(by)?, span(step)?);
-    let configured = config::load(&c.cli.config)?;
+    let configured = c.configured()?;
     if configured.clock.mode != "simulated" {
         return Err(Failure::Refused("only a simulated clock is moved by hand; set clock.mode = \"simulated\" with a database of its own".into()));
     }

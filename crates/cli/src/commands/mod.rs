@@ -50,16 +50,42 @@ impl Context {
 
     /// As [`Context::app`], with the key file open: for what is digested or sealed.
     async fn app_with_keys(&self) -> Result<App, Failure> {
-        let app = App::open_with_keys(configuration::load(&self.cli.config)?).await?;
+        let app = App::open_with_keys(self.configured()?).await?;
         app.store.check_schema().await?;
         Ok(app)
     }
 
     /// Connects to a database that is up to date.
     async fn app(&self) -> Result<App, Failure> {
+        let app = self.app_of_any_age().await?;
+        app.store.check_schema().await?;
+        Ok(app)
+    }
+
+    /// Connects to a database that may need migrations.
+    async fn app_of_any_age(&self) -> Result<App, Failure> {
+        App::open(self.configured()?).await
+    }
+
+    /// As [`Context::app`], of a database that is made where there is none: for the first import of a catalogue.
+    async fn app_or_new(&self) -> Result<App, Failure> {
         let app = App::open(configuration::load(&self.cli.config)?).await?;
         app.store.check_schema().await?;
         Ok(app)
+    }
+
+    /// The configuration, of a database that is there: a command in the wrong folder must not make an empty one and call it healthy.
+    fn configured(&self) -> Result<configuration::Config, Failure> {
+        let config = configuration::load(&self.cli.config)?;
+        let file = config.database.url.strip_prefix("sqlite:").map(|path| std::path::absolute(path).unwrap_or_else(|_| path.into()));
+        match file.filter(|file| !file.exists()) {
+            None => Ok(config),
+            Some(missing) => Err(Failure::NotFound(format!(
+                "there is no database {} ({}); name the right configuration with --config, or make a new database with: leasehold migrate",
+                missing.display(),
+                configuration::source(&self.cli.config)
+            ))),
+        }
     }
 }
 

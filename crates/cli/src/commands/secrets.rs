@@ -35,6 +35,7 @@ pub(super) async fn run(c: &Context, command: &Secrets) -> Result<(), Failure> {
             });
         }
         Secrets::Rotate => {
+            c.configured()?;
             let old = KeyRing::read(&file)?;
             let next = file.with_added_extension("next");
             write_new(&next, &KeyRing::file_with_new_key(Some(&old), &Dice::from_os()))?;

@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use super::{Context, server_addon, server_order, server_show, server_snapshot, server_stats};
 use crate::{
     app::App,
-    config,
     exit::Failure,
     output::{confirm, show, table},
 };
@@ -320,8 +319,7 @@ async fn terminate(c: &Context, app: &App, server: &str, yes: bool, dry_run: boo
 }
 
 async fn credentials(c: &Context, server: &str) -> Result<(), Failure> {
-    let app = App::open_with_keys(config::load(&c.cli.config)?).await?;
-    app.store.check_schema().await?;
+    let app = c.app_with_keys().await?;
     let (at, password) = servers::credentials(&app.store, &app.actor, server).await?;
     let shown = password.as_ref().map(ExposeSecret::expose_secret);
     show(c.json(), &json!({ "username": at.username, "password": shown, "ip": at.host, "port": at.port }), || {
