@@ -56,6 +56,17 @@ pub async fn debit(store: &Store, actor: &Actor, movement: &Movement<'_>) -> Res
     book(store, actor, movement, "debit").await
 }
 
+/// What a movement of an account is known by in the books. One that an earlier version booked with white space around its reference is still that one.
+pub(crate) async fn key(tx: &mut Tx, what: &str, account: &AccountId, reference: &Reference) -> Result<String> {
+    let key = |text: &str| format!("{what}:{account}:{text}");
+    if let Some(before) = reference.written().map(key)
+        && tx.is_booked(&before).await?
+    {
+        return Ok(before);
+    }
+    Ok(key(&reference.to_string()))
+}
+
 async fn book(store: &Store, actor: &Actor, m: &Movement<'_>, what: &str) -> Result<(Money, Booked)> {
     let mut tx = store.begin().await?;
     let account = tx.find_account(m.account).await?;
@@ -63,7 +74,12 @@ async fn book(store: &Store, actor: &Actor, m: &Movement<'_>, what: &str) -> Res
     if m.reason.trim().is_empty() {
         return Err(CommandError::Invalid("a reason is needed: it is what the books say later".into()));
     }
-    let reference = m.reference.map_or_else(|| format!("{what}:{}", tx.new_id()), |r| format!("{what}:{}:{r}", account.id));
+    // The lock first: the same payment told twice at once is looked for one after the other.
+    tx.books(&account.id).await?;
+    let reference = match m.reference {
+        Some(reference) => key(&mut tx, what, &account.id, reference).await?,
+        None => format!("{what}:{}", tx.new_id()),
+    };
     let mut books = tx.books(&account.id).await?;
     let booked = if what == "debit" { books.debit(&reference, amount, m.reason).await? } else { books.top_up(&reference, amount, m.reason).await? };
     let balance = books.available();
@@ -130,7 +146,11 @@ pub async fn set_billing(store: &Store, actor: &Actor, account: &str, new: Billi
     let bad_rate = || CommandError::Invalid(format!("'{}' is no rate; write per cent like 19 or 7.7, with at most two decimals", new.rate.unwrap_or_default()));
     let status = TaxStatus {
         country: upper(text(new.country, old.country.as_ref())),
-        vat_id: text(new.vat_id, old.vat_id.as_ref()).map(|number| number.parse::<VatId>()).transpose()?.map(|number| number.to_string()),
+        vat_id: match new.vat_id.map(str::trim) {
+            None => old.vat_id.clone(),
+            Some("") => None,
+            Some(number) => Some(number.parse::<VatId>()?.to_string()),
+        },
         reverse_charge: new.reverse_charge.unwrap_or(old.reverse_charge),
         fixed: match new.rate {
             None => old.fixed,
@@ -139,9 +159,12 @@ pub async fn set_billing(store: &Store, actor: &Actor, account: &str, new: Billi
         },
         evidence: text(new.evidence, old.evidence.as_ref()),
     };
-    let seller = tx.seller().await?;
-    let seller = tx.party(seller.as_deref()).await?;
-    status.check(seller.country.as_deref()).map_err(|e| CommandError::Invalid(e.to_string()))?;
+    // What was accepted once does not stand in the way of another address.
+    if status != old {
+        let seller = tx.seller().await?;
+        let seller = tx.party(seller.as_deref()).await?;
+        status.check(seller.country.as_deref()).map_err(|e| CommandError::Invalid(e.to_string()))?;
+    }
     let rate = tx.set_billed(&a.id, company.as_deref(), address.as_deref(), &status).await?;
     tx.log(actor, "account.billing", Some(&a.id), None, &format!("tax {}", tax::percent(rate))).await?;
     let a = tx.account(&a.id).await?;

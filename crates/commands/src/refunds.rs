@@ -5,7 +5,7 @@ use leasehold_store::{Store, accounts::AccountState, activity::Actor, books::Boo
 
 use crate::{
     CommandError, Result,
-    accounts::{Movement, settle_now},
+    accounts::{self, Movement, settle_now},
     commit,
 };
 
@@ -48,7 +48,14 @@ pub async fn refund(store: &Store, actor: &Actor, r: &Refund<'_>) -> Result<Invo
     let account = tx.account(&found.account_id.as_str().into()).await?;
     // The lock first: two refunds of one invoice come one after the other.
     tx.books(&account.id).await?;
-    let id = r.reference.map_or_else(|| tx.new_id(), |text| uuid::Uuid::new_v5(&NOTES, format!("{} {text}", account.id).as_bytes()).to_string());
+    let note = |text: &str| uuid::Uuid::new_v5(&NOTES, format!("{} {text}", account.id).as_bytes()).to_string();
+    let mut id = r.reference.map_or_else(|| tx.new_id(), |reference| note(&reference.to_string()));
+    // One that an earlier version wrote with white space around its reference is still that one.
+    if let Some(before) = r.reference.and_then(Reference::written).map(note)
+        && tx.find_invoice(&before).await?.is_some()
+    {
+        id = before;
+    }
     let amount = match r.amount {
         Some(text) => Some(Money::parse(text, account.currency()?).map_err(|e| CommandError::Invalid(e.to_string()))?),
         None => None,
@@ -80,7 +87,8 @@ pub async fn charge_back(store: &Store, actor: &Actor, m: &Movement<'_>) -> Resu
     let mut tx = store.begin().await?;
     let account = tx.find_account(m.account).await?;
     let amount = Money::parse(m.amount, account.currency()?).map_err(|e| CommandError::Invalid(e.to_string()))?;
-    let reference = format!("chargeback:{}:{reference}", account.id);
+    tx.books(&account.id).await?;
+    let reference = accounts::key(&mut tx, "chargeback", &account.id, reference).await?;
     let (booked, owed) = tx.books(&account.id).await?.charge_back(&reference, amount, m.reason).await?;
     if booked == Booked::New {
         if account.state == AccountState::Active {
@@ -102,10 +110,18 @@ pub async fn write_off(store: &Store, actor: &Actor, account: &str, reason: &str
     said(reason)?;
     let mut tx = store.begin().await?;
     let account = tx.find_account(account).await?;
-    let reference = reference.map_or_else(|| format!("write_off:{}", tx.new_id()), |r| format!("write_off:{}:{r}", account.id));
+    tx.books(&account.id).await?;
+    let reference = match reference {
+        Some(reference) => accounts::key(&mut tx, "write_off", &account.id, reference).await?,
+        None => format!("write_off:{}", tx.new_id()),
+    };
+    let before = tx.is_booked(&reference).await?;
     let owed = tx.books(&account.id).await?.write_off(reference, reason).await?;
     if owed.minor == 0 {
         return Err(CommandError::Refused(format!("account {} owes nothing beyond its wallet", account.number)));
+    }
+    if before {
+        return Ok(owed);
     }
     tx.log(actor, "account.write_off", Some(&account.id), None, &format!("{owed}, {reason}")).await?;
     commit(tx).await?;

@@ -65,7 +65,7 @@ impl TaxStatus {
             let (of, country) = (number.country().to_owned(), country.clone());
             return Err(BadTax::OtherCountry { number: number.to_string(), of, country, asked: !self.reverse_charge });
         }
-        let of_sellers = number.as_ref().is_some_and(|n| Some(n.country()) == seller);
+        let of_sellers = number.as_ref().is_some_and(|n| seller.is_some_and(|s| n.is_of(s)));
         if self.reverse_charge && (number.is_none() || of_sellers || self.country.is_none() || self.country.as_deref() == seller) {
             return Err(BadTax::NoBusinessAbroad);
         }
@@ -128,7 +128,7 @@ mod tests {
         let moved = TaxStatus { reverse_charge: false, vat_id: Some("IT12345678901".into()), ..abroad.clone() };
         assert_eq!(moved.check(Some("DE")), Ok(()), "the usual tax, and somebody says why");
         assert!(TaxStatus { evidence: None, ..moved }.check(Some("DE")).is_err());
-        for none in ["UK", "EL", "ZZ", "XX", "de"] {
+        for none in ["UK", "EL", "ZZ", "XX", "de", ""] {
             assert!(TaxStatus { country: Some(none.into()), ..TaxStatus::default() }.check(None).is_err(), "{none}");
         }
         assert_eq!(TaxStatus { vat_id: None, ..abroad.clone() }.check(Some("DE")), Err(BadTax::NoBusinessAbroad));

@@ -97,6 +97,11 @@ impl Tx {
         Ok(())
     }
 
+    /// Whether a movement is known by this.
+    pub async fn is_booked(&mut self, reference: &str) -> Result<bool> {
+        Ok(self.transfer(reference).await?.is_some())
+    }
+
     async fn transfer(&mut self, reference: &str) -> Result<Option<TransferRow>> {
         let sql = "select reference, debit, credit, amount, currency, code, state, reason, created_at from transfers where reference = $1";
         self.optional(sql, args![reference]).await

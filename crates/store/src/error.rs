@@ -4,6 +4,8 @@ use leasehold_domain::{
     Money, Timestamp, UnknownName, books::BadBooks, ledger::Refused, money::MoneyError, movements::BadDelivery, policy::BadPolicy, server::IllegalTransition,
 };
 
+use sqlx::migrate::MigrateError;
+
 /// The store's result.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -20,8 +22,8 @@ pub enum StoreError {
     },
     /// The SQLite file is not the one any more that this process has open: what is written goes to a file that no other process sees.
     #[error(
-        "the database file {path} was deleted or replaced; nothing is written any more. Do not stop this process: its data is still in /proc/{pid}/fd; \
-             copy it from there (or move the file back), then restart"
+        "the database file {path} was deleted or replaced; nothing is written any more. Do not stop this process: its data is still open there (process {pid}); \
+             move the file back, or copy both the database and its -wal from /proc/{pid}/fd, then restart"
     )]
     FileGone {
         /// Where it was.
@@ -118,17 +120,15 @@ fn said(error: &sqlx::Error) -> String {
     }
 }
 
-/// SQLite's primary codes: busy, locked, out of memory, input or output failed, full, cannot open.
-const SQLITE_OUTAGES: &[i64] = &[5, 6, 7, 10, 13, 14];
-/// PostgreSQL's, each with what it is for.
+/// SQLite's primary codes: busy, locked, out of memory, read-only, input or output failed, full, cannot open.
+const SQLITE_OUTAGES: &[i64] = &[5, 6, 7, 8, 10, 13, 14];
+/// PostgreSQL's: a migration changed a table under a statement that the connection knows by heart (0A000); nobody is let in just now, since a new
+/// password or name has not arrived everywhere (28000, 28P01, 3D000); read-only, a standby behind the name of its primary (25006); we stood still in a
+/// transaction for too long (25P03, 25P04); another transaction was in the way (40001, 40P01, 55P03); no room (53…); not accepting connections (55000);
+/// ended by time or by an operator, stopping, starting (57…); its files or itself (58030, XX000).
 const POSTGRES_OUTAGES: &[&str] = &[
-    // A migration changed a table under a statement that the connection knows by heart: another connection reads it anew.
-    "0A000", // Read-only: a standby behind the name of its primary.
-    "25006", // We stood still in a transaction for too long.
-    "25P03", "25P04", // Another transaction was in the way.
-    "40001", "40P01", "55P03", // No room: disk, memory, connections, a limit of the configuration.
-    "53100", "53200", "53300", "53400", // Ended by time or by an operator, stopping, starting.
-    "57014", "57P01", "57P02", "57P03", "57P05", "58030", "XX000",
+    "0A000", "25006", "25P03", "25P04", "28000", "28P01", "3D000", "40001", "40P01", "53100", "53200", "53300", "53400", "55000", "55P03", "57014", "57P01",
+    "57P02", "57P03", "57P04", "57P05", "58030", "XX000",
 ];
 
 /// Whether a code says that the database, or the way to it, is the trouble. Class 08 is the connection's, a pooler's words included.
@@ -160,7 +160,7 @@ impl StoreError {
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::FileGone { .. } => true,
-            Self::Migrate(sqlx::migrate::MigrateError::Execute(e)) | Self::Sql(e) => match e {
+            Self::Migrate(MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _)) | Self::Sql(e) => match e {
                 sqlx::Error::Database(e) => e.code().is_some_and(|code| is_outage_code(&code)),
                 sqlx::Error::Io(_)
                 | sqlx::Error::PoolTimedOut

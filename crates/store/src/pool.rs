@@ -173,8 +173,10 @@ impl Store {
                 |n| SqlitePoolOptions::new().max_connections(n).test_before_acquire(false).before_acquire(is_sound).idle_timeout(None).max_lifetime(None);
             // Long runs of writes: fewer pages are written twice.
             let writer = connect.clone().pragma("cache_size", "-65536").pragma("wal_autocheckpoint", wal_pages(Path::new(path)).to_string());
-            let write = pool(1).connect_with(if options.as_it_is { connect.clone() } else { writer }).await.map_err(unreachable)?;
-            let read = pool(options.connections.clamp(1, 8)).connect_lazy_with(connect.pragma("query_only", "1"));
+            let write = pool(1).connect_with(if options.as_it_is { connect.clone() } else { writer.clone() }).await.map_err(unreachable)?;
+            // Made once, here. A connection that made the file anew, after it was taken away, would have SQLite throw the log of the old one away.
+            write.set_connect_options(if options.as_it_is { connect.clone() } else { writer }.create_if_missing(false));
+            let read = pool(options.connections.clamp(1, 8)).connect_lazy_with(connect.create_if_missing(false).pragma("query_only", "1"));
             let path = PathBuf::from(path);
             let wakes = Wakes::poking(path.with_added_extension("wake"));
             (Pool::Sqlite { write, read, path }, wakes)
@@ -236,6 +238,7 @@ impl Store {
 
     /// Opens a transaction for reading.
     pub async fn read(&self) -> Result<Tx> {
+        self.check_file()?;
         let conn = match &self.0.pool {
             Pool::Sqlite { read, .. } => Conn::Sqlite(in_time(read.begin()).await?),
             Pool::Postgres(pool) => Conn::Postgres(in_time(pool.begin()).await?),

@@ -270,8 +270,13 @@ impl Context<'_> {
     /// A slow agent is not a missing agent; past its time the server is delivered without it.
     async fn await_agent(&self, hv: &dyn Hypervisor) -> Asked {
         match hv.readiness(self.vmid, &self.call.mark, self.call.now).await? {
-            Readiness::NotYet { answers } if answers && self.waited() >= self.w.limits.agent_wait => {
-                return self.troubled(format!("its first boot was not over after {} min", self.w.limits.agent_wait.as_secs() / 60)).await;
+            // No password now: the first boot, once it goes on, may lock it again.
+            Readiness::NotYet { answers: true } if self.waited() >= self.w.limits.agent_wait => {
+                return Ok(Acted {
+                    agent: Some(Agent::Missing),
+                    note: Some("its first boot is not over; going on without a password".into()),
+                    ..Acted::done()
+                });
             }
             Readiness::NotYet { .. } => {}
             Readiness::Ready => return Ok(Acted { agent: Some(Agent::Ok), ..Acted::done() }),

@@ -180,13 +180,17 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
                 tx.attend("guest_troubled", &format!("server:{}", s.id), &detail).await?;
             }
         }
-        Step::SetCredentials if acted.agent.is_some() => s.agent = acted.agent.map(Text),
+        Step::SetCredentials if acted.agent.is_some() => {
+            s.agent = acted.agent.map(Text);
+            tx.drop_secrets("servers", s.id.as_str(), Some("password_next")).await?;
+        }
         Step::SetCredentials if s.agent.map(|a| a.0) == Some(Agent::Ok) => {
             tx.move_secret(password(&s.id, "password_next"), "password").await?;
         }
         Step::ResetPassword => {
             tx.move_secret(password(&s.id, "password_next"), "password").await?;
-            (s.password_done, s.password_error) = (task.server.password_asked, None);
+            (s.password_done, s.password_error, s.agent) = (task.server.password_asked, None, Some(Text(Agent::Ok)));
+            tx.attended("agent_missing", &format!("server:{}", s.id), "worker").await?;
             tx.tell(s, NoticeKind::PasswordChanged, &format!("{}:{}", s.id, s.password_done), None).await?;
         }
         Step::TakeSnapshot | Step::RevertSnapshot | Step::DropSnapshot => {

@@ -1,6 +1,6 @@
 //! What makes no sense in a catalogue file whatever the house holds: a key that stands twice, sizes of nothing, names that break a line.
 
-use std::{collections::BTreeSet, ops::RangeInclusive};
+use std::collections::BTreeSet;
 
 use leasehold_domain::names::{self, BadName};
 
@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{CommandError, Result};
 
-/// The sizes that a plan or a node can have. The most is far above any machine, and far below what sums could overflow.
-const SIZE: RangeInclusive<i64> = 1..=1_000_000_000;
+/// The largest size of a plan or a node: far above any machine, and far below what sums could overflow.
+const SIZE_MAX: i64 = 1_000_000_000;
 
 /// Refuses the file for the first thing that makes no sense.
 pub(super) fn check(c: &Catalog) -> Result<()> {
@@ -49,12 +49,14 @@ pub(super) fn check(c: &Catalog) -> Result<()> {
     c.product.iter().try_for_each(plan)?;
     c.node.iter().try_for_each(|e| {
         let Capacity { vcpu, ram_mb, disk_gb } = e.capacity;
-        sizes("node", &e.id, &[("capacity.vcpu", vcpu), ("capacity.ram_mb", ram_mb), ("capacity.disk_gb", disk_gb), ("builds", e.builds)])
+        // A node that is closed has room for nothing.
+        sizes("node", &e.id, 0, &[("capacity.vcpu", vcpu), ("capacity.ram_mb", ram_mb), ("capacity.disk_gb", disk_gb), ("builds", e.builds)])
     })
 }
 
 fn plan(e: &ProductEntry) -> Result<()> {
-    sizes("product", &e.key, &[("vcpu", e.vcpu), ("ram_mb", e.ram_mb), ("disk_gb", e.disk_gb), ("bandwidth_gb", e.bandwidth_gb)])
+    sizes("product", &e.key, 1, &[("vcpu", e.vcpu), ("ram_mb", e.ram_mb), ("disk_gb", e.disk_gb)])?;
+    sizes("product", &e.key, 0, &[("bandwidth_gb", e.bandwidth_gb)])
 }
 
 fn of(what: &str, id: &str, error: &BadName) -> CommandError {
@@ -69,9 +71,9 @@ fn once<'a>(what: &str, mut keys: impl Iterator<Item = &'a str>) -> Result<()> {
     }
 }
 
-fn sizes(what: &str, id: &str, sizes: &[(&str, i64)]) -> Result<()> {
-    match sizes.iter().find(|(_, size)| !SIZE.contains(size)) {
-        Some((name, size)) => Err(CommandError::Invalid(format!("{what} '{id}': {name} is {size}; it is {} to {}", SIZE.start(), SIZE.end()))),
+fn sizes(what: &str, id: &str, least: i64, sizes: &[(&str, i64)]) -> Result<()> {
+    match sizes.iter().find(|(_, size)| !(least..=SIZE_MAX).contains(size)) {
+        Some((name, size)) => Err(CommandError::Invalid(format!("{what} '{id}': {name} is {size}; it is {least} to {SIZE_MAX}"))),
         None => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! Who sells, and with which tax.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use leasehold_domain::{VatId, names, tax};
+use leasehold_domain::{VatId, document::Party, names, tax};
 use leasehold_store::Tx;
 
 use super::{Catalog, Change};
@@ -23,7 +23,8 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
     if let Some(seller) = &c.seller {
         names::person(&seller.name).map_err(|e| invalid(e.to_string()))?;
         seller.country.as_deref().map_or(Ok(()), names::country).map_err(|e| invalid(e.to_string()))?;
-        seller.vat_id.as_deref().map_or(Ok(()), |number| number.parse::<VatId>().map(drop)).map_err(|e| invalid(e.to_string()))?;
+        let number = seller.vat_id.as_deref().map(str::parse::<VatId>).transpose().map_err(|e| invalid(e.to_string()))?;
+        let seller = &Party { vat_id: number.map(|number| number.to_string()), ..seller.clone() };
         names::address(&seller.address.join("\n")).map_err(|e| invalid(e.to_string()))?;
         let before = tx.seller().await?;
         if tx.party(before.as_deref()).await? != *seller {

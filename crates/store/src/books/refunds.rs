@@ -45,7 +45,9 @@ impl Books<'_> {
     pub async fn write_off(&mut self, reference: String, reason: &str) -> Result<Money> {
         let (owed, now) = (self.owed, self.tx.now);
         if let Some(before) = self.tx.transfer(&reference).await? {
-            return Ok(Money::new(before.amount, owed.currency));
+            let was = Money::new(before.amount, owed.currency);
+            // What is owed now came later, and is another thing.
+            return if owed.minor > 0 { Err(reference_used(&reference, was, before.created_at)) } else { Ok(was) };
         }
         if owed.minor > 0 {
             let transfer = movements::write_off(&self.wallet.account, reference, owed, now);
