@@ -8,6 +8,7 @@ use leasehold_tests::{
     program::{Daemon, Program, eventually, free_port},
     signed::{Signer, read},
     smtp::mail_server,
+    ssh,
 };
 use serde_json::json;
 
@@ -189,8 +190,7 @@ fn ssh_keys_of_the_account(p: &mut Program, account: &str) -> impl Fn() -> Vec<(
         read(Command::new("curl").args(["-s", "-w", "\n%{http_code}", "-X", method, "-d", body]).args(headers).arg(format!("{url}{more}"))).1
     };
     for (file, name) in [("id", "deploy"), ("gone", "gone")] {
-        assert!(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(p.path(file)).status().unwrap().success());
-        let line = std::fs::read_to_string(p.path(&format!("{file}.pub"))).unwrap();
+        let line = ssh::key_pair(&p.path(file));
         let added = ask("POST", "", &json!({ "name": name, "public_key": line }).to_string());
         assert_eq!((&added["name"], &added["vm_count"]), (&json!(name), &json!(0)), "{added}");
         if file == "gone" {

@@ -87,7 +87,6 @@ pub async fn charge_back(store: &Store, actor: &Actor, m: &Movement<'_>) -> Resu
     let mut tx = store.begin().await?;
     let account = tx.find_account(m.account).await?;
     let amount = Money::parse(m.amount, account.currency()?).map_err(|e| CommandError::Invalid(e.to_string()))?;
-    tx.books(&account.id).await?;
     let reference = accounts::key(&mut tx, "chargeback", &account.id, reference).await?;
     let (booked, owed) = tx.books(&account.id).await?.charge_back(&reference, amount, m.reason).await?;
     if booked == Booked::New {
@@ -110,17 +109,15 @@ pub async fn write_off(store: &Store, actor: &Actor, account: &str, reason: &str
     said(reason)?;
     let mut tx = store.begin().await?;
     let account = tx.find_account(account).await?;
-    tx.books(&account.id).await?;
     let reference = match reference {
         Some(reference) => accounts::key(&mut tx, "write_off", &account.id, reference).await?,
         None => format!("write_off:{}", tx.new_id()),
     };
-    let before = tx.is_booked(&reference).await?;
-    let owed = tx.books(&account.id).await?.write_off(reference, reason).await?;
+    let (booked, owed) = tx.books(&account.id).await?.write_off(reference, reason).await?;
     if owed.minor == 0 {
         return Err(CommandError::Refused(format!("account {} owes nothing beyond its wallet", account.number)));
     }
-    if before {
+    if booked == Booked::Before {
         return Ok(owed);
     }
     tx.log(actor, "account.write_off", Some(&account.id), None, &format!("{owed}, {reason}")).await?;

@@ -269,23 +269,17 @@ impl Context<'_> {
 
     /// A slow agent is not a missing agent; past its time the server is delivered without it.
     async fn await_agent(&self, hv: &dyn Hypervisor) -> Asked {
-        match hv.readiness(self.vmid, &self.call.mark, self.call.now).await? {
-            // No password now: the first boot, once it goes on, may lock it again.
-            Readiness::NotYet { answers: true } if self.waited() >= self.w.limits.agent_wait => {
-                return Ok(Acted {
-                    agent: Some(Agent::Missing),
-                    note: Some("its first boot is not over; going on without a password".into()),
-                    ..Acted::done()
-                });
-            }
-            Readiness::NotYet { .. } => {}
+        let answers = match hv.readiness(self.vmid, &self.call.mark, self.call.now).await? {
+            Readiness::NotYet { answers } => answers,
             Readiness::Ready => return Ok(Acted { agent: Some(Agent::Ok), ..Acted::done() }),
             Readiness::Troubled(trouble) => return self.troubled(trouble).await,
-        }
+        };
         if self.waited() < self.w.limits.agent_wait {
             return Ok(Acted { note: Some("the guest is starting".into()), ..self.look_again() });
         }
-        Ok(Acted { agent: Some(Agent::Missing), note: Some("the agent never answered; going on without it".into()), ..Acted::done() })
+        // No password either way: a first boot that goes on later may lock it again.
+        let note = if answers { "its first boot is not over; going on without a password" } else { "the agent never answered; going on without it" };
+        Ok(Acted { agent: Some(Agent::Missing), note: Some(note.into()), ..Acted::done() })
     }
 
     /// Ready, and something went wrong. What cloud-init complains of may quote what the owner wanted done, which is nobody's to read.

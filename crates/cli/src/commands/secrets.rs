@@ -25,7 +25,10 @@ pub enum Secrets {
 }
 
 pub(super) async fn run(c: &Context, command: &Secrets) -> Result<(), Failure> {
-    let configured = config::load(&c.cli.config)?;
+    let configured = match command {
+        Secrets::Generate => config::load(&c.cli.config)?,
+        Secrets::Rotate => c.configured()?,
+    };
     let file = configured.secrets.key_file.clone();
     match command {
         Secrets::Generate => {
@@ -35,7 +38,6 @@ pub(super) async fn run(c: &Context, command: &Secrets) -> Result<(), Failure> {
             });
         }
         Secrets::Rotate => {
-            c.configured()?;
             let old = KeyRing::read(&file)?;
             let next = file.with_added_extension("next");
             write_new(&next, &KeyRing::file_with_new_key(Some(&old), &Dice::from_os()))?;

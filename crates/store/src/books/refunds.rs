@@ -42,19 +42,19 @@ impl Books<'_> {
     }
 
     /// What is owed will never be paid. Answers how much that was; the same reference twice is once.
-    pub async fn write_off(&mut self, reference: String, reason: &str) -> Result<Money> {
+    pub async fn write_off(&mut self, reference: String, reason: &str) -> Result<(Booked, Money)> {
         let (owed, now) = (self.owed, self.tx.now);
         if let Some(before) = self.tx.transfer(&reference).await? {
             let was = Money::new(before.amount, owed.currency);
             // What is owed now came later, and is another thing.
-            return if owed.minor > 0 { Err(reference_used(&reference, was, before.created_at)) } else { Ok(was) };
+            return if owed.minor > 0 { Err(reference_used(&reference, was, before.created_at)) } else { Ok((Booked::Before, was)) };
         }
         if owed.minor > 0 {
             let transfer = movements::write_off(&self.wallet.account, reference, owed, now);
             self.write_transfer(&transfer, Some(reason)).await?;
             self.change_debt(-owed.minor).await?;
         }
-        Ok(owed)
+        Ok((Booked::New, owed))
     }
 
     /// Money came in by this movement: what is owed is paid of it first, and what is due is looked at at once.
