@@ -24,7 +24,7 @@ pub(crate) async fn measure(kind: Kind) -> Figure {
     let (store, me) = (Store::open(Options::new(host.url.clone())).await.unwrap(), Actor::operator("bench"));
     for n in 0..ACCOUNTS {
         let (email, currency) = (format!("t{n}@example.org"), "EUR".parse().unwrap());
-        let new = NewAccount { email, first_name: "Ada".into(), last_name: "L".into(), company: None, currency, locale: "en".into() };
+        let new = NewAccount { email, first_name: "Ada".into(), last_name: "L".into(), company: None, currency, locale: "en".into(), country: None };
         let account = accounts::create(&store, &me, &new).await.unwrap().number.to_string();
         let amount = if n % POOR == 0 { "10.00" } else { "1000.00" };
         accounts::credit(&store, &me, &Movement { account: &account, amount, reason: "bench", reference: None }).await.unwrap();

@@ -19,7 +19,7 @@ const MONTH: Duration = Duration::from_hours(31 * 24);
 /// An account of its own with a server that runs; its number.
 async fn tenant(store: &Store, me: &Actor, n: usize) -> (String, String) {
     let (email, currency) = (format!("t{n}@example.org"), "EUR".parse().unwrap());
-    let new = NewAccount { email, first_name: "Ada".into(), last_name: "L".into(), company: None, currency, locale: "en".into() };
+    let new = NewAccount { email, first_name: "Ada".into(), last_name: "L".into(), company: None, currency, locale: "en".into(), country: None };
     let account = accounts::create(store, me, &new).await.unwrap().number.to_string();
     accounts::credit(store, me, &Movement { account: &account, amount: "5.00", reason: "bench", reference: None }).await.unwrap();
     let wanted = order::Order { label: Some(format!("h{n}")), ..order::Order::new(&account, "small", "debian-12") };

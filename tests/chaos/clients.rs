@@ -47,6 +47,7 @@ impl Clients {
                 company: None,
                 currency: "EUR".parse().unwrap(),
                 locale: "en".into(),
+                country: None,
             };
             let account = accounts::create(&host.store, &Actor::operator("chaos"), &new).await.unwrap().number.to_string();
             let paid = format!("{}.00", FUNDS / 100);

@@ -147,6 +147,7 @@ impl App {
             company: None,
             currency: "EUR".parse().unwrap(),
             locale: "en".into(),
+            country: None,
         };
         let number = accounts::create(&self.store, &Self::operator(), &new).await.unwrap().number.to_string();
         self.top_up(&number, funds).await;

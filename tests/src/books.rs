@@ -2,7 +2,7 @@
 
 use leasehold_commands::accounts;
 use leasehold_domain::{
-    AccountId, Timestamp,
+    AccountId, Percent, Timestamp,
     addon::AddonState,
     dunning::{Enforcement, Outlook},
     lease::Lease,
@@ -140,10 +140,10 @@ impl App {
         self.change("update accounts set email = $1 where id = $2", args![email, &account]).await;
     }
 
-    /// The tax of the first account, basis points.
-    pub async fn set_tax(&self, basis_points: i64) {
+    /// The tax of the first account, per cent.
+    pub async fn set_tax(&self, rate: &str) {
         let account = self.account_id(&self.account).await;
-        self.change("update accounts set tax_bp = $1 where id = $2", args![basis_points, &account]).await;
+        self.change("update accounts set tax_rate = $1 where id = $2", args![rate.parse::<Percent>().unwrap().thousandths(), &account]).await;
     }
 
     /// Sets a rule.

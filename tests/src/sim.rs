@@ -108,7 +108,7 @@ impl Sim {
             log: vec![],
         };
         sim.subscribe().await;
-        let coupon = NewCoupon { code: "SIM", percent: Some(30), periods: Some(2), uses: Some(3), ..NewCoupon::default() };
+        let coupon = NewCoupon { code: "SIM", percent: Some(leasehold_domain::Percent::whole(30)), periods: Some(2), uses: Some(3), ..NewCoupon::default() };
         coupons::create(&sim.app.store, &App::operator(), &coupon).await.unwrap();
         if sim.days {
             if sim.dice.chance(0.5) {

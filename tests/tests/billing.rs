@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use leasehold_commands::{accounts, billing, operate, order, servers};
+use leasehold_commands::{accounts, billing, catalog, operate, order, servers};
 use leasehold_cron::settle::Settler;
 use leasehold_domain::{
     Timestamp,
@@ -14,7 +14,7 @@ use leasehold_domain::{
     policy::{Key, Level},
     server::{HoldKind, Means, Power, Status},
 };
-use leasehold_store::{accounts::AccountState, servers::HoldTerms, settle::Settled};
+use leasehold_store::{accounts::AccountState, invoices::Invoice, servers::HoldTerms, settle::Settled};
 use leasehold_tests::{
     App,
     fleet::{self, Fleet},
@@ -436,15 +436,48 @@ on_both!(a_cancelled_lease_ends_with_what_is_paid_and_may_be_taken_up_again(app)
 });
 
 on_both!(tax_is_part_of_every_price(app) {
-    app.set_tax(1900).await;
+    app.set_tax("19").await;
     app.order("web").await;
     app.until_quiet().await;
     assert_eq!(app.balance().await, "89.29");
-    app.set_tax(700).await;
+    app.set_tax("7").await;
     app.live(31 * DAY).await;
     assert_eq!(app.charges("web").await, ["1 2026-03-10 2026-04-10 1071 paid", "2 2026-04-10 2026-05-10 963 paid"]);
     assert_eq!(app.ledger("tax:EUR").await, 171 + 63);
     assert_eq!(app.ledger("revenue:EUR").await, 1800);
+});
+
+/// Numbers of invoices with their sums and the tax by rate, oldest first.
+async fn invoices(app: &App) -> Vec<String> {
+    let mut tx = app.store.read().await.unwrap();
+    let mut all = tx.invoices(None, 100).await.unwrap();
+    all.reverse();
+    let rates = |i: &Invoice| i.taxed().unwrap().iter().map(|t| format!(" {} {} {}", t.rate, t.net, t.tax)).collect::<String>();
+    all.iter().map(|i| format!("{} {} {}:{}", i.net, i.tax, i.total, rates(i))).collect()
+}
+
+on_both!(what_is_renewed_together_is_taxed_once(app) {
+    app.import_with("EUR = { 1m = \"9.00\"", "EUR = { 1m = \"1.02\"", catalog::How::default()).await;
+    app.set_tax("19").await;
+    for label in ["one", "two", "three"] {
+        app.order(label).await;
+    }
+    app.until_quiet().await;
+    // Bought one by one: each its own invoice. Renewed together: 19 % of 3.06 are 0.58, not three times 0.19.
+    app.live(31 * DAY).await;
+    assert_eq!(invoices(&app).await, ["102 19 121: 19 102 19"; 3].into_iter().chain(["306 58 364: 19 306 58"]).collect::<Vec<_>>());
+    assert_eq!(app.ledger("tax:EUR").await, 3 * 19 + 58);
+    // Nobody fails for what rounding adds: with just what the three cost, as they were announced, each is billed for itself.
+    app.debit(&app.balance().await).await;
+    app.top_up(&app.account, "3.63").await;
+    app.live(31 * DAY).await;
+    assert_eq!(invoices(&app).await[4..], ["102 19 121: 19 102 19"; 3]);
+    assert_eq!((app.balance().await.as_str(), lease(&app, "three").await), ("0.00", "active 3 2026-06-10".to_owned()));
+    // What failed is owed as it was announced, and paid together it is taxed together.
+    app.live(32 * DAY).await;
+    app.top_up(&app.account, "50").await;
+    app.until_quiet().await;
+    assert_eq!(invoices(&app).await[7..], ["306 58 364: 19 306 58"]);
 });
 
 on_both!(a_clock_forty_days_ahead_settles_nothing(app) {

@@ -298,7 +298,7 @@ fn bad_input_about_money_is_one_clear_line_and_changes_nothing() {
         (2, "no such rule", &["account", "policy", "1001", "suspend_afterr", "3d"]),
         (2, "'3 days' is no duration", &["account", "policy", "1001", "suspend_after", "3 days"]),
         (2, "country 'GERMANY'", &["account", "billing", "1001", "--country", "Germany"]),
-        (2, "'19.999' is no rate", &["account", "billing", "1001", "--rate", "19.999", "--evidence", "x"]),
+        (2, "'19.9999' is no percentage", &["account", "billing", "1001", "--rate", "19.9999", "--evidence", "x"]),
         (3, "no coupon 'NEVER'", &["server", "order", "--account", "1001", "--product", "small", "--template", "debian-12", "--coupon", "never"]),
         (3, "has no add-on 'gold'", &["server", "order", "--account", "1001", "--product", "small", "--template", "debian-12", "--addon", "gold"]),
         (2, "a code is 3 to 32", &["coupon", "create", "a b", "--percent", "5"]),

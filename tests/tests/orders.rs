@@ -9,6 +9,7 @@ use leasehold_commands::{
     cycle, order, partners, servers,
 };
 use leasehold_domain::{
+    Percent,
     addon::AddonState,
     lease::{Cycle, LeaseState},
     server::{HoldKind, Means, Status},
@@ -20,7 +21,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 const SPRING: NewCoupon<'_> = NewCoupon {
     code: "spring",
-    percent: Some(20),
+    percent: Some(Percent::whole(20)),
     amount: None,
     currency: None,
     periods: Some(1),
@@ -125,7 +126,7 @@ on_both!(a_wallet_for_seven_orders_takes_seven_of_fifty(app) {
 });
 
 on_both!(what_an_add_on_is_quoted_is_what_is_charged_and_renewals_carry_the_full_price(app) {
-    app.set_tax(1900).await;
+    app.set_tax("19").await;
     app.order("web").await;
     app.until_quiet().await;
     app.advance(10 * DAY + HOUR * 5);
@@ -356,16 +357,16 @@ on_both!(a_partner_pays_what_its_tier_or_the_agreement_says(app) {
     app.until_quiet().await;
     assert_eq!(app.balance().await, "91.00", "nothing was bought before");
     let partner = partners::show(&store, &account).await.unwrap().unwrap();
-    assert_eq!((partner.percent, partner.tier.unwrap().name, partner.next.unwrap().name), (10, "Silver".into(), "Gold".into()));
+    assert_eq!((partner.percent, partner.tier.unwrap().name, partner.next.unwrap().name), (Percent::whole(10), "Silver".into(), "Gold".into()));
     let wanted = order::Order { addons: vec!["ip".into()], ..app.an_order("b") };
     order::order(&store, &me, &wanted).await.unwrap();
     assert_eq!(app.balance().await, "81.10", "10 % off 9.00 and 2.00");
-    partners::set(&store, &me, &account, partners::Terms::Agreed(50)).await.unwrap();
+    partners::set(&store, &me, &account, partners::Terms::Agreed("50.5".parse().unwrap())).await.unwrap();
     addons::attach(&store, &me, "a", "backup", None).await.unwrap();
-    assert_eq!(app.balance().await, "79.60");
+    assert_eq!(app.balance().await, "79.62");
     app.until_quiet().await;
     app.live(31 * DAY).await;
-    assert_eq!(app.charges("a").await[1], "2 2026-04-10 2026-05-10 1050 paid", "9.00 as agreed then, and half of 3.00");
+    assert_eq!(app.charges("a").await[1], "2 2026-04-10 2026-05-10 1048 paid", "9.00 as agreed then, and 49.5 % of 3.00");
     assert_eq!(app.charges("b").await[1], "2 2026-04-10 2026-05-10 990 paid");
     assert_eq!(app.lease("b").await.state, LeaseState::Active);
 });

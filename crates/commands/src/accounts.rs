@@ -1,15 +1,13 @@
 //! Accounts and their money.
 
-use leasehold_domain::{
-    AccountId, Money, Reference, VatId, names,
-    tax::{self, TaxStatus},
-};
+use leasehold_domain::{AccountId, Money, Reference, VatId, names, percent::BadPercent, role::Role, tax::TaxStatus};
 use leasehold_store::{
     Store, Tx,
-    accounts::{Account, AccountState, NewAccount, Tier},
+    accounts::{Account, AccountState, Contact, NewAccount, Tier},
     activity::Actor,
     books::Booked,
     crash,
+    members::Member,
 };
 
 use crate::{CommandError, Result, commit};
@@ -28,9 +26,61 @@ pub async fn add(tx: &mut Tx, actor: &Actor, new: &NewAccount) -> Result<Account
     for name in [Some(&new.first_name), Some(&new.last_name), new.company.as_ref()].into_iter().flatten() {
         names::person(name)?;
     }
+    new.country.as_deref().map_or(Ok(()), names::country)?;
     let account = tx.create_account(new).await?;
     tx.log(actor, "account.create", Some(&account.id), None, &format!("number {}", account.number)).await?;
     Ok(account)
+}
+
+/// What of an account is to be another; what is not given stays as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Edit<'a> {
+    /// Where its mails go. Its owner of the old address signs in with the new one.
+    pub email: Option<&'a str>,
+    /// Given name.
+    pub first_name: Option<&'a str>,
+    /// Family name.
+    pub last_name: Option<&'a str>,
+    /// Language of its mails.
+    pub locale: Option<&'a str>,
+}
+
+/// Changes how an account is called and where its mails go; documents that were issued stay as they are.
+pub async fn edit(store: &Store, actor: &Actor, account: &str, edit: Edit<'_>) -> Result<Account> {
+    let mut tx = store.begin().await?;
+    let a = tx.find_account(account).await?;
+    tx.books(&a.id).await?;
+    let new = |new: Option<&str>, old: &str| new.unwrap_or(old).trim().to_owned();
+    let to = Contact {
+        email: new(edit.email, &a.email),
+        first_name: new(edit.first_name, &a.first_name),
+        last_name: new(edit.last_name, &a.last_name),
+        locale: new(edit.locale, &a.locale),
+    };
+    names::email(&to.email)?;
+    names::person(&to.first_name)?;
+    names::person(&to.last_name)?;
+    let owner = |member: &Member, of: &str| member.role == Role::Owner && member.email == of.to_lowercase();
+    let members = tx.members(&a.id).await?;
+    let moved = to.email.to_lowercase() != a.email.to_lowercase();
+    if moved && !members.iter().any(|m| owner(m, &to.email)) && tx.person_called(&to.email).await?.is_some() {
+        return Err(CommandError::Refused(format!("{} is somebody who does not own account {}; invite them: leasehold member invite", to.email, a.number)));
+    }
+    if let Some(before) = members.iter().find(|m| owner(m, &a.email))
+        && !members.iter().any(|m| moved && owner(m, &to.email))
+    {
+        if moved && tx.accounts_of(&before.user_id).await?.len() > 1 {
+            let why = format!("{} signs in to other accounts with this address, too; invite the new one as an owner, then remove the old", a.email);
+            return Err(CommandError::Refused(why));
+        }
+        tx.rename_person(&before.user_id, &to.email, &to.first_name, &to.last_name).await?;
+    }
+    tx.set_contact(&a.id, &to).await?;
+    let what = if moved { format!("mails go to {}, no more to {}", to.email, a.email) } else { format!("{} {}, {}", to.first_name, to.last_name, to.locale) };
+    tx.log(actor, "account.edit", Some(&a.id), None, &what).await?;
+    let a = tx.account(&a.id).await?;
+    commit(tx).await?;
+    Ok(a)
 }
 
 /// Money in or out, by an operator's word.
@@ -141,8 +191,7 @@ pub async fn set_billing(store: &Store, actor: &Actor, account: &str, new: Billi
     let (company, address) = (text(new.company, a.company.as_ref()), text(new.address, a.address.as_ref()));
     company.as_deref().map_or(Ok(()), names::person)?;
     address.as_deref().map_or(Ok(()), names::address)?;
-    let old = a.tax_status()?;
-    let bad_rate = || CommandError::Invalid(format!("'{}' is no rate; write per cent like 19 or 7.7, with at most two decimals", new.rate.unwrap_or_default()));
+    let old = a.tax_status();
     let status = TaxStatus {
         country: upper(text(new.country, old.country.as_ref())),
         vat_id: match new.vat_id.map(str::trim) {
@@ -154,7 +203,7 @@ pub async fn set_billing(store: &Store, actor: &Actor, account: &str, new: Billi
         fixed: match new.rate {
             None => old.fixed,
             Some("") => None,
-            Some(rate) => Some(tax::parse_rate(rate).ok_or_else(bad_rate)?),
+            Some(rate) => Some(rate.parse().map_err(|e: BadPercent| CommandError::Invalid(format!("rate: {e}")))?),
         },
         evidence: text(new.evidence, old.evidence.as_ref()),
     };
@@ -165,7 +214,7 @@ pub async fn set_billing(store: &Store, actor: &Actor, account: &str, new: Billi
         status.check(seller.country.as_deref()).map_err(|e| CommandError::Invalid(e.to_string()))?;
     }
     let rate = tx.set_billed(&a.id, company.as_deref(), address.as_deref(), &status).await?;
-    tx.log(actor, "account.billing", Some(&a.id), None, &format!("tax {}", tax::percent(rate))).await?;
+    tx.log(actor, "account.billing", Some(&a.id), None, &format!("tax {} %", rate)).await?;
     let a = tx.account(&a.id).await?;
     commit(tx).await?;
     Ok(a)

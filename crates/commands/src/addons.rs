@@ -48,7 +48,7 @@ fn quote(tx: &Tx, basket: &Basket<'_>, lease: &Lease, a: &mut ServerAddon) -> Re
     (a.held, a.held_margin) = (part(a.price)?.minor, -part(-a.margin)?.minor);
     (a.from_at, a.until_at) = (Some(When(now)), Some(When(until)));
     let price = basket.taxed(a.lines(false)?)?;
-    (a.held_tax, a.held_tax_bp) = (price.tax.minor, i64::from(price.tax_basis_points));
+    (a.held_tax, a.held_tax_rate) = (price.tax.minor, price.tax_rate);
     Ok(price)
 }
 

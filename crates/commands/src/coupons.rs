@@ -1,6 +1,6 @@
 //! Coupons made by hand, and looked at.
 
-use leasehold_domain::{Money, Timestamp, coupon::Coupon, price::Discount};
+use leasehold_domain::{Money, Percent, Timestamp, coupon::Coupon, price::Discount};
 use leasehold_store::{Store, Tx, activity::Actor};
 
 use crate::{CommandError, Result, commit};
@@ -10,8 +10,8 @@ use crate::{CommandError, Result, commit};
 pub struct NewCoupon<'a> {
     /// 3 to 32 letters, digits, - and _; kept in upper case.
     pub code: &'a str,
-    /// Whole per cent off the plan's price.
-    pub percent: Option<u8>,
+    /// Per cent off the plan's price.
+    pub percent: Option<Percent>,
     /// An amount off it.
     pub amount: Option<&'a str>,
     /// Of that amount.
@@ -42,8 +42,8 @@ impl NewCoupon<'_> {
             return invalid(format!("a code is {CODE_MIN} to {CODE_MAX} letters, digits, - and _"));
         }
         let discount = match (self.percent, self.amount, self.currency) {
-            (Some(percent @ 1..=100), None, None) => Discount::Percent(percent),
-            (Some(_), None, None) => return invalid("percent is 1 to 100".into()),
+            (Some(percent), None, None) if percent > Percent::ZERO => Discount::Percent(percent),
+            (Some(_), None, None) => return invalid("it takes nothing off; give more than 0 per cent".into()),
             (None, Some(amount), Some(currency)) => match currency.parse().and_then(|currency| Money::parse(amount, currency)) {
                 Ok(amount) if amount.minor > 0 => Discount::Fixed(amount),
                 Ok(_) => return invalid("the amount is nothing".into()),

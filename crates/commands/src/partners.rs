@@ -1,5 +1,6 @@
 //! Partners: who buys for less.
 
+use leasehold_domain::Percent;
 use leasehold_store::{Store, activity::Actor, partners::Partner};
 
 use crate::{CommandError, Result, commit};
@@ -12,7 +13,7 @@ pub enum Terms {
     /// A partner with what its tier gives.
     ByTier,
     /// A partner with an agreed percentage.
-    Agreed(u8),
+    Agreed(Percent),
 }
 
 /// How an account stands as a partner; none when it is none.
@@ -37,11 +38,10 @@ pub async fn set(store: &Store, actor: &Actor, account: &str, terms: Terms) -> R
             tx.put_partner(&account.id, None).await?;
             "by tier".to_owned()
         }
-        Terms::Agreed(percent) if percent <= 100 => {
-            tx.put_partner(&account.id, Some(percent.into())).await?;
+        Terms::Agreed(percent) => {
+            tx.put_partner(&account.id, Some(percent)).await?;
             format!("{percent} %")
         }
-        Terms::Agreed(_) => return Err(CommandError::Invalid("a partner's discount is 0 to 100 per cent".into())),
     };
     tx.log(actor, "account.partner", Some(&account.id), None, &said).await?;
     let partner = tx.partner(&account).await?;

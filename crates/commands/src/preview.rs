@@ -83,12 +83,8 @@ fn of_account(mut page: Page, mut now: Timestamp, until: Timestamp) -> Result<Ve
 
 fn forecast(page: &Page, decision: &Decision, at: Timestamp) -> Option<Forecast> {
     let (lease, amount) = match decision {
-        Decision::Renew { lease, charge } | Decision::Fail { lease, charge } => (Some(*lease), Some(charge.price.total)),
-        Decision::Pay { lease } => (Some(*lease), page.books.leases[*lease].open.as_ref().map(|c| c.price.total)),
-        Decision::Reactivate { lease, charges, .. } => {
-            let sum = charges.iter().map(|c| c.price.total).reduce(|a, b| a.plus(b).unwrap_or(a));
-            (Some(*lease), sum)
-        }
+        Decision::Renew { lease, .. } | Decision::Pay { lease, .. } | Decision::Reactivate { lease, .. } => (Some(*lease), decision.cost().ok()),
+        Decision::Fail { lease, charge } => (Some(*lease), Some(charge.price.total)),
         Decision::LowBalance { missing, .. } => (None, Some(*missing)),
         Decision::Remind { lease, .. } | Decision::Warn { lease, .. } => (Some(*lease), page.books.leases[*lease].price_to_go_on(page.books.tax, at)),
         Decision::Suspend { lease } | Decision::Terminate { lease } | Decision::End { lease } => (Some(*lease), None),

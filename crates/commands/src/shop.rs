@@ -40,7 +40,7 @@ pub async fn offers(store: &Store, account: &AccountId) -> Result<Vec<Offer>> {
     Ok(offers)
 }
 
-async fn offer(tx: &mut Tx, account: &Account, margin: u8, product: Product) -> Result<Option<Offer>> {
+async fn offer(tx: &mut Tx, account: &Account, margin: leasehold_domain::Percent, product: Product) -> Result<Option<Offer>> {
     let regions = tx.regions_of(&product.id).await?.into_iter().map(|r| r.id.0).collect();
     let Some(amount) = tx.price_of(&product.id, account.currency()?, Cycle::Month).await? else { return Ok(None) };
     let basket = Basket { account, product: &product, cycle: Cycle::Month, margin };

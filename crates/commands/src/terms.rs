@@ -1,7 +1,7 @@
 //! What an order is agreed to cost, from the catalogue, the account and a coupon.
 
 use leasehold_domain::{
-    Money,
+    Money, Percent,
     addon::AddonState,
     coupon::Coupon,
     lease::Cycle,
@@ -26,9 +26,9 @@ pub(crate) async fn usable_coupon(tx: &mut Tx, account: &Account, code: &str, pl
     Ok(coupon)
 }
 
-/// What a partner gets off, whole per cent.
-pub(crate) async fn margin(tx: &mut Tx, account: &Account) -> Result<u8> {
-    Ok(tx.partner(account).await?.map_or(0, |p| p.percent))
+/// What a partner gets off.
+pub(crate) async fn margin(tx: &mut Tx, account: &Account) -> Result<Percent> {
+    Ok(tx.partner(account).await?.map_or(Percent::ZERO, |p| p.percent))
 }
 
 /// What is bought by which account, and for how long at once.
@@ -37,8 +37,8 @@ pub(crate) struct Basket<'a> {
     pub(crate) account: &'a Account,
     pub(crate) product: &'a Product,
     pub(crate) cycle: Cycle,
-    /// What a partner gets off, whole per cent.
-    pub(crate) margin: u8,
+    /// What a partner gets off.
+    pub(crate) margin: Percent,
 }
 
 impl<'a> Basket<'a> {
@@ -91,7 +91,7 @@ impl<'a> Basket<'a> {
             held: 0,
             held_margin: 0,
             held_tax: 0,
-            held_tax_bp: 0,
+            held_tax_rate: self.account.tax_rate,
             currency: self.account.currency.clone(),
             from_at: None,
             until_at: None,
@@ -111,7 +111,7 @@ impl<'a> Basket<'a> {
         let plan = Line { kind: LineKind::Plan, description: format!("{}, {label}", self.product.name), amount: self.plan(tx).await? };
         let addon = |a: &ServerAddon| Ok((a.id.clone(), Line { kind: LineKind::Addon, description: a.name.clone(), amount: a.money(a.price)? }));
         let addons = addons.iter().map(addon).collect::<Result<_>>()?;
-        Terms::new(plan, addons, self.margin, coupon, self.account.tax()?).map_err(|e| match (e, coupon) {
+        Terms::new(plan, addons, self.margin, coupon, self.account.tax_rate).map_err(|e| match (e, coupon) {
             (leasehold_domain::money::MoneyError::Mixed(..), Some(coupon)) => {
                 CommandError::Invalid(format!("coupon '{}' is in another currency than the account, {}", coupon.code, self.account.currency))
             }
@@ -121,6 +121,6 @@ impl<'a> Basket<'a> {
 
     /// Lines with the account's tax.
     pub(crate) fn taxed(&self, lines: Vec<Line>) -> Result<Price> {
-        price(lines, self.account.tax()?).map_err(|e| CommandError::Invalid(e.to_string()))
+        price(lines, self.account.tax_rate).map_err(|e| CommandError::Invalid(e.to_string()))
     }
 }

@@ -7,7 +7,8 @@
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use crate::{
-    LeaseId, Money, Timestamp,
+    LeaseId, Money, Percent, Timestamp,
+    bill::Bill,
     decision::{Decision, Permits},
     dunning::{self, Enforcement, Notice, Why},
     lease::LeaseState,
@@ -23,8 +24,8 @@ use crate::{
 pub struct Books {
     /// The wallet.
     pub wallet: Wallet,
-    /// Tax on what this account buys, basis points.
-    pub tax: u16,
+    /// Tax on what this account buys.
+    pub tax: Percent,
     /// Its leases that are active, past due or suspended.
     pub leases: Vec<Standing>,
 }
@@ -54,6 +55,16 @@ const REST_LOOK: Duration = Duration::from_hours(1);
 /// Periods of one lease that are paid in one go.
 pub const MAX_CATCH_UP: usize = 36;
 
+/// What was found to be paid, and the books after it.
+struct Payments {
+    books: Books,
+    decisions: Vec<Decision>,
+    /// How often each lease was decided about.
+    touched: Vec<usize>,
+    /// What the wallet did not cover.
+    unpaid: usize,
+}
+
 /// What is paid, of everything that could be: the oldest first.
 type Queue = BinaryHeap<Reverse<(Timestamp, usize)>>;
 
@@ -61,10 +72,7 @@ impl Books {
     /// What is due. Renewals come first, oldest first over the whole account, then at most one step of dunning a lease,
     /// then what will be short; a lease with nothing to do waits.
     pub fn decide(&self, now: Timestamp, permits: &Permits) -> Result<Vec<Decision>, BadBooks> {
-        let mut books = self.clone();
-        let mut decisions = Vec::new();
-        let mut touched = vec![0_usize; books.leases.len()];
-        books.pay_what_is_due(now, &mut touched, &mut decisions)?;
+        let Payments { mut books, mut decisions, touched, .. } = self.payments(now)?;
         for (lease, touched) in touched.into_iter().enumerate() {
             // One step a lease and call: what failed just now is not warned of, too.
             let state = books.leases[lease].lease.state;
@@ -93,45 +101,56 @@ impl Books {
         })
     }
 
-    fn pay_what_is_due(&mut self, now: Timestamp, touched: &mut [usize], decisions: &mut Vec<Decision>) -> Result<(), BadBooks> {
+    /// What is paid, on one bill with tax rounded once. Whoever has just what each was said to cost, and not what all cost together
+    /// (three times 0.19 is less than the 0.58 that they round to), gets them one by one.
+    fn payments(&self, now: Timestamp) -> Result<Payments, BadBooks> {
+        let together = self.pay_what_is_due(now, Some(Bill::default()))?;
+        if together.unpaid == 0 {
+            return Ok(together);
+        }
+        let one_by_one = self.pay_what_is_due(now, None)?;
+        Ok(if one_by_one.unpaid < together.unpaid { one_by_one } else { together })
+    }
+
+    fn pay_what_is_due(&self, now: Timestamp, mut bill: Option<Bill>) -> Result<Payments, BadBooks> {
+        let mut books = self.clone();
+        let mut paid = Payments { decisions: Vec::new(), touched: vec![0; books.leases.len()], unpaid: 0, books: self.clone() };
         let mut queue = Queue::new();
-        for lease in 0..self.leases.len() {
-            queue.extend(self.payable(lease, now)?.map(|at| Reverse((at, lease))));
+        for lease in 0..books.leases.len() {
+            queue.extend(books.payable(lease, now)?.map(|at| Reverse((at, lease))));
         }
         while let Some(Reverse((_, lease))) = queue.pop() {
-            let s = &self.leases[lease];
-            let decision = match s.lease.state {
-                LeaseState::Active => {
-                    let charge = s.next_charge(self.tax, now)?;
-                    if self.covers(charge.price.total)? { Decision::Renew { lease, charge } } else { Decision::Fail { lease, charge } }
-                }
-                LeaseState::PastDue => {
-                    let owed = s.open.as_ref().map_or(Money::zero(self.wallet.posted.currency), |c| c.price.total);
-                    if !self.covers(owed)? {
-                        continue;
-                    }
-                    Decision::Pay { lease }
-                }
-                _ => {
-                    let decision = s.reactivation(lease, self.tax, now)?;
-                    if !self.covers(decision.cost()?)? {
-                        continue;
-                    }
-                    decision
-                }
+            let (decision, on_bill) = books.payment(lease, now)?.billed(bill.clone())?;
+            let covered = books.covers(decision.cost()?)?;
+            paid.unpaid += usize::from(!covered);
+            let decision = match decision {
+                _ if covered => decision,
+                // What is owed from now on is what it costs alone.
+                Decision::Renew { .. } => Decision::Fail { lease, charge: books.leases[lease].next_charge(books.tax, now)? },
+                _ => continue,
             };
-            self.apply(&decision, now)?;
-            touched[lease] += 1;
-            let failed = matches!(decision, Decision::Fail { .. });
-            decisions.push(decision);
-            if touched[lease] > MAX_CATCH_UP {
-                return Err(BadBooks::Behind(self.leases[lease].lease.id.clone()));
+            books.apply(&decision, now)?;
+            paid.touched[lease] += 1;
+            paid.decisions.push(decision);
+            if paid.touched[lease] > MAX_CATCH_UP {
+                return Err(BadBooks::Behind(books.leases[lease].lease.id.clone()));
             }
-            if !failed {
-                queue.extend(self.payable(lease, now)?.map(|at| Reverse((at, lease))));
+            if covered {
+                bill = on_bill;
+                queue.extend(books.payable(lease, now)?.map(|at| Reverse((at, lease))));
             }
         }
-        Ok(())
+        Ok(Payments { books, ..paid })
+    }
+
+    /// The payment that a lease needs, each charge as if alone.
+    fn payment(&self, lease: usize, now: Timestamp) -> Result<Decision, BadBooks> {
+        let s = &self.leases[lease];
+        Ok(match s.lease.state {
+            LeaseState::Active => Decision::Renew { lease, charge: s.next_charge(self.tax, now)? },
+            LeaseState::PastDue => Decision::Pay { lease, charge: s.open.clone().ok_or_else(|| s.lacks("an open charge"))? },
+            _ => s.reactivation(lease, self.tax, now)?,
+        })
     }
 
     fn covers(&self, amount: Money) -> Result<bool, BadBooks> {
@@ -217,12 +236,10 @@ impl Books {
                 s.open = Some(charge.clone());
                 s.notices = vec![Notice::queued(NoticeKind::PaymentFailed, None)];
             }
-            Decision::Pay { lease } => {
-                let open = self.leases[*lease].open.take();
-                let open = open.ok_or_else(|| self.leases[*lease].lacks("an open charge"))?;
-                self.take(open.price.total)?;
+            Decision::Pay { lease, charge } => {
+                self.take(charge.price.total)?;
                 let s = &mut self.leases[*lease];
-                (s.lease.state, s.lease.paid_until) = (LeaseState::Active, Some(open.until));
+                (s.lease.state, s.lease.paid_until, s.open) = (LeaseState::Active, Some(charge.until), None);
                 s.notices.clear();
             }
             Decision::Reactivate { lease, charges, paid_until, anchor } => {

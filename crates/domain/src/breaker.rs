@@ -1,6 +1,6 @@
 //! The breakers: how much may be done at once before a person is asked.
 
-use crate::{dunning::Enforcement, names, policy::Policy};
+use crate::{Percent, dunning::Enforcement, names, policy::Policy};
 
 names! {
     /// What a breaker stops.
@@ -37,7 +37,7 @@ pub struct Limits {
     /// So many in any case.
     pub count: i64,
     /// This part of all, hundredths of a per cent.
-    pub basis_points: i64,
+    pub percent: Percent,
 }
 
 impl Limits {
@@ -52,7 +52,7 @@ impl Limits {
 
     /// How many may go while so many leases run.
     pub fn limit(self, running: i64) -> i64 {
-        self.count.max(running.saturating_mul(self.basis_points) / 10_000)
+        self.count.max(self.percent.of_count(running))
     }
 }
 

@@ -100,7 +100,7 @@ mod tests {
     fn a_coupon_says_why_it_does_not_count() {
         let spring = Coupon {
             code: "SPRING".into(),
-            discount: Discount::Percent(20),
+            discount: Discount::Percent(crate::Percent::whole(20)),
             periods: Some(3),
             uses: Some(7),
             uses_per_account: Some(1),

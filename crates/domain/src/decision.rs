@@ -4,6 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use crate::{
     LeaseId, Money, Timestamp,
+    bill::Bill,
     dunning::{Enforcement, Why},
     money::MoneyError,
     names,
@@ -52,6 +53,8 @@ pub enum Decision {
     Pay {
         /// Whose.
         lease: usize,
+        /// What is paid: the open charge.
+        charge: Charge,
     },
     /// What is owed is paid, and the server comes back.
     Reactivate {
@@ -170,10 +173,35 @@ impl Decision {
             Self::Wait { .. } => Verb::Wait,
         }
     }
-    /// What paying for a reactivation costs.
-    pub(crate) fn cost(&self) -> Result<Money, MoneyError> {
-        let Self::Reactivate { charges, .. } = self else { return Err(MoneyError::Overflow) };
-        let currency = charges.first().ok_or(MoneyError::Overflow)?.price.total.currency;
-        charges.iter().try_fold(Money::zero(currency), |sum, c| sum.plus(c.price.total))
+
+    /// The charges that it pays.
+    pub fn paid(&self) -> &[Charge] {
+        match self {
+            Self::Renew { charge, .. } | Self::Pay { charge, .. } => std::slice::from_ref(charge),
+            Self::Reactivate { charges, .. } => charges,
+            _ => &[],
+        }
+    }
+
+    /// What that payment costs.
+    pub fn cost(&self) -> Result<Money, MoneyError> {
+        let currency = self.paid().first().ok_or(MoneyError::Overflow)?.price.total.currency;
+        self.paid().iter().try_fold(Money::zero(currency), |sum, c| sum.plus(c.price.total))
+    }
+
+    /// The payment with the tax that its charges have on this bill, and the bill with them; without one, as it is.
+    pub(crate) fn billed(mut self, mut bill: Option<Bill>) -> Result<(Self, Option<Bill>), MoneyError> {
+        let charges = match &mut self {
+            Self::Renew { charge, .. } | Self::Pay { charge, .. } => std::slice::from_mut(charge),
+            Self::Reactivate { charges, .. } => charges,
+            _ => &mut [],
+        };
+        if let Some(bill) = &mut bill {
+            for charge in charges {
+                charge.price = bill.price(&charge.price)?;
+                bill.add(&charge.price);
+            }
+        }
+        Ok((self, bill))
     }
 }

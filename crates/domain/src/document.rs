@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Money, Timestamp, names};
+use crate::{Money, Percent, Timestamp, names};
 
 names! {
     /// What a document is.
@@ -26,7 +26,8 @@ pub struct Party {
     pub address: Vec<String>,
     /// ISO 3166, two letters.
     pub country: Option<String>,
-    /// Its number as a business.
+    /// Its number as a business; in a catalogue `vat_id`, like all its keys.
+    #[serde(alias = "vat_id")]
     pub vat_id: Option<String>,
     /// Of a seller: where questions go.
     pub email: Option<String>,
@@ -60,25 +61,36 @@ pub struct DocumentLine {
 /// What was taxed at one rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taxed {
-    /// Basis points.
-    pub rate: u16,
+    /// The rate.
+    #[serde(with = "rate")]
+    pub rate: Percent,
     /// Minor units.
     pub net: i64,
     /// Minor units.
     pub tax: i64,
 }
 
-impl Taxed {
-    /// What each rate comes to over several prices.
-    pub fn sum(prices: impl Iterator<Item = Self>) -> Vec<Self> {
-        let mut rates: Vec<Self> = Vec::new();
-        for p in prices {
-            match rates.iter_mut().find(|r| r.rate == p.rate) {
-                Some(r) => (r.net, r.tax) = (r.net + p.net, r.tax + p.tax),
-                None => rates.push(p),
-            }
+/// A rate as it stands in documents that are kept: a text of per cent; in the first ones a number of basis points.
+mod rate {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::Percent;
+
+    pub(super) fn serialize<S: Serializer>(rate: &Percent, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(rate)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Percent, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Kept {
+            Percent(String),
+            BasisPoints(u16),
         }
-        rates
+        match Kept::deserialize(d)? {
+            Kept::Percent(text) => text.parse().map_err(D::Error::custom),
+            Kept::BasisPoints(points) => Percent::from_thousandths(i64::from(points) * 10).ok_or_else(|| D::Error::custom("a rate above 100 %")),
+        }
     }
 }
 

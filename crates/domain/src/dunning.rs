@@ -211,7 +211,7 @@ pub(crate) fn next_look(s: &Standing, now: Timestamp) -> (Timestamp, Why) {
 }
 
 /// See [`Standing::outlook`].
-pub(crate) fn outlook(s: &Standing, tax: u16, now: Timestamp) -> Outlook {
+pub(crate) fn outlook(s: &Standing, tax: crate::Percent, now: Timestamp) -> Outlook {
     let (suspends, terminates) = match s.lease.state {
         LeaseState::PastDue => (Some(suspension(s, now)), None),
         LeaseState::Suspended => (None, Some(termination(s, now))),

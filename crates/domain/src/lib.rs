@@ -5,6 +5,7 @@
 
 pub mod addon;
 pub mod affiliate;
+pub mod bill;
 pub mod books;
 pub mod breaker;
 pub mod clock;
@@ -23,6 +24,7 @@ pub mod money;
 pub mod movements;
 pub mod names;
 pub mod notice;
+pub mod percent;
 pub mod period;
 pub mod placement;
 pub mod policy;
@@ -44,6 +46,7 @@ pub use hex::hex;
 pub use id::*;
 pub use machine::Mark;
 pub use money::{Currency, Money};
+pub use percent::Percent;
 pub use reference::Reference;
 pub use time::Timestamp;
 pub use vat_id::VatId;

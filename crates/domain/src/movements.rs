@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn nine() -> Price {
-        price(vec![Line { kind: LineKind::Plan, description: "Small".into(), amount: eur(900) }], 0).unwrap()
+        price(vec![Line { kind: LineKind::Plan, description: "Small".into(), amount: eur(900) }], crate::Percent::ZERO).unwrap()
     }
 
     fn funded(minor: i64) -> Wallet {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::{
-    Timestamp,
+    Percent, Timestamp,
     breaker::Limits,
     names, period,
     server::Means,
@@ -200,9 +200,9 @@ impl Default for Policy {
             orders_per_hour: 0,
             review: Review::Never,
             deposit_addresses: vec![],
-            suspensions: Limits { count: 50, basis_points: 200 },
-            terminations: Limits { count: 10, basis_points: 50 },
-            renewals: Limits { count: 50, basis_points: 500 },
+            suspensions: Limits { count: 50, percent: Percent::whole(2) },
+            terminations: Limits { count: 10, percent: Percent::permille(5) },
+            renewals: Limits { count: 50, percent: Percent::whole(5) },
         }
     }
 }
@@ -240,17 +240,8 @@ fn count(text: &str) -> Result<i64, String> {
     text.parse::<u32>().map(i64::from).map_err(|_| "write a whole number".to_owned())
 }
 
-/// Per cent with up to two decimals, as basis points.
-fn percent(text: &str) -> Result<i64, String> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-    let digits = format!("{whole}{decimals:0<2}");
-    let points = digits.parse::<u32>().ok().filter(|n| !whole.is_empty() && decimals.len() <= 2 && *n <= 10_000);
-    points.map(i64::from).ok_or_else(|| "write a number of per cent, like 2 or 0.5".to_owned())
-}
-
-fn show_percent(basis_points: i64) -> String {
-    let text = format!("{}.{:02}", basis_points / 100, basis_points % 100);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+fn percent(text: &str) -> Result<Percent, String> {
+    text.parse().map_err(|_| "write a number of per cent, like 2 or 0.5".to_owned())
 }
 
 impl Policy {
@@ -286,11 +277,11 @@ impl Policy {
             Key::Review => self.review = value.parse().map_err(|e: crate::UnknownName| e.to_string())?,
             Key::DepositAddresses => self.deposit_addresses = deposits(value)?,
             Key::SuspensionsCount => self.suspensions.count = count(value)?,
-            Key::SuspensionsPercent => self.suspensions.basis_points = percent(value)?,
+            Key::SuspensionsPercent => self.suspensions.percent = percent(value)?,
             Key::TerminationsCount => self.terminations.count = count(value)?,
-            Key::TerminationsPercent => self.terminations.basis_points = percent(value)?,
+            Key::TerminationsPercent => self.terminations.percent = percent(value)?,
             Key::RenewalsCount => self.renewals.count = count(value)?,
-            Key::RenewalsPercent => self.renewals.basis_points = percent(value)?,
+            Key::RenewalsPercent => self.renewals.percent = percent(value)?,
         }
         Ok(())
     }
@@ -316,11 +307,11 @@ impl Policy {
             Key::Review => self.review.to_string(),
             Key::DepositAddresses => self.deposit_addresses.iter().map(|d| format!("{}:{}", d.chain, d.address)).collect::<Vec<_>>().join(","),
             Key::SuspensionsCount => self.suspensions.count.to_string(),
-            Key::SuspensionsPercent => show_percent(self.suspensions.basis_points),
+            Key::SuspensionsPercent => self.suspensions.percent.to_string(),
             Key::TerminationsCount => self.terminations.count.to_string(),
-            Key::TerminationsPercent => show_percent(self.terminations.basis_points),
+            Key::TerminationsPercent => self.terminations.percent.to_string(),
             Key::RenewalsCount => self.renewals.count.to_string(),
-            Key::RenewalsPercent => show_percent(self.renewals.basis_points),
+            Key::RenewalsPercent => self.renewals.percent.to_string(),
         }
     }
 
@@ -356,7 +347,7 @@ mod tests {
             (Key::SuspendBy, "asking"),
             (Key::NeverSuspend, "yes"),
             (Key::SuspensionsCount, "-1"),
-            (Key::TerminationsPercent, "0.123"),
+            (Key::TerminationsPercent, "0.1234"),
             (Key::TerminationsPercent, "101"),
         ];
         for (key, value) in bad {

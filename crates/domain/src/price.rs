@@ -1,6 +1,6 @@
 //! The price of an order or a period, as its invoice will show it: lines, of which discounts are negative, plus tax.
 
-use crate::{Money, money::MoneyError, names};
+use crate::{Money, Percent, money::MoneyError, names};
 
 names! {
     /// What a line is for.
@@ -30,15 +30,15 @@ pub struct Line {
 /// What a coupon takes off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discount {
-    /// A part of the sum, in whole per cent (0 to 100).
-    Percent(u8),
+    /// A part of the sum.
+    Percent(Percent),
     /// An amount; never more than the sum.
     Fixed(Money),
 }
 
 impl Discount {
     /// As per cent, or as an amount.
-    pub fn parts(self) -> (Option<u8>, Option<Money>) {
+    pub fn parts(self) -> (Option<Percent>, Option<Money>) {
         match self {
             Self::Percent(percent) => (Some(percent), None),
             Self::Fixed(amount) => (None, Some(amount)),
@@ -48,7 +48,7 @@ impl Discount {
     /// What is taken off such a sum, as a positive amount.
     pub fn off(self, sum: Money) -> Result<Money, MoneyError> {
         match self {
-            Self::Percent(percent) => sum.part(i64::from(percent.min(100)), 100),
+            Self::Percent(percent) => percent.of(sum),
             Self::Fixed(off) if off.minus(sum)?.minor > 0 => Ok(sum),
             Self::Fixed(off) => Ok(off),
         }
@@ -62,16 +62,16 @@ pub struct Price {
     pub lines: Vec<Line>,
     /// Sum of the lines; discounts never take it below zero.
     pub net: Money,
-    /// Tax on the sum, rounded half up once.
+    /// Tax on the sum, rounded half up once; on a bill with others: what it adds to the rounded tax of them all.
     pub tax: Money,
     /// What is paid.
     pub total: Money,
     /// The rate of the tax.
-    pub tax_basis_points: u16,
+    pub tax_rate: Percent,
 }
 
-/// Prices `lines` (at least one, all of one currency) with a tax rate in basis points (1900 = 19 %).
-pub fn price(lines: Vec<Line>, tax_basis_points: u16) -> Result<Price, MoneyError> {
+/// Prices `lines` (at least one, all of one currency) with a rate of tax.
+pub fn price(lines: Vec<Line>, tax_rate: Percent) -> Result<Price, MoneyError> {
     let currency = lines.first().map(|l| l.amount.currency).ok_or(MoneyError::Overflow)?;
     let mut net = lines.iter().try_fold(Money::zero(currency), |sum, line| sum.plus(line.amount))?;
     let mut lines = lines;
@@ -81,8 +81,8 @@ pub fn price(lines: Vec<Line>, tax_basis_points: u16) -> Result<Price, MoneyErro
         lines.push(Line { kind: LineKind::Discount, description, amount });
         net = Money::zero(currency);
     }
-    let tax = net.part(i64::from(tax_basis_points), 10_000)?;
-    Ok(Price { total: net.plus(tax)?, lines, net, tax, tax_basis_points })
+    let tax = tax_rate.of(net)?;
+    Ok(Price { total: net.plus(tax)?, lines, net, tax, tax_rate })
 }
 
 #[cfg(test)]
@@ -100,18 +100,18 @@ mod tests {
 
     #[test]
     fn a_discount_is_taken_off_before_tax_and_never_more_than_the_sum() {
-        assert_eq!(Discount::Percent(10).off(eur(1199)).unwrap(), eur(120));
+        assert_eq!(Discount::Percent(Percent::whole(10)).off(eur(1199)).unwrap(), eur(120));
         assert_eq!(Discount::Fixed(eur(5000)).off(eur(999)).unwrap(), eur(999));
-        let p = price(vec![line(999), line(200), line(-120)], 1900).unwrap();
+        let p = price(vec![line(999), line(200), line(-120)], Percent::whole(19)).unwrap();
         assert_eq!((p.net, p.tax, p.total), (eur(1079), eur(205), eur(1284)));
-        let p = price(vec![line(999), line(-600), line(-600)], 1900).unwrap();
+        let p = price(vec![line(999), line(-600), line(-600)], Percent::whole(19)).unwrap();
         assert_eq!((p.net, p.total, p.lines.len()), (eur(0), eur(0), 4));
     }
 
     proptest! {
         #[test]
-        fn lines_and_tax_add_up_to_the_total(amounts in prop::collection::vec(-1_000_000i64..1_000_000, 1..9), tax in 0u16..3000) {
-            let p = price(amounts.into_iter().map(line).collect(), tax).unwrap();
+        fn lines_and_tax_add_up_to_the_total(amounts in prop::collection::vec(-1_000_000i64..1_000_000, 1..9), tax in 0i64..30_000) {
+            let p = price(amounts.into_iter().map(line).collect(), Percent::from_thousandths(tax).unwrap()).unwrap();
             prop_assert_eq!(p.lines.iter().map(|l| l.amount.minor).sum::<i64>(), p.net.minor);
             prop_assert_eq!(p.total.minor, p.net.minor + p.tax.minor);
             prop_assert!(p.net.minor >= 0 && p.tax.minor >= 0);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Money, Timestamp,
+    Money, Percent, Timestamp,
     books::{BadBooks, MAX_CATCH_UP},
     decision::Decision,
     dunning::{self, Notice, Outlook},
@@ -56,7 +56,7 @@ impl Standing {
     }
 
     /// The price of period `no`, or of so much of it (numerator, denominator).
-    fn price_of(&self, no: i64, part: Option<(i64, i64)>, tax: u16) -> Result<Price, BadBooks> {
+    fn price_of(&self, no: i64, part: Option<(i64, i64)>, tax: Percent) -> Result<Price, BadBooks> {
         let lines = self.lines.iter().filter(|l| l.covers(no)).map(|l| &l.line);
         let scaled = |l: &Line| Ok(Line { amount: part.map_or(Ok(l.amount), |(n, d)| l.amount.part(n, d))?, ..l.clone() });
         let lines: Vec<Line> = lines.map(scaled).collect::<Result<_, MoneyError>>()?;
@@ -67,18 +67,18 @@ impl Standing {
     }
 
     /// The charge for period `no`, which begins at `from`.
-    fn charge(&self, no: i64, from: Timestamp, tax: u16, now: Timestamp) -> Result<Charge, BadBooks> {
+    fn charge(&self, no: i64, from: Timestamp, tax: Percent, now: Timestamp) -> Result<Charge, BadBooks> {
         let anchor = self.lease.anchor().ok_or_else(|| self.lacks("an anchor"))?;
         Ok(Charge { no, from, until: anchor.end_of(no)?, full_until: None, price: self.price_of(no, None, tax)?, at: now })
     }
 
     /// The charge for the period after the last one.
-    pub(crate) fn next_charge(&self, tax: u16, now: Timestamp) -> Result<Charge, BadBooks> {
+    pub(crate) fn next_charge(&self, tax: Percent, now: Timestamp) -> Result<Charge, BadBooks> {
         self.charge(self.lease.period_no + 1, self.paid_until()?, tax, now)
     }
 
     /// Every period from the open one until `end`; the last is cut at it when `exactly`.
-    fn unpaid_until(&self, open: &Charge, end: Timestamp, exactly: bool, tax: u16, now: Timestamp) -> Result<Vec<Charge>, BadBooks> {
+    fn unpaid_until(&self, open: &Charge, end: Timestamp, exactly: bool, tax: Percent, now: Timestamp) -> Result<Vec<Charge>, BadBooks> {
         let mut charges = vec![open.clone()];
         while let Some(last) = charges.last_mut() {
             if last.until < end {
@@ -99,7 +99,7 @@ impl Standing {
     }
 
     /// What it takes to bring a suspended server back now.
-    pub(crate) fn reactivation(&self, index: usize, tax: u16, now: Timestamp) -> Result<Decision, BadBooks> {
+    pub(crate) fn reactivation(&self, index: usize, tax: Percent, now: Timestamp) -> Result<Decision, BadBooks> {
         let open = self.open.as_ref().ok_or_else(|| self.lacks("an open charge"))?;
         let suspended = self.lease.suspended_at.ok_or_else(|| self.lacks("the time of its suspension"))?.max(open.from);
         let (charges, paid_until, anchor) = match self.policy.reactivation {
@@ -128,7 +128,7 @@ impl Standing {
     }
 
     /// What it takes for the lease to go on now; none where nothing is owed or it cannot be said.
-    pub fn price_to_go_on(&self, tax: u16, now: Timestamp) -> Option<Money> {
+    pub fn price_to_go_on(&self, tax: Percent, now: Timestamp) -> Option<Money> {
         match self.lease.state {
             LeaseState::Suspended => self.reactivation(0, tax, now).ok().and_then(|d| d.cost().ok()),
             _ => self.open.as_ref().map(|c| c.price.total),
@@ -136,12 +136,12 @@ impl Standing {
     }
 
     /// What the period after the last one costs, tax included; none where that cannot be said.
-    pub(crate) fn next_price(&self, tax: u16) -> Option<Money> {
+    pub(crate) fn next_price(&self, tax: Percent) -> Option<Money> {
         self.price_of(self.lease.period_no + 1, None, tax).ok().map(|p| p.total)
     }
 
     /// When and why what comes next comes.
-    pub fn outlook(&self, tax: u16, now: Timestamp) -> Outlook {
+    pub fn outlook(&self, tax: Percent, now: Timestamp) -> Outlook {
         dunning::outlook(self, tax, now)
     }
 

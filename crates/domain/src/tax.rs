@@ -1,7 +1,7 @@
 //! Which tax an account pays: by its country, unless it is a business elsewhere that owes the tax itself, or a rate was set by hand.
 
 use crate::{
-    VatId,
+    Percent, VatId,
     names::{self, BadName},
 };
 
@@ -14,8 +14,8 @@ pub struct TaxStatus {
     pub vat_id: Option<String>,
     /// The buyer owes the tax (EU: article 196 of directive 2006/112/EC).
     pub reverse_charge: bool,
-    /// A rate set by hand, basis points.
-    pub fixed: Option<u16>,
+    /// A rate set by hand.
+    pub fixed: Option<Percent>,
     /// Why that is so: the answer of a register, a document.
     pub evidence: Option<String>,
 }
@@ -49,9 +49,6 @@ pub enum BadTax {
     Both,
 }
 
-/// Most basis points: all of it.
-pub const WHOLE: u16 = 10_000;
-
 impl TaxStatus {
     /// Whether this makes sense for customers of a seller in this country.
     pub fn check(&self, seller: Option<&str>) -> Result<(), BadTax> {
@@ -75,31 +72,14 @@ impl TaxStatus {
         if (self.reverse_charge || self.fixed.is_some()) && !said { Err(BadTax::NoEvidence) } else { Ok(()) }
     }
 
-    /// The rate, basis points; `by_country` is what the table says for its country.
-    pub fn rate(&self, by_country: Option<u16>) -> u16 {
+    /// The rate; `by_country` is what the table says for its country.
+    pub fn rate(&self, by_country: Option<Percent>) -> Percent {
         match (self.reverse_charge, self.fixed) {
-            (true, _) => 0,
+            (true, _) => Percent::ZERO,
             (false, Some(fixed)) => fixed,
-            (false, None) => by_country.unwrap_or(0),
+            (false, None) => by_country.unwrap_or_default(),
         }
     }
-}
-
-/// `19`, `7.7`: per cent with at most two decimals, as basis points.
-pub fn parse_rate(text: &str) -> Option<u16> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 2 || text.ends_with('.') {
-        return None;
-    }
-    format!("{whole}{part:0<2}").parse().ok().filter(|bp| *bp <= WHOLE)
-}
-
-/// Basis points as people write them: `19 %`, `7.7 %`.
-pub fn percent(basis_points: u16) -> String {
-    let (whole, part) = (basis_points / 100, basis_points % 100);
-    let text = format!("{whole}.{part:02}");
-    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 #[cfg(test)]
@@ -107,18 +87,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_read_and_written() {
-        assert_eq!(["19", "7.7", "8.10", "0", "100"].map(parse_rate), [Some(1900), Some(770), Some(810), Some(0), Some(WHOLE)]);
-        assert_eq!(["", "-1", "19.", "1.234", "101", "x", ".5"].map(parse_rate), [None; 7]);
-        assert_eq!([1900, 770, 5, 0].map(percent), ["19 %", "7.7 %", "0.05 %", "0 %"]);
-    }
-
-    #[test]
     fn who_owes_the_tax_himself_says_why_and_lives_elsewhere() {
         let usual = TaxStatus { country: Some("FR".into()), ..TaxStatus::default() };
-        assert_eq!((usual.check(Some("DE")), usual.rate(Some(2000))), (Ok(()), 2000));
+        assert_eq!((usual.check(Some("DE")), usual.rate(Some(Percent::whole(20)))), (Ok(()), Percent::whole(20)));
         let abroad = TaxStatus { vat_id: Some("FR12345678901".into()), reverse_charge: true, evidence: Some("VIES 2026-11-22".into()), ..usual.clone() };
-        assert_eq!((abroad.check(Some("DE")), abroad.rate(Some(2000))), (Ok(()), 0));
+        assert_eq!((abroad.check(Some("DE")), abroad.rate(Some(Percent::whole(20)))), (Ok(()), Percent::ZERO));
         assert_eq!(abroad.check(Some("FR")), Err(BadTax::NoBusinessAbroad));
         let with = |number: &str| TaxStatus { vat_id: Some(number.into()), ..abroad.clone() }.check(Some("DE")).map_err(|e| e.to_string());
         assert!(with("DE123456789").unwrap_err().contains("is one of DE, the account's country is FR"), "a number of the seller's own country");
@@ -133,8 +106,8 @@ mod tests {
         }
         assert_eq!(TaxStatus { vat_id: None, ..abroad.clone() }.check(Some("DE")), Err(BadTax::NoBusinessAbroad));
         assert_eq!(TaxStatus { evidence: None, ..abroad.clone() }.check(Some("DE")), Err(BadTax::NoEvidence));
-        assert_eq!(TaxStatus { fixed: Some(700), ..abroad }.check(Some("DE")), Err(BadTax::Both));
-        assert_eq!(TaxStatus { fixed: Some(700), evidence: Some("embassy".into()), ..usual }.rate(Some(2000)), 700);
+        assert_eq!(TaxStatus { fixed: Some(Percent::whole(7)), ..abroad }.check(Some("DE")), Err(BadTax::Both));
+        assert_eq!(TaxStatus { fixed: Some(Percent::whole(7)), evidence: Some("embassy".into()), ..usual }.rate(Some(Percent::whole(20))), Percent::whole(7));
         assert!(TaxStatus { country: Some("France".into()), ..TaxStatus::default() }.check(None).is_err());
     }
 }

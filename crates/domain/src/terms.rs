@@ -1,7 +1,7 @@
 //! What an order is agreed to cost: the plan, its add-ons, a partner's margin and a coupon, as lines of the lease.
 
 use crate::{
-    Money,
+    Money, Percent,
     coupon::Coupon,
     lease::LeaseLine,
     money::MoneyError,
@@ -18,9 +18,9 @@ pub struct Terms {
 }
 
 /// A thing with its price for a period, and what a partner gets off it.
-pub fn with_margin(line: Line, addon: Option<&str>, margin_percent: u8, from_period: i64) -> Result<Vec<LeaseLine>, MoneyError> {
-    let off = line.amount.part(i64::from(margin_percent.min(100)), 100)?;
-    let description = format!("Partner discount {margin_percent} % on {}", line.description);
+pub fn with_margin(line: Line, addon: Option<&str>, margin: Percent, from_period: i64) -> Result<Vec<LeaseLine>, MoneyError> {
+    let off = margin.of(line.amount)?;
+    let description = format!("Partner discount {margin} % on {}", line.description);
     let margin = Line { kind: LineKind::Margin, description, amount: Money::new(-off.minor, off.currency) };
     let lines = std::iter::once(line).chain((off.minor > 0).then_some(margin));
     Ok(lines.map(|line| LeaseLine { line, from_period, until_period: None, addon: addon.map(ToOwned::to_owned) }).collect())
@@ -28,16 +28,16 @@ pub fn with_margin(line: Line, addon: Option<&str>, margin_percent: u8, from_per
 
 impl Terms {
     /// A plan, add-ons by their ids, and what is taken off: the coupon from what the plan costs after the margin.
-    pub fn new(plan: Line, addons: Vec<(String, Line)>, margin_percent: u8, coupon: Option<&Coupon>, tax_basis_points: u16) -> Result<Self, MoneyError> {
-        let mut lines = with_margin(plan, None, margin_percent, 1)?;
+    pub fn new(plan: Line, addons: Vec<(String, Line)>, margin: Percent, coupon: Option<&Coupon>, tax_rate: Percent) -> Result<Self, MoneyError> {
+        let mut lines = with_margin(plan, None, margin, 1)?;
         let net = lines.iter().skip(1).try_fold(lines[0].line.amount, |sum, l| sum.plus(l.line.amount))?;
         for (id, addon) in addons {
-            lines.extend(with_margin(addon, Some(&id), margin_percent, 1)?);
+            lines.extend(with_margin(addon, Some(&id), margin, 1)?);
         }
         if let Some(coupon) = coupon {
             lines.push(coupon.line(net)?);
         }
-        let price = price(lines.iter().map(|l| l.line.clone()).collect(), tax_basis_points)?;
+        let price = price(lines.iter().map(|l| l.line.clone()).collect(), tax_rate)?;
         Ok(Self { lines, price })
     }
 }
@@ -59,7 +59,7 @@ mod tests {
     fn a_coupon_takes_from_the_plan_what_a_partner_has_left_to_pay() {
         let half = Coupon {
             code: "HALF".into(),
-            discount: Discount::Percent(50),
+            discount: Discount::Percent(Percent::whole(50)),
             periods: Some(1),
             uses: None,
             uses_per_account: None,
@@ -69,7 +69,8 @@ mod tests {
             products: vec![],
             disabled: false,
         };
-        let terms = Terms::new(line(LineKind::Plan, 1000), vec![("x".into(), line(LineKind::Addon, 200))], 10, Some(&half), 1900).unwrap();
+        let terms = Terms::new(line(LineKind::Plan, 1000), vec![("x".into(), line(LineKind::Addon, 200))], Percent::whole(10), Some(&half), Percent::whole(19))
+            .unwrap();
         let amounts: Vec<i64> = terms.lines.iter().map(|l| l.line.amount.minor).collect();
         assert_eq!(amounts, [1000, -100, 200, -20, -450]);
         assert_eq!((terms.price.net, terms.price.tax, terms.price.total), (eur(630), eur(120), eur(750)));

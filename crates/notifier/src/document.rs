@@ -4,7 +4,7 @@ mod html;
 mod pdf;
 mod words;
 
-use leasehold_domain::{document::Document, tax};
+use leasehold_domain::document::Document;
 use serde::Serialize;
 
 use words::Words;
@@ -58,7 +58,7 @@ impl<'a> View<'a> {
             sums.push(sum(w.net.into(), d.net));
             for t in &d.taxes {
                 let of = if d.taxes.len() > 1 { format!(" ({} {})", w.on, leasehold_domain::Money::new(t.net, d.net.currency)) } else { String::new() };
-                sums.push(sum(format!("{} {}{of}", w.tax, tax::percent(t.rate)), leasehold_domain::Money::new(t.tax, d.tax.currency)));
+                sums.push(sum(format!("{} {} %{of}", w.tax, t.rate), leasehold_domain::Money::new(t.tax, d.tax.currency)));
             }
         }
         sums.push(sum(w.total.into(), d.total));

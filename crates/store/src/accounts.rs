@@ -1,6 +1,6 @@
 //! Accounts, and their SSH keys.
 
-use leasehold_domain::{AccountId, Currency, ServerId, Timestamp, names, role::Role, tax::TaxStatus};
+use leasehold_domain::{AccountId, Currency, Percent, ServerId, Timestamp, names, role::Role, tax::TaxStatus};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -54,7 +54,8 @@ pub struct Account {
     #[sqlx(try_from = "String")]
     pub state: AccountState,
     /// Tax on what it buys, basis points (1900 = 19 %).
-    pub tax_bp: i64,
+    #[sqlx(try_from = "i64")]
+    pub tax_rate: Percent,
     /// Where it lives, line by line.
     pub address: Option<String>,
     /// ISO 3166, two letters.
@@ -85,15 +86,10 @@ impl Account {
     }
 
     /// What decides about its tax.
-    pub fn tax_status(&self) -> Result<TaxStatus> {
-        let fixed = if self.tax_fixed { Some(self.tax()?) } else { None };
+    pub fn tax_status(&self) -> TaxStatus {
+        let fixed = self.tax_fixed.then_some(self.tax_rate);
         let (country, vat_id, evidence) = (self.country.clone(), self.vat_id.clone(), self.tax_evidence.clone());
-        Ok(TaxStatus { country, vat_id, reverse_charge: self.reverse_charge, fixed, evidence })
-    }
-
-    /// Tax on what it buys, basis points.
-    pub fn tax(&self) -> Result<u16> {
-        u16::try_from(self.tax_bp).map_err(|_| StoreError::Broken(format!("account {} has a tax of {} basis points", self.number, self.tax_bp)))
+        TaxStatus { country, vat_id, reverse_charge: self.reverse_charge, fixed, evidence }
     }
 
     /// Whether anything is sold to it; else why not.
@@ -123,6 +119,21 @@ pub struct NewAccount {
     pub company: Option<String>,
     /// Its currency.
     pub currency: Currency,
+    /// Language of its mails.
+    pub locale: String,
+    /// Where it is taxed, ISO 3166.
+    pub country: Option<String>,
+}
+
+/// How an account is called, and where and in which language its mails go.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    /// Where mail goes.
+    pub email: String,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
     /// Language of its mails.
     pub locale: String,
 }
@@ -191,8 +202,22 @@ impl Tx {
         let owner = self.add_person(&new.email, &new.first_name, &new.last_name, None).await?;
         self.add_member(&id, &owner, Role::Owner).await?;
         self.open_wallet(&id, new.currency).await?;
-        self.name_buyer(&id).await?;
+        let tax = TaxStatus { country: new.country.clone(), ..TaxStatus::default() };
+        self.set_billed(&id, new.company.as_deref(), None, &tax).await?;
         self.account(&id).await
+    }
+
+    /// Changes how an account is called, and where and in which language its mails go.
+    pub async fn set_contact(&mut self, id: &AccountId, c: &Contact) -> Result<()> {
+        let sql = "update accounts set email = $1, first_name = $2, last_name = $3, locale = $4 where id = $5";
+        self.exec_one(sql, args![&c.email, &c.first_name, &c.last_name, &c.locale, id]).await?;
+        self.name_buyer(id).await
+    }
+
+    /// Accounts that buy without a country, which no rate of tax is known for.
+    pub async fn accounts_without_country(&mut self) -> Result<i64> {
+        let sql = "select count(*) from accounts where country is null and not tax_fixed and state <> 'closed'";
+        self.int(sql, &[]).await
     }
 
     /// One account.

@@ -1,7 +1,7 @@
 //! Add-ons as rows: what is offered, which server has which, and the addresses and snapshots that come with them.
 
 use leasehold_domain::{
-    Currency, Money, NodeId, ProductId, ServerId, Timestamp,
+    Currency, Money, NodeId, Percent, ProductId, ServerId, Timestamp,
     addon::{AddonKind, AddonState},
     lease::Cycle,
     price::{Line, LineKind},
@@ -79,7 +79,8 @@ pub struct ServerAddon {
     /// The tax on that.
     pub held_tax: i64,
     /// The rate of that tax, basis points.
-    pub held_tax_bp: i64,
+    #[sqlx(try_from = "i64")]
+    pub held_tax_rate: Percent,
     /// ISO 4217.
     pub currency: String,
     /// When it was asked for; none for part of an order.
@@ -176,7 +177,7 @@ impl Tx {
 
     /// Writes an add-on of a server. Under the account's lock.
     pub async fn insert_addon(&mut self, a: &ServerAddon) -> Result<()> {
-        let sql = "insert into server_addons (id, server_id, addon_id, kind, name, count, keep_days, state, price, margin, held, held_margin, held_tax, held_tax_bp, currency, \
+        let sql = "insert into server_addons (id, server_id, addon_id, kind, name, count, keep_days, state, price, margin, held, held_margin, held_tax, held_tax_rate, currency, \
                    from_at, until_at, asked_no, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
         let at = |when: Option<When>| when.map(|at| at.0);
         let args = args![
@@ -193,7 +194,7 @@ impl Tx {
             a.held,
             a.held_margin,
             a.held_tax,
-            a.held_tax_bp,
+            a.held_tax_rate.thousandths(),
             &a.currency,
             at(a.from_at),
             at(a.until_at),

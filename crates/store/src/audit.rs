@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_domain::{Money, server::next_step};
+use leasehold_domain::{Money, document::DocumentKind, server::next_step};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Result, Store, Tx, servers::Server};
+use crate::{Result, Store, Tx, args, invoices::Invoice, servers::Server};
 
 /// Something that should not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -118,8 +118,9 @@ const RULES: &[Rule] = &[
               where c.kind = 'period' and c.full_until is null and c.amount - c.tax <> case when coalesce(n.net, 0) < 0 then 0 else coalesce(n.net, 0) end",
     },
     Rule {
-        name: "the tax of a charge is its rate of the net, rounded half up",
-        sql: "select lease_id as subject, kind || ' ' || no || ': ' || tax as detail from charges where tax <> ((amount - tax) * tax_bp * 2 + 10000) / 20000",
+        // Billed together, it is what the charge adds to the rounded tax of the sum: off by less than a unit.
+        name: "the tax of a charge is its rate of the net, rounded",
+        sql: "select lease_id as subject, kind || ' ' || no || ': ' || tax as detail from charges where abs(tax * 100000 - (amount - tax) * tax_rate) >= 100000",
     },
     Rule {
         name: "a charge of an add-on is what was quoted",
@@ -226,6 +227,7 @@ impl Store {
         }
         found.extend(at_rest_with_work_left(&mut tx).await?);
         found.extend(wrong_parts(&mut tx).await?);
+        found.extend(wrong_taxes(&mut tx).await?);
         Ok(found)
     }
 }
@@ -261,4 +263,34 @@ async fn at_rest_with_work_left(tx: &mut Tx) -> Result<Vec<Finding>> {
         })
     };
     Ok(servers.into_iter().filter_map(finding).collect())
+}
+
+/// Documents that are looked at together.
+const DOCUMENTS: i64 = 10_000;
+
+/// Units by which the tax in a part given back may be off: its sum is given with the tax in it, and all notes together have the invoice's tax.
+const NOTE: i64 = 3;
+
+/// A document whose tax of a rate is not the rate of what is taxed at it, rounded once.
+async fn wrong_taxes(tx: &mut Tx) -> Result<Vec<Finding>> {
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let sql = "select * from invoices where id > $1 order by id limit $2";
+        let page: Vec<Invoice> = tx.all(sql, args![&after, DOCUMENTS]).await?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after.clone_from(&last.id);
+        for i in &page {
+            let (rates, currency) = (i.taxed()?, i.currency.parse()?);
+            let sums = rates.iter().fold((0, 0), |(net, tax), r| (net + r.net, tax + r.tax));
+            let bound = if i.kind == DocumentKind::Invoice { 0 } else { NOTE };
+            let mut wrong = !rates.is_empty() && sums != (i.net, i.tax);
+            for r in rates.iter().filter(|_| i.taxed_once()) {
+                wrong |= (r.rate.of(Money::new(r.net, currency))?.minor - r.tax).abs() > bound;
+            }
+            if wrong {
+                let detail = format!("{}: net {}, tax {}, by rate {}", i.name(), i.net, i.tax, i.taxes);
+                found.push(Finding { rule: "the tax on a document is its rate of the sum, rounded once", subject: i.id.clone(), detail });
+            }
+        }
+    }
 }

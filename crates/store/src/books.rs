@@ -14,10 +14,7 @@ use leasehold_domain::{
 };
 use sqlx::FromRow;
 
-use crate::{
-    Result, StoreError, Tx, args,
-    leases::{charge_key, rate},
-};
+use crate::{Result, StoreError, Tx, args, leases::charge_key};
 
 /// The books of one account, locked until the transaction ends.
 pub struct Books<'a> {
@@ -140,14 +137,11 @@ impl Books<'_> {
     pub async fn open_lease(&mut self, server: &ServerId, cycle: Cycle, terms: &Terms, zone: &str) -> Result<LeaseId> {
         let (id, now, price) = (LeaseId(self.tx.new_id()), self.tx.now, &terms.price);
         let currency = price.total.currency.code();
-        let sql = "insert into leases (id, account_id, server_id, state, cycle, price, tax, tax_bp, currency, zone, anchor_no, period_no, auto_renew, created_at) \
+        let sql = "insert into leases (id, account_id, server_id, state, cycle, price, tax, tax_rate, currency, zone, anchor_no, period_no, auto_renew, created_at) \
                    values ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, 1, 0, true, $10)";
         let account = &self.wallet.account;
         self.tx
-            .exec_one(
-                sql,
-                args![&id, account, server, cycle.as_str(), price.total.minor, price.tax.minor, i64::from(price.tax_basis_points), currency, zone, now],
-            )
+            .exec_one(sql, args![&id, account, server, cycle.as_str(), price.total.minor, price.tax.minor, price.tax_rate.thousandths(), currency, zone, now])
             .await?;
         self.tx.append_lease_lines(&id, &terms.lines).await?;
         self.hold(order_reference(server, 1), Code::Order, price.total).await?;
@@ -182,11 +176,11 @@ impl Books<'_> {
 
     /// Writes a charge that a transfer paid, its tax and its invoice.
     async fn pay_charge(&mut self, lease: &LeaseId, kind: &str, charge: Charge, transfer: Option<String>) -> Result<()> {
-        let (price, basis_points) = (&charge.price, i64::from(charge.price.tax_basis_points));
+        let (price, rate) = (&charge.price, charge.price.tax_rate.thousandths());
         let (total, currency) = (price.total.minor, price.total.currency.code());
-        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, tax_bp, currency, state, transfer, created_at, paid_at) \
+        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, tax_rate, currency, state, transfer, created_at, paid_at) \
                    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'paid', $10, $11, $11)";
-        let args = args![lease, kind, charge.no, charge.from, charge.until, total, price.tax.minor, basis_points, currency, transfer.clone(), charge.at];
+        let args = args![lease, kind, charge.no, charge.from, charge.until, total, price.tax.minor, rate, currency, transfer.clone(), charge.at];
         self.tx.exec_one(sql, args).await?;
         self.tx.write_tax(transfer.map(|reference| (reference, price.tax)).as_slice()).await?;
         self.sell(vec![(lease.clone(), charge)]).await
@@ -195,10 +189,10 @@ impl Books<'_> {
     /// What was agreed for the first period, tax included, whatever the tax is now.
     async fn price_as_ordered(&mut self, lease: &Lease) -> Result<Price> {
         let lines = self.tx.lease_lines(std::iter::once(lease)).await?.remove(&lease.id).unwrap_or_default();
-        let (tax, basis_points): (i64, i64) = self.tx.one("select tax, tax_bp from leases where id = $1", args![&lease.id]).await?;
+        let (tax, rate): (i64, i64) = self.tx.one("select tax, tax_rate from leases where id = $1", args![&lease.id]).await?;
         let tax = Money::new(tax, lease.price.currency);
         let lines = lines.into_iter().filter(|l| l.covers(1)).map(|l| l.line).collect();
-        Ok(Price { lines, net: lease.price.minus(tax)?, tax, total: lease.price, tax_basis_points: rate(basis_points)? })
+        Ok(Price { lines, net: lease.price.minus(tax)?, tax, total: lease.price, tax_rate: crate::leases::rate(rate)? })
     }
 
     /// The lease ends: before the first run the money comes back, later nothing more is charged and what is owed is let go. Ending twice is ending once.

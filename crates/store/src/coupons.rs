@@ -1,6 +1,6 @@
 //! Coupons and their use.
 
-use leasehold_domain::{AccountId, Money, ServerId, coupon::Coupon, price::Discount};
+use leasehold_domain::{AccountId, Money, Percent, ServerId, coupon::Coupon, price::Discount};
 use sqlx::FromRow;
 
 use crate::{Result, StoreError, Tx, When, args};
@@ -9,6 +9,7 @@ use crate::{Result, StoreError, Tx, When, args};
 struct CouponRow {
     code: String,
     percent: Option<i64>,
+    thousandths: i64,
     amount: Option<i64>,
     currency: Option<String>,
     periods: Option<i64>,
@@ -25,7 +26,7 @@ impl TryFrom<CouponRow> for Coupon {
     type Error = StoreError;
     fn try_from(r: CouponRow) -> Result<Self> {
         let discount = match (r.percent, r.amount, &r.currency) {
-            (Some(percent), ..) => Discount::Percent(percent.clamp(0, 100) as u8),
+            (Some(percent), ..) => Discount::Percent(Percent::from_parts(percent, r.thousandths)),
             (None, Some(minor), Some(currency)) => Discount::Fixed(Money::new(minor, currency.parse()?)),
             _ => return Err(StoreError::Broken(format!("coupon {} takes nothing off", r.code))),
         };
@@ -62,18 +63,21 @@ impl Tx {
     /// Writes a coupon; how often it was used stays.
     pub async fn put_coupon(&mut self, c: &Coupon, imported: bool) -> Result<()> {
         let (percent, fixed) = c.discount.parts();
-        let percent = percent.map(i64::from);
+        let (percent, thousandths) = percent.map(Percent::parts).map_or((None, 0), |(whole, part)| (Some(whole), part));
         let (now, currency) = (self.now, fixed.map(|m| m.currency.code()));
         let products = serde_json::to_string(&c.products).map_err(|e| StoreError::Broken(e.to_string()))?;
-        let sql = "insert into coupons (code, percent, amount, currency, periods, uses, uses_per_account, from_at, until_at, products, imported, disabled_at, created_at) \
-                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict (code) do update set percent = excluded.percent, \
+        let sql = "insert into coupons (code, percent, amount, currency, periods, uses, uses_per_account, from_at, until_at, products, imported, disabled_at, created_at, thousandths) \
+                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (code) do update set percent = excluded.percent, \
                    amount = excluded.amount, currency = excluded.currency, periods = excluded.periods, uses = excluded.uses, \
                    uses_per_account = excluded.uses_per_account, from_at = excluded.from_at, until_at = excluded.until_at, products = excluded.products, \
-                   imported = excluded.imported, disabled_at = excluded.disabled_at";
+                   imported = excluded.imported, disabled_at = excluded.disabled_at, thousandths = excluded.thousandths";
         let disabled = c.disabled.then_some(now);
         let (amount, (from, until)) = (fixed.map(|m| m.minor), (c.from, c.until));
-        self.exec_one(sql, args![&c.code, percent, amount, currency, c.periods, c.uses, c.uses_per_account, from, until, products, imported, disabled, now])
-            .await
+        self.exec_one(
+            sql,
+            args![&c.code, percent, amount, currency, c.periods, c.uses, c.uses_per_account, from, until, products, imported, disabled, now, thousandths],
+        )
+        .await
     }
 
     /// No further order may use a coupon, whatever a catalogue says.

@@ -2,6 +2,7 @@
 
 use leasehold_domain::{
     AccountId, LeaseId, Money, Timestamp,
+    bill::Bill,
     document::{Document, DocumentKind, DocumentLine, Taxed},
     standing::Charge,
 };
@@ -13,16 +14,16 @@ use crate::{Page, Result, Rows, StoreError, Tx, accounts::Account, args};
 
 /// How a buyer is named and taxed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bill {
+pub struct Buyer {
     /// The party, as it stands on documents.
-    pub buyer: Option<String>,
+    pub party: Option<String>,
     /// The buyer owes the tax.
     pub reverse_charge: bool,
 }
 
-impl From<&Account> for Bill {
+impl From<&Account> for Buyer {
     fn from(a: &Account) -> Self {
-        Self { buyer: a.party.clone(), reverse_charge: a.reverse_charge }
+        Self { party: a.party.clone(), reverse_charge: a.reverse_charge }
     }
 }
 
@@ -31,16 +32,32 @@ impl From<&Account> for Bill {
 pub struct Sale {
     /// Who paid.
     pub account: AccountId,
-    /// How that is billed.
-    pub bill: Bill,
+    /// Who that is, on documents.
+    pub buyer: Buyer,
     /// For which spans of which leases.
     pub charges: Vec<(LeaseId, Charge)>,
 }
 
 impl Sale {
+    /// As many invoices as it takes for the tax on each to be the rate of its sum, rounded once; none for what costs nothing.
+    pub(crate) fn split(self) -> Vec<Self> {
+        let (mut sales, mut bill): (Vec<Self>, Bill) = (Vec::new(), Bill::default());
+        for (lease, charge) in self.charges {
+            if sales.is_empty() || !bill.takes(&charge.price) {
+                sales.push(Self { account: self.account.clone(), buyer: self.buyer.clone(), charges: Vec::new() });
+                bill = Bill::default();
+            }
+            bill.add(&charge.price);
+            sales.last_mut().into_iter().for_each(|sale| sale.charges.push((lease.clone(), charge.clone())));
+        }
+        sales.retain(|sale| sale.sum(|c| c.price.total) > 0);
+        sales
+    }
+
     fn taxes(&self) -> serde_json::Value {
-        let of = |c: &Charge| Taxed { rate: c.price.tax_basis_points, net: c.price.net.minor, tax: c.price.tax.minor };
-        json!(Taxed::sum(self.charges.iter().map(|(_, c)| of(c))))
+        let mut bill = Bill::default();
+        self.charges.iter().for_each(|(_, c)| bill.add(&c.price));
+        json!(bill.rates())
     }
 
     fn sum(&self, of: impl Fn(&Charge) -> Money) -> i64 {
@@ -85,9 +102,9 @@ impl Tx {
                 json!(total),
                 json!(now.as_millis()),
                 json!(seller),
-                json!(sale.bill.buyer),
+                json!(sale.buyer.party),
                 json!(sale.taxes().to_string()),
-                json!(i64::from(sale.bill.reverse_charge && tax == 0)),
+                json!(i64::from(sale.buyer.reverse_charge && tax == 0)),
             ]);
             let each = sale.charges.iter().flat_map(|(lease, c)| c.price.lines.iter().map(move |line| (lease, c, line)));
             for (no, (lease, c, line)) in each.enumerate() {
@@ -246,6 +263,11 @@ impl Invoice {
     /// What was taxed at which rate.
     pub fn taxed(&self) -> Result<Vec<Taxed>> {
         serde_json::from_str(&self.taxes).map_err(|e| StoreError::Broken(format!("taxes of {}: {e}", self.name())))
+    }
+
+    /// Whether its tax is that of the sum; documents of older versions, whose rates are numbers, added up the tax of each charge.
+    pub(crate) fn taxed_once(&self) -> bool {
+        self.taxes.contains(r#""rate":""#)
     }
 
     /// Its number as people write it: `2026-000042`.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use leasehold_domain::{
-    Currency, LeaseId, Money, ServerId, Timestamp,
+    Currency, LeaseId, Money, Percent, ServerId, Timestamp,
     lease::{Cycle, Lease, LeaseLine, LeaseState},
     price::{Line, LineKind},
 };
@@ -79,8 +79,8 @@ struct LineRow {
 }
 
 /// A rate as it is stored.
-pub(crate) fn rate(basis_points: i64) -> Result<u16> {
-    u16::try_from(basis_points).map_err(|_| StoreError::Broken(format!("a tax of {basis_points} basis points")))
+pub(crate) fn rate(thousandths: i64) -> Result<Percent> {
+    Percent::try_from(thousandths).map_err(|e| StoreError::Broken(format!("a rate of tax: {e}")))
 }
 
 /// Where the notices of a charge are kept together.

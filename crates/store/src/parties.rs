@@ -1,9 +1,9 @@
 //! Buyers and the seller as documents name them. A party is named by what it says, so a document keeps what stood on it.
 
-use leasehold_domain::{AccountId, document::Party, tax::TaxStatus};
+use leasehold_domain::{AccountId, Percent, document::Party, tax::TaxStatus};
 use uuid::Uuid;
 
-use crate::{Result, StoreError, Tx, accounts::Account, args};
+use crate::{Result, StoreError, Tx, accounts::Account, args, leases::rate};
 
 /// The namespace of party ids.
 const PARTIES: Uuid = Uuid::from_u128(0x6c65_6173_6568_6f6c_6420_7061_7274_6965);
@@ -61,40 +61,41 @@ impl Tx {
         self.exec_one(sql, args![key, value]).await
     }
 
-    /// The rate of a country, basis points.
-    pub async fn tax_rate(&mut self, country: &str) -> Result<Option<u16>> {
-        let row: Option<(i64,)> = self.optional("select basis_points from tax_rates where country = $1", args![country]).await?;
-        Ok(row.and_then(|(bp,)| u16::try_from(bp).ok()))
+    /// The rate of a country.
+    pub async fn tax_rate(&mut self, country: &str) -> Result<Option<Percent>> {
+        let row: Option<(i64,)> = self.optional("select rate from tax_rates where country = $1", args![country]).await?;
+        row.map(|(thousandths,)| rate(thousandths)).transpose()
     }
 
     /// All rates, by country.
-    pub async fn tax_rates(&mut self) -> Result<Vec<(String, i64)>> {
-        self.all("select country, basis_points from tax_rates order by country", &[]).await
+    pub async fn tax_rates(&mut self) -> Result<Vec<(String, Percent)>> {
+        let rows: Vec<(String, i64)> = self.all("select country, rate from tax_rates order by country", &[]).await?;
+        rows.into_iter().map(|(country, thousandths)| Ok((country, rate(thousandths)?))).collect()
     }
 
     /// Puts these rates in the place of those before; what accounts buy from now on is taxed by them.
-    pub async fn put_tax_rates(&mut self, rates: &[(String, i64)]) -> Result<()> {
+    pub async fn put_tax_rates(&mut self, rates: &[(String, Percent)]) -> Result<()> {
         self.exec("delete from tax_rates", &[]).await?;
-        for (country, bp) in rates {
-            self.exec_one("insert into tax_rates (country, basis_points) values ($1, $2)", args![country, *bp]).await?;
+        for (country, rate) in rates {
+            self.exec_one("insert into tax_rates (country, rate) values ($1, $2)", args![country, rate.thousandths()]).await?;
         }
-        let sql = "update accounts set tax_bp = coalesce((select r.basis_points from tax_rates r where r.country = accounts.country), 0) \
+        let sql = "update accounts set tax_rate = coalesce((select r.rate from tax_rates r where r.country = accounts.country), 0) \
                    where country is not null and not reverse_charge and not tax_fixed \
-                   and tax_bp <> coalesce((select r.basis_points from tax_rates r where r.country = accounts.country), 0)";
+                   and tax_rate <> coalesce((select r.rate from tax_rates r where r.country = accounts.country), 0)";
         self.exec(sql, &[]).await.map(drop)
     }
 
     /// Writes how an account is billed: company, address, tax; the rate that follows.
-    pub async fn set_billed(&mut self, id: &AccountId, company: Option<&str>, address: Option<&str>, tax: &TaxStatus) -> Result<u16> {
+    pub async fn set_billed(&mut self, id: &AccountId, company: Option<&str>, address: Option<&str>, tax: &TaxStatus) -> Result<Percent> {
         let by_country = match &tax.country {
             Some(country) => self.tax_rate(country).await?,
             None => None,
         };
         let rate = tax.rate(by_country);
-        let sql = "update accounts set company = $1, address = $2, country = $3, vat_id = $4, reverse_charge = $5, tax_evidence = $6, tax_fixed = $7, tax_bp = $8 \
+        let sql = "update accounts set company = $1, address = $2, country = $3, vat_id = $4, reverse_charge = $5, tax_evidence = $6, tax_fixed = $7, tax_rate = $8 \
                    where id = $9";
         let (country, vat_id, evidence) = (tax.country.clone(), tax.vat_id.clone(), tax.evidence.clone());
-        let args = args![company, address, country, vat_id, tax.reverse_charge, evidence, tax.fixed.is_some(), i64::from(rate), id];
+        let args = args![company, address, country, vat_id, tax.reverse_charge, evidence, tax.fixed.is_some(), rate.thousandths(), id];
         self.exec_one(sql, args).await?;
         self.name_buyer(id).await?;
         Ok(rate)

@@ -64,6 +64,12 @@ impl Tx {
         Ok(())
     }
 
+    /// Changes what a person signs in with, and their name.
+    pub async fn rename_person(&mut self, id: &str, email: &str, first: &str, last: &str) -> Result<()> {
+        let sql = "update users set email = $1, first_name = $2, last_name = $3 where id = $4";
+        self.exec_one(sql, args![email.to_lowercase(), first, last, id]).await
+    }
+
     /// The digest of a person's password, where they have one.
     pub async fn password_of(&mut self, user: &str) -> Result<Option<String>> {
         let (digest,): (Option<String>,) = self.one("select password_hash from users where id = $1", args![user]).await?;

@@ -18,7 +18,7 @@ use leasehold_domain::{
     server::Status,
 };
 
-use crate::{Result, StoreError, Tx, args, breakers::fell_due, invoices::Bill};
+use crate::{Result, StoreError, Tx, args, breakers::fell_due, invoices::Buyer};
 
 /// What notices and servers need to know of a lease.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub struct Page {
     /// Language of its mails.
     pub locale: String,
     /// How it is billed.
-    pub bill: Bill,
+    pub buyer: Buyer,
     /// Wallet and leases.
     pub books: Books,
     /// What belongs to each lease of the books, in their order.

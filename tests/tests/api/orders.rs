@@ -22,7 +22,7 @@ on_both!(an_order_is_paid_at_once_and_runs_when_a_worker_has_built_it(app) {
 
 on_both!(an_order_names_what_it_wants_and_what_it_cannot_have(app) {
     let (api, key) = (app.api(), app.key(&app.account, "*").await);
-    partners::set(&app.store, &App::operator(), &app.account, partners::Terms::Agreed(10)).await.unwrap();
+    partners::set(&app.store, &App::operator(), &app.account, partners::Terms::Agreed(leasehold_domain::Percent::whole(10))).await.unwrap();
     let order = order_body(app).await;
     let with = |key: &str, value: serde_json::Value| {
         let mut order: serde_json::Value = serde_json::from_str(&order).unwrap();

@@ -377,7 +377,7 @@ fn every_route_is_walked() {
 on_both!(every_route_asks_for_a_key_its_scope_and_the_account(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
-    let free = coupons::NewCoupon { code: "HALF", percent: Some(50), ..coupons::NewCoupon::default() };
+    let free = coupons::NewCoupon { code: "HALF", percent: Some(leasehold_domain::Percent::whole(50)), ..coupons::NewCoupon::default() };
     coupons::create(&app.store, &App::operator(), &free).await.unwrap();
     let (mine, other) = (app.account.clone(), app.new_account("other@example.org", "50.00").await);
     let (api, order) = (app.api(), order_body(app).await);

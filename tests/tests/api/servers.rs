@@ -205,12 +205,12 @@ on_both!(the_shop_window_shows_what_an_account_pays(app) {
     let small = find(&send(&api, "GET", "/api/v1/products", &key, "").await.body, "Small");
     assert_eq!((&small["monthlyPrice"], &small["ramGb"], &small["regions"], &small["addons"][0]["type"]), (&json!("9.00"), &json!(1.0), &json!(["fra"]), &json!("backup")));
     assert_eq!(send(&api, "GET", "/api/v1/reseller", &key, "").await.body["enabled"], false);
-    leasehold_commands::partners::set(&app.store, &App::operator(), &app.account, leasehold_commands::partners::Terms::Agreed(10)).await.unwrap();
+    leasehold_commands::partners::set(&app.store, &App::operator(), &app.account, leasehold_commands::partners::Terms::Agreed(leasehold_domain::Percent::whole(10))).await.unwrap();
     let small = find(&send(&api, "GET", "/api/v1/products", &key, "").await.body, "Small");
     assert_eq!((&small["monthlyPrice"], &small["pricePerMonth"]), (&json!("8.10"), &json!("8.10")), "a partner's price");
     let reseller = send(&api, "GET", "/api/v1/reseller", &key, "").await.body;
     assert_eq!((&reseller["enabled"], &reseller["discountOverride"], &reseller["gmv30d"]), (&json!(true), &json!(10), &json!("0.00")));
-    let half = coupons::NewCoupon { code: "HALF", percent: Some(50), periods: Some(1), ..coupons::NewCoupon::default() };
+    let half = coupons::NewCoupon { code: "HALF", percent: Some(leasehold_domain::Percent::whole(50)), periods: Some(1), ..coupons::NewCoupon::default() };
     coupons::create(&app.store, &App::operator(), &half).await.unwrap();
     let path = format!("/api/v1/coupons/half?productId={}", small["id"].as_str().unwrap());
     let coupon = send(&api, "GET", &path, &key, "").await;

@@ -92,6 +92,9 @@ pub(crate) struct AccountToBe {
     /// The language of its mails, `en` or `de`; en when left out.
     #[schema(example = "en")]
     locale: Option<String>,
+    /// Where it is taxed, ISO 3166.
+    #[schema(example = "DE")]
+    country: Option<String>,
 }
 
 /// Accounts by number.
@@ -118,7 +121,8 @@ pub(crate) async fn create(State(api): State<Api>, operator: Operator, posted: P
     if !leasehold_notifier::LANGUAGES.contains(&locale.as_str()) {
         return Err(Failure::bad(format!("'locale': one of {}", leasehold_notifier::LANGUAGES.join(", "))));
     }
-    let new = NewAccount { email: new.email, first_name: new.first_name, last_name: new.last_name, company: new.company, currency, locale };
+    let new =
+        NewAccount { email: new.email, first_name: new.first_name, last_name: new.last_name, company: new.company, currency, locale, country: new.country };
     let account = accounts::add(&mut open.tx, &operator, &new).await?;
     let view = view(&mut open.tx, account).await?;
     answer(open, StatusCode::CREATED, &view).await

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use leasehold_commands::coupons::{self, NewCoupon};
-use leasehold_domain::{Money, Timestamp, coupon::Coupon};
+use leasehold_domain::{Money, Percent, Timestamp, coupon::Coupon};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -25,7 +25,8 @@ pub(crate) struct OperatorCoupon {
     #[schema(example = "WELCOME")]
     code: String,
     /// Per cent off the plan's price.
-    percent: Option<u8>,
+    #[schema(value_type = Option<f64>)]
+    percent: Option<Percent>,
     /// An amount off it, a decimal.
     amount: Option<String>,
     currency: Option<String>,
@@ -73,7 +74,8 @@ pub(crate) struct CouponToBe {
     #[schema(example = "WELCOME")]
     code: String,
     #[schema(minimum = 1, maximum = 100, example = 20)]
-    percent: Option<u8>,
+    #[schema(value_type = Option<f64>)]
+    percent: Option<Percent>,
     amount: Option<String>,
     currency: Option<String>,
     #[schema(minimum = 1)]

@@ -1,7 +1,7 @@
 //! How the account stands as a partner.
 
 use axum::{Json, extract::State};
-use leasehold_domain::{Money, Timestamp};
+use leasehold_domain::{Money, Percent, Timestamp};
 use leasehold_store::partners::{Partner, Tier};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,7 +21,8 @@ pub(crate) struct TierView {
     #[serde(rename = "min30dGmv")]
     #[schema(example = "500.00")]
     min_30d_gmv: String,
-    discount_pct: i64,
+    #[schema(value_type = f64)]
+    discount_pct: Percent,
 }
 
 /// The next step of the programme.
@@ -31,7 +32,8 @@ pub(crate) struct NextTierView {
     name: String,
     gmv_required: String,
     gmv_remaining: String,
-    discount_pct: i64,
+    #[schema(value_type = f64)]
+    discount_pct: Percent,
 }
 
 /// How the account stands as a partner.
@@ -45,7 +47,8 @@ pub(crate) struct ResellerView {
     brand_slug: Option<String>,
     brand_name: Option<String>,
     /// What is taken off, per cent.
-    margin_percent: u8,
+    #[schema(value_type = f64)]
+    margin_percent: Percent,
     /// What can be spent, a decimal.
     balance: String,
     /// What has to stay in the wallet: nothing.
@@ -53,9 +56,11 @@ pub(crate) struct ResellerView {
     min_balance: String,
     /// Whether anything is taken off now.
     eligible: bool,
-    discount_pct: u8,
+    #[schema(value_type = f64)]
+    discount_pct: Percent,
     /// What was agreed in place of what is reached, per cent.
-    discount_override: Option<u8>,
+    #[schema(value_type = Option<f64>)]
+    discount_override: Option<Percent>,
     tier_name: Option<String>,
     /// What was bought within 30 days, a decimal.
     #[serde(rename = "gmv30d")]
@@ -82,7 +87,7 @@ pub(crate) async fn show(State(api): State<Api>, caller: For<AccountRead>) -> Re
     let tiers = tx.tiers().await?.into_iter().filter(|t| t.currency == account.currency);
     let decimal = |minor| Money::new(minor, currency).decimal();
     let of = |read: fn(&Partner) -> Option<Tier>| partner.as_ref().and_then(read);
-    let percent = partner.as_ref().map_or(0, |p| p.percent);
+    let percent = partner.as_ref().map_or(Percent::ZERO, |p| p.percent);
     let bought = partner.as_ref().map_or(0, |p| p.bought.minor);
     let next = of(|p| p.next.clone()).map(|t| NextTierView {
         gmv_required: decimal(t.amount),
@@ -98,7 +103,7 @@ pub(crate) async fn show(State(api): State<Api>, caller: For<AccountRead>) -> Re
         margin_percent: percent,
         balance: tx.wallet(&account.id).await?.available().decimal(),
         min_balance: decimal(0),
-        eligible: percent > 0,
+        eligible: percent > Percent::ZERO,
         discount_pct: percent,
         discount_override: partner.as_ref().filter(|p| p.agreed).map(|p| p.percent),
         tier_name: of(|p| p.tier.clone()).map(|t| t.name),

@@ -6,7 +6,7 @@ use axum::{
 };
 use leasehold_commands::{CommandError, catalog, shop};
 use leasehold_domain::{
-    Money,
+    Money, Percent,
     addon::AddonKind,
     affiliate::{RewardType, Trigger},
 };
@@ -106,7 +106,8 @@ pub(crate) struct OfPlan {
 pub(crate) struct CouponView {
     code: String,
     /// Per cent off the plan.
-    percent: Option<u8>,
+    #[schema(value_type = Option<f64>)]
+    percent: Option<Percent>,
     /// An amount off the plan, a decimal.
     amount: Option<String>,
     currency: Option<String>,

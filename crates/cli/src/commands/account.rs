@@ -7,7 +7,7 @@ use leasehold_commands::{
     partners::{self, Terms},
     refunds,
 };
-use leasehold_domain::{Money, Reference, Timestamp, policy::Key};
+use leasehold_domain::{Money, Percent, Reference, Timestamp, policy::Key};
 use leasehold_notifier::LANGUAGES;
 use leasehold_store::{
     accounts::{AccountState, NewAccount, Tier},
@@ -48,7 +48,12 @@ pub enum Account {
         /// The language of its mails: en or de.
         #[arg(long, default_value = "en", value_parser = PossibleValuesParser::new(LANGUAGES))]
         locale: String,
+        /// Where it is taxed: two letters of ISO 3166, like DE.
+        #[arg(long)]
+        country: Option<String>,
     },
+    /// How it is called, and where and in which language its mails go; what is not given stays as it is.
+    Edit(EditArgs),
     /// Pay money in (a top-up).
     Credit(Movement),
     /// Take money out.
@@ -69,7 +74,7 @@ pub enum Account {
         by_tier: bool,
         /// With an agreed percentage.
         #[arg(long, conflicts_with = "by_tier")]
-        percent: Option<u8>,
+        percent: Option<Percent>,
         /// A customer like any other.
         #[arg(long, conflicts_with_all = ["by_tier", "percent"])]
         off: bool,
@@ -138,6 +143,26 @@ pub struct StatementArgs {
     limit: i64,
 }
 
+/// How an account is called, and where its mails go.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true, args = ["email", "first_name", "last_name", "locale"])]
+pub struct EditArgs {
+    /// Account id or number.
+    account: String,
+    /// Where mail goes; its owner signs in with it, too.
+    #[arg(long)]
+    email: Option<String>,
+    /// Given name.
+    #[arg(long)]
+    first_name: Option<String>,
+    /// Family name.
+    #[arg(long)]
+    last_name: Option<String>,
+    /// The language of its mails: en or de.
+    #[arg(long, value_parser = PossibleValuesParser::new(LANGUAGES))]
+    locale: Option<String>,
+}
+
 /// How an account is billed.
 #[derive(Debug, Args)]
 pub struct BillingArgs {
@@ -192,10 +217,12 @@ pub(super) async fn run(c: &Context, command: Account) -> Result<(), Failure> {
             show(c.json(), &json!({ "writtenOff": owed.decimal(), "currency": owed.currency }), || say!("{owed} are written off"));
             Ok(())
         }
-        Account::Create { email, first_name, last_name, company, currency, locale } => {
+        Account::Create { email, first_name, last_name, company, currency, locale, country } => {
             let currency = currency.parse().map_err(|e| Failure::Usage(format!("{e}")))?;
-            create(c, NewAccount { email, first_name, last_name, company, currency, locale }).await
+            let country = country.map(|text| text.to_ascii_uppercase());
+            create(c, NewAccount { email, first_name, last_name, company, currency, locale, country }).await
         }
+        Account::Edit(e) => edited(c, &e).await,
         Account::Credit(m) => book(c, &m, true).await,
         Account::Debit(m) => book(c, &m, false).await,
         Account::Freeze { account } => {
@@ -231,6 +258,15 @@ async fn create(c: &Context, new: NewAccount) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn edited(c: &Context, e: &EditArgs) -> Result<(), Failure> {
+    let app = c.app().await?;
+    let edit =
+        accounts::Edit { email: e.email.as_deref(), first_name: e.first_name.as_deref(), last_name: e.last_name.as_deref(), locale: e.locale.as_deref() };
+    let a = accounts::edit(&app.store, &app.actor, &e.account, edit).await?;
+    show(c.json(), &json!(a), || say!("account {} is {} {}; its mails go to {}, in {}", a.number, a.first_name, a.last_name, a.email, a.locale));
+    Ok(())
+}
+
 async fn billed(c: &Context, b: &BillingArgs) -> Result<(), Failure> {
     let app = c.app().await?;
     let address = b.address.as_deref().map(|text| text.split(';').map(str::trim).collect::<Vec<_>>().join("\n"));
@@ -244,11 +280,11 @@ async fn billed(c: &Context, b: &BillingArgs) -> Result<(), Failure> {
         evidence: b.evidence.as_deref(),
     };
     let a = accounts::set_billing(&app.store, &app.actor, &b.account, new).await?;
-    let rate = leasehold_domain::tax::percent(a.tax()?);
+    let rate = a.tax_rate;
     show(c.json(), &json!(a), || {
         let reverse = if a.reverse_charge { ", it owes the tax itself" } else { "" };
         say!(
-            "account {} is billed with {rate} tax{reverse}; country {}, VAT id {}",
+            "account {} is billed with {rate} % tax{reverse}; country {}, VAT id {}",
             a.number,
             a.country.as_deref().unwrap_or("-"),
             a.vat_id.as_deref().unwrap_or("-")
@@ -286,7 +322,7 @@ fn show_state(c: &Context, account: &str, state: AccountState) {
     show(c.json(), &json!({ "account": account, "state": state }), || say!("account {account} is {state}"));
 }
 
-async fn partner(c: &Context, account: &str, by_tier: bool, percent: Option<u8>, off: bool) -> Result<(), Failure> {
+async fn partner(c: &Context, account: &str, by_tier: bool, percent: Option<Percent>, off: bool) -> Result<(), Failure> {
     let app = c.app().await?;
     let terms = match (by_tier, percent, off) {
         (true, ..) => Some(Terms::ByTier),

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use leasehold_commands::coupons::{self, NewCoupon};
-use leasehold_domain::{Money, Timestamp, coupon::Coupon as Row, price::Discount};
+use leasehold_domain::{Money, Percent, Timestamp, coupon::Coupon as Row, price::Discount};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -35,7 +35,7 @@ pub struct New {
     code: String,
     /// Whole per cent off the plan's price.
     #[arg(long, conflicts_with = "amount")]
-    percent: Option<u8>,
+    percent: Option<Percent>,
     /// An amount off it, like 5.00.
     #[arg(long, requires = "currency")]
     amount: Option<String>,

@@ -129,6 +129,7 @@ impl Tour {
             company: None,
             currency: "EUR".parse().map_err(|e| Failure::Failed(format!("{e}")))?,
             locale: "en".into(),
+            country: None,
         };
         let account = accounts::create(&self.app.store, &self.app.actor, &new).await?.number.to_string();
         let reference = "pay-1".parse::<Reference>().map_err(CommandError::from)?;

@@ -45,6 +45,15 @@ async fn catalogue(tx: &mut Tx) -> Result<Vec<Finding>> {
         return Ok(vec![broken(CHECK, "nothing is offered", "leasehold catalog import config/catalog.toml")]);
     }
     let mut findings = vec![ok(CHECK, format!("{products} products"))];
+    let (taxed, nowhere) = (!tx.tax_rates().await?.is_empty(), tx.accounts_without_country().await?);
+    if taxed && nowhere > 0 {
+        let mend = "say where they are: leasehold account billing ACCOUNT --country DE";
+        findings.push(look(CHECK, format!("{nowhere} accounts have no country, so no tax is charged to them"), mend));
+    }
+    let seller = tx.seller().await?;
+    if taxed && tx.party(seller.as_deref()).await?.vat_id.is_none() {
+        findings.push(look(CHECK, "the seller has no VAT number, which invoices with tax need", "name it in the catalogue: vat_id = \"…\" in [seller]"));
+    }
     for region in tx.regions_without_resolvers().await? {
         let mend = "name them in the catalogue: resolvers = [\"…\"] at the region, the pool or the node";
         findings.push(look(CHECK, format!("region {region} has no resolvers: no name resolves in guests whose image brings none"), mend));

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use leasehold_domain::{Timestamp, affiliate::Affiliates, document::Party};
+use leasehold_domain::{Percent, Timestamp, affiliate::Affiliates, document::Party};
 use serde::Deserialize;
 
 /// A catalogue file.
@@ -173,7 +173,7 @@ const fn keep_days() -> i64 {
 #[serde(deny_unknown_fields)]
 pub(super) struct CouponEntry {
     pub(super) code: String,
-    pub(super) percent: Option<u8>,
+    pub(super) percent: Option<Percent>,
     pub(super) amount: Option<String>,
     pub(super) currency: Option<String>,
     /// Periods that it counts for.
@@ -200,7 +200,7 @@ const fn once() -> Option<i64> {
 #[serde(deny_unknown_fields)]
 pub(super) struct TierEntry {
     pub(super) name: String,
-    pub(super) percent: u8,
+    pub(super) percent: Percent,
     /// What was bought within 30 days to reach it, by currency.
     pub(super) from: BTreeMap<String, String>,
 }

@@ -1,7 +1,7 @@
 //! Who sells, and with which tax.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use leasehold_domain::{VatId, document::Party, names, tax};
+use leasehold_domain::{Percent, VatId, document::Party, names};
 use leasehold_store::Tx;
 
 use super::{Catalog, Change};
@@ -35,9 +35,7 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
     let mut rates = Vec::new();
     for (country, rate) in &c.tax {
         names::country(country).map_err(|e| CommandError::Invalid(format!("tax: {e}")))?;
-        let bp = tax::parse_rate(rate)
-            .ok_or_else(|| CommandError::Invalid(format!("tax {country}: '{rate}' is no rate; write per cent like \"19\", with at most two decimals")))?;
-        rates.push((country.clone(), i64::from(bp)));
+        rates.push((country.clone(), rate.parse::<Percent>().map_err(|e| CommandError::Invalid(format!("tax {country}: {e}")))?));
     }
     if tx.tax_rates().await? != rates {
         changes.push(Change::Changed(format!("tax of {} countries", rates.len())));

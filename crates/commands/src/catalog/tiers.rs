@@ -10,13 +10,10 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
     let mut wanted = Vec::new();
     for e in &c.tier {
         let invalid = |why: String| CommandError::Invalid(format!("tier '{}': {why}", e.name));
-        if e.percent > 100 {
-            return Err(invalid("percent is 0 to 100".into()));
-        }
         for (code, amount) in &e.from {
             let currency = code.parse().map_err(|error| invalid(format!("{error}")))?;
             let amount = Money::parse(amount, currency).map_err(|error| invalid(error.to_string()))?.minor;
-            wanted.push(Tier { name: e.name.clone(), currency: code.clone(), amount, percent: e.percent.into() });
+            wanted.push(Tier { name: e.name.clone(), currency: code.clone(), amount, percent: e.percent });
         }
     }
     wanted.sort_by(|a, b| (&a.currency, a.amount, &a.name).cmp(&(&b.currency, b.amount, &b.name)));

@@ -11,7 +11,7 @@ use leasehold_domain::{
 };
 
 use super::Books;
-use crate::{Result, StoreError, addons::ServerAddon, args, leases::rate};
+use crate::{Result, StoreError, addons::ServerAddon, args};
 
 impl Books<'_> {
     /// Sets the price of an add-on aside until it is attached.
@@ -154,5 +154,5 @@ impl Books<'_> {
 /// What was set aside: the quote.
 fn held_price(a: &ServerAddon) -> Result<Price> {
     let (net, tax) = (a.money(a.held)?.plus(a.money(a.held_margin)?)?, a.money(a.held_tax)?);
-    Ok(Price { lines: a.lines(false)?, net, tax, total: net.plus(tax)?, tax_basis_points: rate(a.held_tax_bp)? })
+    Ok(Price { lines: a.lines(false)?, net, tax, total: net.plus(tax)?, tax_rate: a.held_tax_rate })
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use leasehold_domain::{
-    AccountId, LeaseId, Money, Timestamp,
+    AccountId, LeaseId, Money, Percent, Timestamp,
     books::Books,
     dunning::{Notice, Word},
     lease::{Lease, LeaseLine, LeaseState},
@@ -19,8 +19,8 @@ use super::{Page, Tenant, broken};
 use crate::{
     Result, Rows, Tx,
     accounts::Account,
-    invoices::Bill,
-    leases::{LeaseRow, charge_key, rate},
+    invoices::Buyer,
+    leases::{LeaseRow, charge_key},
 };
 
 #[derive(Clone, Debug, FromRow)]
@@ -50,7 +50,8 @@ struct OpenRow {
     until_at: i64,
     amount: i64,
     tax: i64,
-    tax_bp: i64,
+    #[sqlx(try_from = "i64")]
+    tax_rate: Percent,
     currency: String,
     created_at: i64,
 }
@@ -96,8 +97,8 @@ impl Tx {
             let (account, currency) = (AccountId(w.account_id), w.currency.parse()?);
             let head = heads.remove(&account).ok_or_else(|| broken("the account of wallet", &account))?;
             let wallet = Wallet { account: account.clone(), posted: Money::new(w.posted, currency), held: Money::new(w.held, currency) };
-            let (tax, bill) = (head.tax()?, Bill::from(&head));
-            pages.push(Page { account, email: head.email, name: head.first_name, locale: head.locale, bill, books: Books { wallet, tax, leases }, tenants });
+            let (tax, buyer) = (head.tax_rate, Buyer::from(&head));
+            pages.push(Page { account, email: head.email, name: head.first_name, locale: head.locale, buyer, books: Books { wallet, tax, leases }, tenants });
         }
         Ok(pages)
     }
@@ -122,14 +123,14 @@ impl Tx {
         if owing.is_empty() {
             return Ok(HashMap::new());
         }
-        let sql = "with v(v_id) as ({rows}) select c.lease_id, c.no, c.from_at, c.until_at, c.amount, c.tax, c.tax_bp, c.currency, c.created_at \
+        let sql = "with v(v_id) as ({rows}) select c.lease_id, c.no, c.from_at, c.until_at, c.amount, c.tax, c.tax_rate, c.currency, c.created_at \
                    from v join charges c on c.lease_id = v.v_id where c.state = 'open'";
         let rows: Vec<OpenRow> = self.all_rows_on("", sql, Rows::ids(owing.iter().map(|l| l.id.as_str())), &[]).await?;
         let charge = |r: OpenRow| -> Result<(LeaseId, Charge)> {
             let (lease, currency) = (LeaseId(r.lease_id), r.currency.parse()?);
             let (total, tax) = (Money::new(r.amount, currency), Money::new(r.tax, currency));
             let lines = lines.get(&lease).into_iter().flatten().filter(|l| l.covers(r.no)).map(|l| l.line.clone()).collect();
-            let price = Price { lines, net: total.minus(tax)?, tax, total, tax_basis_points: rate(r.tax_bp)? };
+            let price = Price { lines, net: total.minus(tax)?, tax, total, tax_rate: r.tax_rate };
             let at = Timestamp::from_millis;
             Ok((lease, Charge { no: r.no, from: at(r.from_at), until: at(r.until_at), full_until: None, price, at: at(r.created_at) }))
         };

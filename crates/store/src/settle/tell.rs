@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Page, write::Payer};
 use crate::{
     Result, Tx,
-    invoices::{Bill, Invoice, Issued, Sale},
+    invoices::{Buyer, Invoice, Issued, Sale},
     leases::charge_key,
     mails::Letter,
 };
@@ -58,7 +58,7 @@ impl Tx {
     /// Invoices one account's purchase, and writes the receipt. Under the account's lock, as the last thing that it is needed for.
     pub(crate) async fn issue_with_receipt(&mut self, account: &AccountId, charges: Vec<(LeaseId, Charge)>, balance: Money) -> Result<()> {
         let account = self.account(account).await?;
-        let sale = Sale { account: account.id.clone(), bill: Bill::from(&account), charges };
+        let sale = Sale { account: account.id.clone(), buyer: Buyer::from(&account), charges };
         let payer = Payer { email: account.email, name: account.first_name, locale: account.locale, balance };
         let issued = self.issue_invoices(vec![sale]).await?;
         let receipts = issued.iter().map(|invoice| receipt(invoice, payer.clone())).collect();

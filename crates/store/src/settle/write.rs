@@ -117,10 +117,9 @@ impl Sheet {
         }
         let spent = page.books.wallet.posted.minor - books.wallet.posted.minor;
         self.wallets.push(&[json!(page.account), json!(spent), json!(ms(books.settle_at()))]);
-        if sold.iter().any(|(_, charge): &(LeaseId, Charge)| charge.price.total.minor > 0) {
-            let payer = Payer { email: page.email, name: page.name, locale: page.locale, balance: books.wallet.available() };
-            self.sales.push((Sale { account: page.account, bill: page.bill, charges: sold }, payer));
-        }
+        let payer = Payer { email: page.email, name: page.name, locale: page.locale, balance: books.wallet.available() };
+        let sales = Sale { account: page.account, buyer: page.buyer, charges: sold }.split();
+        self.sales.extend(sales.into_iter().map(|sale| (sale, payer.clone())));
         Ok(())
     }
 
@@ -134,12 +133,10 @@ impl Sheet {
                 sold.push((lease.id.clone(), charge.clone()));
             }
             Decision::Fail { lease, charge } => self.enter_charge(tx, of(*lease).0, charge, false),
-            Decision::Pay { lease } => {
+            Decision::Pay { lease, charge } => {
                 let (l, _) = of(*lease);
-                if let Some(open) = &books.leases[*lease].open {
-                    self.close_charge(tx, l, open, true);
-                    sold.push((l.id.clone(), open.clone()));
-                }
+                self.close_charge(tx, l, charge, true);
+                sold.push((l.id.clone(), charge.clone()));
                 self.over(l);
             }
             Decision::Reactivate { lease, charges, .. } => {
@@ -260,7 +257,7 @@ impl Sheet {
             json!(ms(charge.full_until)),
             json!(total.minor),
             json!(charge.price.tax.minor),
-            json!(charge.price.tax_basis_points),
+            json!(charge.price.tax_rate.thousandths()),
             json!(total.currency),
             json!(if paid { "paid" } else { "open" }),
             json!(transfer),
@@ -279,7 +276,7 @@ impl Sheet {
             json!(ms(charge.full_until)),
             json!(charge.price.total.minor),
             json!(charge.price.tax.minor),
-            json!(charge.price.tax_basis_points),
+            json!(charge.price.tax_rate.thousandths()),
             json!(if paid { "paid" } else { "void" }),
             json!(transfer),
             json!(paid.then_some(tx.now.as_millis())),
@@ -304,11 +301,11 @@ impl Tx {
         self.exec_all(sql, sheet.transfers, &[]).await?;
         self.write_tax(&sheet.taxes).await?;
         let sql = "with v(v_lease, v_no, v_from, v_until, v_full, v_amount, v_tax, v_rate, v_currency, v_state, v_transfer, v_at, v_paid) as ({rows}) \
-                   insert into charges (lease_id, kind, no, from_at, until_at, full_until, amount, tax, tax_bp, currency, state, transfer, created_at, paid_at) \
+                   insert into charges (lease_id, kind, no, from_at, until_at, full_until, amount, tax, tax_rate, currency, state, transfer, created_at, paid_at) \
                    select v_lease, 'period', v_no, v_from, v_until, v_full, v_amount, v_tax, v_rate, v_currency, v_state, v_transfer, v_at, v_paid from v";
         // What was open is closed first: a lease has one open charge at most.
         let close = "with v(v_lease, v_no, v_until, v_full, v_amount, v_tax, v_rate, v_state, v_transfer, v_paid) as ({rows}) update charges as c set \
-                     until_at = v.v_until, full_until = v.v_full, amount = v.v_amount, tax = v.v_tax, tax_bp = v.v_rate, state = v.v_state, transfer = v.v_transfer, paid_at = v.v_paid \
+                     until_at = v.v_until, full_until = v.v_full, amount = v.v_amount, tax = v.v_tax, tax_rate = v.v_rate, state = v.v_state, transfer = v.v_transfer, paid_at = v.v_paid \
                      from v where c.lease_id = v.v_lease and c.kind = 'period' and c.no = v.v_no and c.state = 'open'";
         self.exec_all(close, sheet.closed, &[]).await?;
         self.exec_all(sql, sheet.charges, &[]).await?;
