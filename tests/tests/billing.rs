@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use leasehold_commands::{accounts, billing, catalog, operate, order, servers};
+use leasehold_commands::{accounts, billing, catalog, operate, order, refunds, servers};
 use leasehold_cron::settle::Settler;
 use leasehold_domain::{
     Timestamp,
@@ -400,6 +400,31 @@ on_both!(a_zone_keeps_its_wall_clock(app) {
     assert_eq!(ends, ["2026-04-10T13:00", "2026-05-10T13:00", "2026-06-10T13:00"]);
 });
 
+on_both!(days_and_years_on_paper_are_those_of_the_zone(app) {
+    app.set_rule(Level::System, "", Key::Zone, "Europe/Berlin").await;
+    // 23:20 UTC on the last day of the year: there it is next year.
+    let until = "2026-12-31T23:20:00Z".parse::<Timestamp>().unwrap();
+    app.advance(until.since(app.now()));
+    app.order("web").await;
+    app.until_quiet().await;
+    let mut tx = app.store.read().await.unwrap();
+    let invoice = tx.invoices(None, 1).await.unwrap().remove(0);
+    let document = tx.document(&invoice).await.unwrap();
+    let line = &document.lines[0];
+    let days = (document.issued_at.day_in(&document.zone), line.from.day_in(&line.zone), line.until.day_in(&line.zone));
+    assert_eq!((invoice.name().as_str(), days), ("2027-000001", ("2027-01-01".into(), "2027-01-01".into(), "2027-02-01".into())));
+    drop(tx);
+    let ready = app.mails_with("Receipt").concat();
+    assert!(ready.contains("2027-01-01") && ready.contains("2027-02-01") && !ready.contains("2026-12-31"), "{ready}");
+    let note = refunds::Refund { invoice: "2027-000001", amount: None, payout: false, reason: "gone", reference: None };
+    let note = refunds::refund(&app.store, &App::operator(), &note).await.unwrap();
+    assert_eq!(note.name(), "CN2027-000001");
+    // What was issued keeps its days, wherever the house moves.
+    app.set_rule(Level::System, "", Key::Zone, "America/New_York").await;
+    let mut tx = app.store.read().await.unwrap();
+    assert_eq!(tx.document(&invoice).await.unwrap(), document);
+});
+
 on_both!(protection_and_policy_hold_the_steps_back(app) {
     app.debit("73.00").await;
     for label in ["protected", "plan", "never"] {
@@ -465,19 +490,19 @@ on_both!(what_is_renewed_together_is_taxed_once(app) {
     app.until_quiet().await;
     // Bought one by one: each its own invoice. Renewed together: 19 % of 3.06 are 0.58, not three times 0.19.
     app.live(31 * DAY).await;
-    assert_eq!(invoices(&app).await, ["102 19 121: 19 102 19"; 3].into_iter().chain(["306 58 364: 19 306 58"]).collect::<Vec<_>>());
+    assert_eq!(invoices(app).await, ["102 19 121: 19 102 19"; 3].into_iter().chain(["306 58 364: 19 306 58"]).collect::<Vec<_>>());
     assert_eq!(app.ledger("tax:EUR").await, 3 * 19 + 58);
     // Nobody fails for what rounding adds: with just what the three cost, as they were announced, each is billed for itself.
     app.debit(&app.balance().await).await;
     app.top_up(&app.account, "3.63").await;
     app.live(31 * DAY).await;
-    assert_eq!(invoices(&app).await[4..], ["102 19 121: 19 102 19"; 3]);
+    assert_eq!(invoices(app).await[4..], ["102 19 121: 19 102 19"; 3]);
     assert_eq!((app.balance().await.as_str(), lease(&app, "three").await), ("0.00", "active 3 2026-06-10".to_owned()));
     // What failed is owed as it was announced, and paid together it is taxed together.
     app.live(32 * DAY).await;
     app.top_up(&app.account, "50").await;
     app.until_quiet().await;
-    assert_eq!(invoices(&app).await[7..], ["306 58 364: 19 306 58"]);
+    assert_eq!(invoices(app).await[7..], ["306 58 364: 19 306 58"]);
 });
 
 on_both!(a_clock_forty_days_ahead_settles_nothing(app) {

@@ -302,7 +302,7 @@ fn bad_input_about_money_is_one_clear_line_and_changes_nothing() {
         (3, "no coupon 'NEVER'", &["server", "order", "--account", "1001", "--product", "small", "--template", "debian-12", "--coupon", "never"]),
         (3, "has no add-on 'gold'", &["server", "order", "--account", "1001", "--product", "small", "--template", "debian-12", "--addon", "gold"]),
         (2, "a code is 3 to 32", &["coupon", "create", "a b", "--percent", "5"]),
-        (2, "percent is 1 to 100", &["coupon", "create", "HALF", "--percent", "101"]),
+        (2, "is no percentage", &["coupon", "create", "HALF", "--percent", "101"]),
         (2, "'5.001' has 3 decimals", &["coupon", "create", "HALF", "--amount", "5.001", "--currency", "EUR"]),
         (2, "would have expired", &["coupon", "create", "HALF", "--percent", "50", "--until", "2020-01-01"]),
         (3, "product 'huge'", &["coupon", "create", "HALF", "--percent", "50", "--product", "huge"]),

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leasehold_commands::{CommandError, accounts, order, servers};
+use leasehold_commands::{CommandError, accounts, operate, order, servers};
 use leasehold_cron::settle::Settler;
 use leasehold_domain::{Money, server::Status};
 use leasehold_store::{Queue, StoreError, args, crash::Plan, sealed::Place, work::LOST_LIMIT};
@@ -272,6 +272,53 @@ on_both!(a_clock_that_is_not_believed_removes_nothing(app) {
     app.advance(Duration::from_secs(10));
     scheduler.run_due().await.unwrap();
     assert_eq!(known(app).await, 0);
+});
+
+on_both!(a_clock_that_is_not_believed_gives_nothing_away(app) {
+    let wanted = order::Order { addons: vec!["backup".into()], ..app.an_order("web") };
+    order::order(&app.store, &App::operator(), &wanted).await.unwrap();
+    let gone = app.order("gone").await;
+    app.until_quiet().await;
+    app.live(Duration::from_hours(26)).await;
+    app.store.bind_clock("system").await.unwrap();
+    app.terminate(&gone.id).await;
+    app.until_quiet().await;
+    let counted = async |app: &App| {
+        let mut tx = app.store.read().await.unwrap();
+        let kept = tx.int("select count(*) from snapshots where keep_until is not null and asked is null", &[]).await.unwrap();
+        (kept, tx.free_addresses(&"fra".into(), 4).await.unwrap().unwrap())
+    };
+    let before = counted(app).await;
+    assert!(before.0 > 0);
+    app.advance(Duration::from_hours(40 * 24));
+    // A build that began before the jump is not late by it.
+    app.order("late").await;
+    app.drain().await;
+    let after = counted(app).await;
+    assert!(after.0 >= before.0, "no snapshot is dropped: {before:?}, {after:?}");
+    assert_eq!(after.1, before.1 - 1, "no address has rested long enough");
+    assert!(app.attention().await.iter().all(|a| !a.starts_with("build_failed")), "{:?}", app.attention().await);
+    // Believed, it ends both.
+    operate::confirm_clock(&app.store, &App::operator()).await.unwrap();
+    app.advance(Duration::from_hours(1));
+    app.drain().await;
+    let believed = counted(app).await;
+    assert!(believed.0 < after.0 && believed.1 > after.1, "{after:?}, {believed:?}");
+});
+
+on_both!(what_a_clock_far_ahead_put_off_in_the_queues_goes_on_when_it_is_right_again(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    let node = async |app: &App| app.store.read().await.unwrap().nodes().await.unwrap().remove(0);
+    let mut tx = app.store.begin().await.unwrap();
+    // As a worker of next year left it.
+    tx.exec("update nodes set next_at = next_at + 31536000000, look_at = look_at + 31536000000", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    app.drain().await;
+    assert!(node(app).await.look_at.unwrap().0 > app.now() + Duration::from_hours(24));
+    app.scheduler.run_due().await.unwrap();
+    app.drain().await;
+    assert!(node(app).await.look_at.unwrap().0 < app.now() + Duration::from_hours(1));
 });
 
 #[tokio::test]

@@ -91,6 +91,12 @@ fn a_database_file_that_went_away_is_noticed_at_the_next_write() {
     std::thread::scope(|scope| (0..16).for_each(|_| drop(scope.spawn(|| is_ready(&at)))));
     assert!(!file.exists());
     assert!(readyz(&at).contains("was deleted or replaced") && readyz(&at).contains("-wal"), "{}", readyz(&at));
+    // Nor does a command, whose new file would be taken for that of the log.
+    for args in [&["migrate"][..], &["billing", "audit"], &["catalog", "import", "catalog.toml"], &["serve"]] {
+        let refused = p.run(args);
+        assert!(refused.code != 0 && refused.err.contains("move the file back beside it"), "{args:?}: {refused:?}");
+    }
+    assert!(p.run(&["doctor"]).out.contains("move the file back") && !file.exists());
     // Back under its name: as if nothing had been.
     std::fs::rename(&aside, &file).unwrap();
     eventually("it is ready again", || is_ready(&at));

@@ -50,17 +50,22 @@ const NAMES_EVERY: Duration = Duration::from_mins(1);
 impl App {
     /// Connects; secrets can be opened when the key file is there and safe.
     pub async fn open(config: Config) -> Result<Self, Failure> {
-        let keys = if config.secrets.key_file.exists() { Some(KeyRing::read(&config.secrets.key_file)?) } else { None };
-        Self::connect(config, keys).await
+        let keys = if config.secrets.key_file.try_exists().unwrap_or(true) { Some(KeyRing::read(&config.secrets.key_file)?) } else { None };
+        Self::connect(config, keys, false).await
+    }
+
+    /// As [`App::open`], without bringing the database up to date: to look at it.
+    pub async fn open_as_it_is(config: Config) -> Result<Self, Failure> {
+        Self::connect(config, None, true).await
     }
 
     /// As [`App::open`], for roles and commands that must open secrets.
     pub async fn open_with_keys(config: Config) -> Result<Self, Failure> {
         let keys = KeyRing::read(&config.secrets.key_file)?;
-        Self::connect(config, Some(keys)).await
+        Self::connect(config, Some(keys), false).await
     }
 
-    async fn connect(config: Config, keys: Option<KeyRing>) -> Result<Self, Failure> {
+    async fn connect(config: Config, keys: Option<KeyRing>, as_it_is: bool) -> Result<Self, Failure> {
         let url = config.database.url.clone();
         let options = Options {
             direct_url: config.database.direct_url.clone(),
@@ -69,7 +74,7 @@ impl App {
             dice: Dice::from_os(),
             keys,
             url,
-            as_it_is: false,
+            as_it_is,
             trial: config.clock.mode == "simulated",
         };
         let store = Store::open(options).await?;

@@ -247,19 +247,29 @@ const PATHS: &[(&str, &str)] = &[
     ("secrets.key_file", ""),
 ];
 
+/// Of these a new one is made where there is none.
+const MOVED: [&str; 2] = ["database.url", "secrets.key_file"];
+
 /// A value of a file in this folder, with its path as seen from where we are.
-fn from_folder(folder: &Path, key: &str, value: Value) -> Value {
-    let ValueKind::String(text) = &value.kind else { return value };
+fn from_folder(folder: &Path, key: &str, value: Value) -> Result<Value, Failure> {
+    let ValueKind::String(text) = &value.kind else { return Ok(value) };
     let path = PATHS.iter().find(|(path, _)| *path == key).and_then(|(_, letters)| Some((*letters, text.strip_prefix(letters)?)));
     match path {
-        Some((letters, path)) if Path::new(path).is_relative() => Value::new(None, format!("{letters}{}", folder.join(path).display())),
-        _ => value,
+        Some((letters, path)) if Path::new(path).is_relative() => {
+            let meant = folder.join(path);
+            // Older versions counted from the working directory: what lies there is not left behind in silence.
+            if MOVED.contains(&key) && !meant.exists() && Path::new(path).exists() {
+                return Err(bad(format!("{key} is {}, which is not there, but {path} is in the working directory; write the whole path", meant.display())));
+            }
+            Ok(Value::new(None, format!("{letters}{}", meant.display())))
+        }
+        _ => Ok(value),
     }
 }
 
 /// The files that count: those that were named, or the first that is found.
 fn found(named: &[PathBuf]) -> Vec<PathBuf> {
-    if named.is_empty() { SEARCHED.iter().map(PathBuf::from).find(|file| file.exists()).into_iter().collect() } else { named.to_vec() }
+    if named.is_empty() { SEARCHED.iter().map(PathBuf::from).find(|file| file.try_exists().unwrap_or(true)).into_iter().collect() } else { named.to_vec() }
 }
 
 /// Where the configuration comes from, for messages.
@@ -278,7 +288,8 @@ fn layers(named: &[PathBuf]) -> Result<Vec<Layer>, Failure> {
         let source = builder().add_source(File::from_str(&text, FileFormat::Toml));
         let mut layer = layer(file.display().to_string(), source).map_err(|e| bad(format!("{}: {e}", file.display())))?;
         let folder = file.parent().unwrap_or_else(|| Path::new(""));
-        layer.values = layer.values.into_iter().map(|(key, value)| (key.clone(), from_folder(folder, &key, value))).collect();
+        let from_here = |(key, value): (String, Value)| Ok((key.clone(), from_folder(folder, &key, value)?));
+        layer.values = layer.values.into_iter().map(from_here).collect::<Result<_, Failure>>()?;
         layers.push(layer);
     }
     let environment = Environment::with_prefix(PREFIX).prefix_separator("__").separator("__");
@@ -295,8 +306,27 @@ fn layers(named: &[PathBuf]) -> Result<Vec<Layer>, Failure> {
 
 /// Reads the effective configuration.
 pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
+    let layers = layers(files)?;
+    if files.is_empty() && found(files) == [PathBuf::from(SEARCHED[1])] {
+        // Everybody finds that file, and the defaults count from wherever one stands.
+        let said = |keys: &[&str]| layers[1..].iter().any(|l| l.values.iter().any(|(key, _)| keys.contains(&key.as_str())));
+        for keys in [&["database.url", "database.url_file"][..], &["secrets.key_file"]] {
+            if !said(keys) {
+                return Err(bad(format!("{} does not say {}; write it there, with its whole path", SEARCHED[1], keys[0])));
+            }
+        }
+    }
+    of(layers)
+}
+
+/// The configuration without any file.
+pub fn defaults() -> Result<Config, Failure> {
+    of(vec![layer("default".into(), config::Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml)))?])
+}
+
+fn of(layers: Vec<Layer>) -> Result<Config, Failure> {
     let mut builder = config::Config::builder();
-    for layer in layers(files)? {
+    for layer in layers {
         for (key, value) in layer.values {
             builder = builder.set_override(key, value).map_err(bad)?;
         }

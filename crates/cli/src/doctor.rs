@@ -62,6 +62,7 @@ pub(crate) async fn examine(c: &Config) -> Vec<Finding> {
         findings.push(missing);
         return findings;
     }
+    findings.extend(host::database_mode(c));
     let options = Options { as_it_is: true, clock: Clock::system(), direct_url: c.database.direct_url.clone(), ..Options::new(c.database.url.clone()) };
     let store = match Store::open(options).await {
         Ok(store) => store,

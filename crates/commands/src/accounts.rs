@@ -214,7 +214,7 @@ pub async fn set_billing(store: &Store, actor: &Actor, account: &str, new: Billi
         status.check(seller.country.as_deref()).map_err(|e| CommandError::Invalid(e.to_string()))?;
     }
     let rate = tx.set_billed(&a.id, company.as_deref(), address.as_deref(), &status).await?;
-    tx.log(actor, "account.billing", Some(&a.id), None, &format!("tax {} %", rate)).await?;
+    tx.log(actor, "account.billing", Some(&a.id), None, &format!("tax {rate} %")).await?;
     let a = tx.account(&a.id).await?;
     commit(tx).await?;
     Ok(a)

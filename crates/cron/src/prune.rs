@@ -14,6 +14,8 @@ const DELIVERIES: Duration = Duration::from_hours(7 * 24);
 const CALLS: Duration = Duration::from_mins(10);
 /// How long wrong tries to sign in are counted.
 const TRIES: Duration = Duration::from_hours(24);
+/// Nothing in a queue waits longer: what is due later was put off by a clock that was ahead.
+const PUT_OFF: Duration = Duration::from_hours(48);
 /// How long a process may be silent before it is forgotten.
 const SILENT: Duration = Duration::from_mins(10);
 
@@ -35,7 +37,8 @@ pub(crate) async fn run(store: &Store) -> Result<()> {
 pub(crate) async fn processes(store: &Store) -> Result<()> {
     let mut tx = store.begin().await?;
     let now = tx.now;
-    if tx.prune_processes(now - SILENT).await? > 0 {
+    let forgotten = tx.prune_processes(now - SILENT).await?;
+    if forgotten + tx.bring_back(now + PUT_OFF).await? > 0 {
         tx.commit().await?;
     }
     Ok(())

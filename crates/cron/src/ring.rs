@@ -33,7 +33,11 @@ pub const TICKS: &[Tick] = &[
     Tick { name: "addons", every: Every::Seconds(60), purpose: "end add-ons whose last paid period is over" },
     Tick { name: "audit", every: Every::DailyAt(3), purpose: "check the books and the records" },
     Tick { name: "digest", every: Every::Seconds(60), purpose: "tell the operator what needs a person" },
-    Tick { name: "heartbeat", every: Every::Seconds(10), purpose: "forget processes that gave no sign of life for ten minutes" },
+    Tick {
+        name: "heartbeat",
+        every: Every::Seconds(10),
+        purpose: "forget processes that gave no sign of life for ten minutes; wake what a clock that was ahead put off",
+    },
     Tick { name: "prune", every: Every::DailyAt(4), purpose: "remove what nobody needs any more" },
     Tick { name: "seal", every: Every::Seconds(10), purpose: "chain the activity log" },
     Tick { name: "settle", every: Every::Seconds(15), purpose: "renew, warn, suspend, end what is due" },
@@ -55,6 +59,11 @@ impl Every {
                 Timestamp::from_millis((if today > ms { today } else { today + DAY }) as i64)
             }
         }
+    }
+
+    /// The latest that a tick may be put off to by a clock that is right; another scheduler's may be past a full hour already.
+    fn latest(self, now: Timestamp) -> Timestamp {
+        self.next(self.next(now)) + PUT_OFF
     }
 }
 
@@ -86,7 +95,7 @@ impl Scheduler {
         for tick in TICKS.iter().filter(|t| wanted(t)) {
             let row = rows.iter().find(|r| r.name == tick.name);
             // One that a clock far ahead has put off until a time that is far away rings now.
-            let due = |r: &TickRow| r.next_at <= now || r.next_at > tick.every.next(now) + PUT_OFF;
+            let due = |r: &TickRow| r.next_at <= now || r.next_at > tick.every.latest(now);
             if row.is_none_or(|r| !r.paused && due(r)) && self.tick(tick).await? {
                 ran.push(tick.name);
             }
@@ -99,7 +108,8 @@ impl Scheduler {
         let mut tx = self.store.begin().await?;
         tx.ensure_tick(tick.name).await?;
         let next = tick.every.next(tx.now);
-        if !tx.take_tick(tick.name, next, next + PUT_OFF).await? {
+        let latest = tick.every.latest(tx.now);
+        if !tx.take_tick(tick.name, next, latest).await? {
             return Ok(false);
         }
         tx.commit().await?;

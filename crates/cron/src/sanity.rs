@@ -26,7 +26,7 @@ pub(crate) async fn check(store: &Store, synchronised: fn() -> bool) -> Result<O
             tx.attended("clock", "clock", "scheduler").await?;
         }
         Some(bad) => {
-            let detail = format!("{bad}: nothing is settled. Set the clock right, or, if it is right: leasehold clock confirm");
+            let detail = format!("{bad}: nothing is settled, ended, removed or given up. Set the clock right, or, if it is right: leasehold clock confirm");
             tx.attend("clock", "clock", &detail).await?;
         }
     }

@@ -85,8 +85,10 @@ impl Settler {
         let store = &self.store;
         if let Some(bad) = sanity::check(store, self.synchronised).await? {
             tracing::error!(%bad, "nothing is settled");
+            store.pulse().trouble("clock", &bad, std::time::Duration::from_mins(2));
             return Ok(Settled::default());
         }
+        store.pulse().rest("clock");
         let began = store.clock().now();
         let after = self.after(began);
         let mut settled = Settled::default();

@@ -50,6 +50,8 @@ impl Party {
 pub struct DocumentLine {
     /// For what.
     pub description: String,
+    /// The zone whose days it counts.
+    pub zone: String,
     /// From when.
     pub from: Timestamp,
     /// Until when (exclusive).
@@ -76,6 +78,7 @@ mod rate {
 
     use crate::Percent;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
     pub(super) fn serialize<S: Serializer>(rate: &Percent, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(rate)
     }
@@ -103,6 +106,8 @@ pub struct Document {
     pub number: String,
     /// When it was issued.
     pub issued_at: Timestamp,
+    /// The zone whose day that is.
+    pub zone: String,
     /// The language of its buyer.
     pub locale: String,
     /// Who sells.

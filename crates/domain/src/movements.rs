@@ -112,7 +112,8 @@ pub fn deliver(wallet: &mut Wallet, lease: &mut Lease, hold: Option<&Transfer>, 
     if let Some(hold) = hold {
         wallet.post(hold.amount)?;
     }
-    Ok(Charge { no: lease.period_no, from: now, until: lease.paid_until.unwrap_or(now), full_until: None, price, at: now })
+    let (until, zone) = (lease.paid_until.unwrap_or(now), lease.zone.clone());
+    Ok(Charge { no: lease.period_no, from: now, until, full_until: None, zone, price, at: now })
 }
 
 /// Why a delivery cannot be booked.

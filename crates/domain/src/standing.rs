@@ -24,6 +24,8 @@ pub struct Charge {
     pub until: Timestamp,
     /// Where it is for a part of a period: the end of the whole.
     pub full_until: Option<Timestamp>,
+    /// The zone whose days it counts.
+    pub zone: String,
     /// How much, by its lines; may be zero.
     pub price: Price,
     /// When it was made: of an open one, when the payment failed.
@@ -69,7 +71,7 @@ impl Standing {
     /// The charge for period `no`, which begins at `from`.
     fn charge(&self, no: i64, from: Timestamp, tax: Percent, now: Timestamp) -> Result<Charge, BadBooks> {
         let anchor = self.lease.anchor().ok_or_else(|| self.lacks("an anchor"))?;
-        Ok(Charge { no, from, until: anchor.end_of(no)?, full_until: None, price: self.price_of(no, None, tax)?, at: now })
+        Ok(Charge { no, from, until: anchor.end_of(no)?, full_until: None, zone: self.lease.zone.clone(), price: self.price_of(no, None, tax)?, at: now })
     }
 
     /// The charge for the period after the last one.
@@ -109,7 +111,7 @@ impl Standing {
                 let mut moved = self.lease.clone();
                 (moved.anchor_at, moved.anchor_no) = (Some(now), no);
                 let until = moved.anchor().ok_or_else(|| self.lacks("an anchor"))?.end_of(no)?;
-                charges.push(Charge { no, from: now, until, full_until: None, price: self.price_of(no, None, tax)?, at: now });
+                charges.push(Charge { no, from: now, until, full_until: None, zone: self.lease.zone.clone(), price: self.price_of(no, None, tax)?, at: now });
                 (charges, until, Some((now, no)))
             }
             Reactivation::Resume => {

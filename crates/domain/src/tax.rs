@@ -53,6 +53,7 @@ impl TaxStatus {
     /// Whether this makes sense for customers of a seller in this country.
     pub fn check(&self, seller: Option<&str>) -> Result<(), BadTax> {
         self.country.as_deref().map_or(Ok(()), names::country)?;
+        let seller = seller.map(names::assigned);
         let number: Option<VatId> = self.vat_id.as_deref().map(str::parse).transpose()?;
         let said = self.evidence.as_deref().is_some_and(|e| !e.trim().is_empty());
         if let (Some(number), Some(country)) = (&number, &self.country)

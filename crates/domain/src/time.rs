@@ -40,6 +40,12 @@ impl Timestamp {
         self.jiff().strftime("%Y-%m-%d").to_string()
     }
 
+    /// The day in a zone, by its IANA name; one that is unknown counts as UTC.
+    pub fn day_in(self, zone: &str) -> String {
+        let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
+        self.jiff().to_zoned(zone).strftime("%Y-%m-%d").to_string()
+    }
+
     /// The UTC month, `2026-03`.
     pub fn month(self) -> String {
         self.jiff().strftime("%Y-%m").to_string()

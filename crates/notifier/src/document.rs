@@ -4,9 +4,10 @@ mod html;
 mod pdf;
 mod words;
 
-use leasehold_domain::document::Document;
+use leasehold_domain::{Timestamp, document::Document};
 use serde::Serialize;
 
+use crate::local;
 use words::Words;
 
 pub use pdf::{BadDocument, check_logo, pdf};
@@ -47,24 +48,29 @@ struct Sum {
 impl<'a> View<'a> {
     fn of(d: &'a Document) -> Self {
         let w = Words::of(d.kind, &d.locale);
+        let day = |at: Timestamp, zone: &str| local::day(&at.day_in(zone), &d.locale);
+        let money = |amount: leasehold_domain::Money| local::money(&amount.to_string(), &d.locale);
         let line = |l: &'a leasehold_domain::document::DocumentLine| ViewLine {
             description: &l.description,
-            period: format!("{} – {}", l.from.day(), l.until.day()),
-            amount: l.amount.to_string(),
+            period: format!("{} – {}", day(l.from, &l.zone), day(l.until, &l.zone)),
+            amount: money(l.amount),
         };
-        let sum = |label: String, amount: leasehold_domain::Money| Sum { label, amount: amount.to_string() };
+        let sum = |label: String, amount: leasehold_domain::Money| Sum { label, amount: money(amount) };
         let mut sums = Vec::new();
         if d.tax.minor > 0 || d.reverse_charge {
             sums.push(sum(w.net.into(), d.net));
             for t in &d.taxes {
-                let of = if d.taxes.len() > 1 { format!(" ({} {})", w.on, leasehold_domain::Money::new(t.net, d.net.currency)) } else { String::new() };
-                sums.push(sum(format!("{} {} %{of}", w.tax, t.rate), leasehold_domain::Money::new(t.tax, d.tax.currency)));
+                let of = if d.taxes.len() > 1 { format!(" ({} {})", w.on, money(leasehold_domain::Money::new(t.net, d.net.currency))) } else { String::new() };
+                sums.push(sum(
+                    format!("{} {} %{of}", w.tax, local::number(&t.rate.to_string(), &d.locale)),
+                    leasehold_domain::Money::new(t.tax, d.tax.currency),
+                ));
             }
         }
         sums.push(sum(w.total.into(), d.total));
         Self {
             number: &d.number,
-            date: d.issued_at.day(),
+            date: day(d.issued_at, &d.zone),
             seller: d.seller.lines(),
             seller_vat_id: d.seller.vat_id.as_deref(),
             seller_email: d.seller.email.as_deref(),

@@ -4,6 +4,7 @@
 
 mod document;
 mod hook;
+mod local;
 mod names;
 mod outbox;
 mod render;

@@ -6,6 +6,8 @@ use leasehold_domain::notice::NoticeKind;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, syntax::SyntaxConfig};
 use serde_json::Value;
 
+use crate::local;
+
 /// A notice as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
@@ -170,10 +172,11 @@ impl Renderer {
 
     /// Fills the three templates of a notice; a language without templates falls back to English.
     pub fn render(&self, kind: NoticeKind, locale: &str, data: &Value) -> Result<Rendered, RenderError> {
+        let data = local::data(data, locale);
         let part = |extension: &str| {
             let own = format!("{locale}/{kind}.{extension}");
             let name = if self.env.get_template(&own).is_ok() { own } else { format!("{FALLBACK}/{kind}.{extension}") };
-            let text = self.env.get_template(&name).and_then(|t| t.render(minijinja::value::Serde(data)));
+            let text = self.env.get_template(&name).and_then(|t| t.render(minijinja::value::Serde(&data)));
             text.map_err(|source| RenderError::Template { name, source })
         };
         let one_line = |s: String| s.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -265,9 +265,10 @@ impl Tx {
             let until = now + std::time::Duration::from_hours(24 * keep_days.cast_unsigned());
             self.exec_one("update snapshots set keep_until = $1 where id = $2", args![until, id]).await?;
         }
+        let kept = self.believed_now().await?;
         let sql = "select n.server_id, n.id from snapshots n join servers s on s.id = n.server_id where s.node_id = $1 and n.keep_until <= $2 and n.asked is null \
                    and s.status in ('running', 'stopped') order by n.id limit 1000";
-        for (server, id) in self.all::<(String, String)>(sql, args![node, now]).await? {
+        for (server, id) in self.all::<(String, String)>(sql, args![node, kept]).await? {
             // Unless its owner asked for something in this moment.
             if self.exec("update snapshots set asked = 'drop', asked_at = $1, error = null where id = $2 and asked is null", args![now, id]).await? == 1 {
                 self.want(Queue::Servers, &server).await?;

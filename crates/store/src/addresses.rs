@@ -42,29 +42,29 @@ impl Address {
 impl Tx {
     /// Takes one free address or block for an add-on; `None` when the region has none left.
     pub(crate) async fn take_for_addon(&mut self, s: &Server, a: &ServerAddon) -> Result<Option<String>> {
-        let now = self.now;
+        let (now, rested) = (self.now, self.believed_now().await?);
         let sql = "update addresses set server_id = $1, taken_at = $2, addon = $3 where server_id is null and address in \
-                   (select a.address from addresses a where a.server_id is null and not a.hidden and a.free_at <= $2 and a.pool_id in \
+                   (select a.address from addresses a where a.server_id is null and not a.hidden and a.free_at <= $6 and a.pool_id in \
                     (select id from pools where region_id = $4 and family = 4 and not hidden and (blocks is not null) = $5) order by a.free_at, a.no limit 1 {skip}) \
                    returning address";
-        let taken: Option<(String,)> = self.optional(sql, args![&s.id, now, &a.id, &s.region_id, a.kind == AddonKind::IpClass]).await?;
+        let taken: Option<(String,)> = self.optional(sql, args![&s.id, now, &a.id, &s.region_id, a.kind == AddonKind::IpClass, rested]).await?;
         Ok(taken.map(|(address,)| address))
     }
 
     /// Takes one free address of a family for a server; `None` when the region has no pool of it or no address left.
     pub async fn take_address(&mut self, server: &ServerId, region: &RegionId, family: i64) -> Result<Option<String>> {
-        let now = self.now;
+        let (now, rested) = (self.now, self.believed_now().await?);
         let sql = "update addresses set server_id = $1, taken_at = $2 where server_id is null and address in \
-                   (select a.address from addresses a where a.server_id is null and not a.hidden and a.free_at <= $2 \
+                   (select a.address from addresses a where a.server_id is null and not a.hidden and a.free_at <= $5 \
                     and a.pool_id in (select id from pools where region_id = $3 and family = $4 and not hidden and blocks is null) order by a.free_at, a.no limit 1 {skip}) \
                    returning address";
-        let taken: Option<(String,)> = self.optional(sql, args![server, now, region, family]).await?;
+        let taken: Option<(String,)> = self.optional(sql, args![server, now, region, family, rested]).await?;
         Ok(taken.map(|(address,)| address))
     }
 
     /// How many addresses or blocks a region could hand out for add-ons now.
     pub async fn free_for_addons(&mut self, region: &RegionId, kind: AddonKind) -> Result<i64> {
-        let now = self.now;
+        let now = self.believed_now().await?;
         let sql = "select count(*) from addresses where server_id is null and not hidden and free_at <= $1 \
                    and pool_id in (select id from pools where region_id = $2 and family = 4 and not hidden and (blocks is not null) = $3)";
         self.int(sql, args![now, region, kind == AddonKind::IpClass]).await
@@ -77,7 +77,7 @@ impl Tx {
         if pools == 0 {
             return Ok(None);
         }
-        let now = self.now;
+        let now = self.believed_now().await?;
         let sql = "select count(*) from addresses where server_id is null and not hidden and free_at <= $1 \
                    and pool_id in (select id from pools where region_id = $2 and family = $3 and not hidden and blocks is null)";
         self.int(sql, args![now, region, family]).await.map(Some)

@@ -13,6 +13,9 @@ use std::{
 
 use leasehold_domain::{Timestamp, clock::Reading};
 
+/// Taken off a time that is not believed, so that it never counts as the right one.
+const NOTHING_ENDS: Duration = Duration::from_millis(1);
+
 /// The store's clock. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Inner>);
@@ -90,9 +93,16 @@ impl crate::Tx {
 
     /// Whether the clock did not jump: after a jump only the scheduler settles, which finds out whether to believe it.
     pub async fn clock_is_plain(&mut self) -> crate::Result<bool> {
-        let Some(clock) = self.clock_row().await? else { return Ok(true) };
+        Ok(self.believed_now().await? == self.now)
+    }
+
+    /// The time by which something ends, is given away or is given up: of a clock that jumped, no more than was seen before.
+    pub async fn believed_now(&mut self) -> crate::Result<Timestamp> {
+        let Some(clock) = self.clock_row().await? else { return Ok(self.now) };
         let reading = Reading { now: self.now, highest: clock.highest, apart: self.store.clocks_apart() };
-        Ok(clock.simulated || reading.check(|| false).is_ok())
+        let plain = clock.simulated || reading.check(|| false).is_ok();
+        // One that went back: nothing ends by it before it is right again.
+        Ok(if plain { self.now } else { clock.highest.min(self.now) - NOTHING_ENDS })
     }
 
     /// Time moved on.

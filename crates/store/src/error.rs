@@ -12,6 +12,12 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 /// Why a statement or a rule on rows failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// A SQLite file went away and its log stayed: a new file would have SQLite throw the log away, and what was acknowledged with it.
+    #[error("the database {path} is not there, but its log {path}-wal is; move the file back beside it (a new one would destroy what the log holds)")]
+    LogAlone {
+        /// The file.
+        path: String,
+    },
     /// The database could not be reached at all.
     #[error("the database {url} cannot be reached: {source}; check [database] url and that the server is up")]
     Unreachable {

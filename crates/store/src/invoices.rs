@@ -82,10 +82,11 @@ impl Tx {
         if sales.is_empty() {
             return Ok(Vec::new());
         }
-        let (series, now, seller) = (self.now.jiff().strftime("%Y").to_string(), self.now, self.seller().await?);
+        let (now, zone, seller) = (self.now, self.house_zone().await?, self.seller().await?);
+        let series = year(now, &zone);
         let first = self.next_document_numbers(&series, sales.len() as i64).await?;
-        let mut heads = Rows::new("id:t series:t number:i account:t currency:t net:i tax:i total:i at:i seller:t buyer:t taxes:t reverse:i");
-        let mut lines = Rows::new("id:t no:i lease:t charge:i description:t from:i until:i amount:i");
+        let mut heads = Rows::new("id:t series:t number:i account:t currency:t net:i tax:i total:i at:i seller:t buyer:t taxes:t reverse:i zone:t");
+        let mut lines = Rows::new("id:t no:i lease:t charge:i description:t from:i until:i amount:i zone:t");
         let mut issued = Vec::with_capacity(sales.len());
         for (number, sale) in (first..).zip(sales) {
             let id = self.new_id();
@@ -105,6 +106,7 @@ impl Tx {
                 json!(sale.buyer.party),
                 json!(sale.taxes().to_string()),
                 json!(i64::from(sale.buyer.reverse_charge && tax == 0)),
+                json!(zone),
             ]);
             let each = sale.charges.iter().flat_map(|(lease, c)| c.price.lines.iter().map(move |line| (lease, c, line)));
             for (no, (lease, c, line)) in each.enumerate() {
@@ -118,17 +120,18 @@ impl Tx {
                     json!(from),
                     json!(until),
                     json!(line.amount.minor),
+                    json!(c.zone),
                 ]);
             }
             issued.push(Issued { number: format!("{series}-{number:06}"), id, sale });
         }
-        let sql = "with v(v_id, v_series, v_number, v_account, v_currency, v_net, v_tax, v_total, v_at, v_seller, v_buyer, v_taxes, v_reverse) as ({rows}) \
-                   insert into invoices (id, series, number, account_id, currency, net, tax, total, created_at, seller, buyer, taxes, reverse_charge) \
-                   select v_id, v_series, v_number, v_account, v_currency, v_net, v_tax, v_total, v_at, v_seller, v_buyer, v_taxes, v_reverse <> 0 from v";
+        let sql = "with v(v_id, v_series, v_number, v_account, v_currency, v_net, v_tax, v_total, v_at, v_seller, v_buyer, v_taxes, v_reverse, v_zone) as ({rows}) \
+                   insert into invoices (id, series, number, account_id, currency, net, tax, total, created_at, seller, buyer, taxes, reverse_charge, zone) \
+                   select v_id, v_series, v_number, v_account, v_currency, v_net, v_tax, v_total, v_at, v_seller, v_buyer, v_taxes, v_reverse <> 0, v_zone from v";
         self.exec_all(sql, heads, &[]).await?;
-        let sql = "with v(v_id, v_no, v_lease, v_charge, v_description, v_from, v_until, v_amount) as ({rows}) \
-                   insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount) \
-                   select v_id, v_no, v_lease, v_charge, v_description, v_from, v_until, v_amount from v";
+        let sql = "with v(v_id, v_no, v_lease, v_charge, v_description, v_from, v_until, v_amount, v_zone) as ({rows}) \
+                   insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount, zone) \
+                   select v_id, v_no, v_lease, v_charge, v_description, v_from, v_until, v_amount, v_zone from v";
         self.exec_all(sql, lines, &[]).await?;
         Ok(issued)
     }
@@ -158,7 +161,8 @@ impl Tx {
         if of.kind != DocumentKind::Invoice || amount.minor < 1 || amount.minus(left)?.minor > 0 {
             return Err(StoreError::Broken(format!("{} can be given back of {} {}, not {amount}", left, of.kind, of.name())));
         }
-        let (now, series) = (self.now, format!("CN{}", self.now.jiff().strftime("%Y")));
+        let (now, zone) = (self.now, self.house_zone().await?);
+        let series = format!("CN{}", year(now, &zone));
         // All notes together have the tax of their sum: rounding never adds up.
         let tax = Money::new(total + amount.minor, amount.currency).part(of.tax, of.total)?.minor - tax;
         let net = amount.minor - tax;
@@ -171,11 +175,11 @@ impl Tx {
         let parts = split(net, &|t| t.net).into_iter().zip(split(tax, &|t| t.tax));
         let taxes: Vec<Taxed> = rates.iter().zip(parts).map(|(t, (net, tax))| Taxed { rate: t.rate, net: net.minor, tax: tax.minor }).collect();
         let number = self.next_document_numbers(&series, 1).await?;
-        let sql = "insert into invoices (id, series, number, account_id, currency, net, tax, total, created_at, kind, corrects, reason, seller, buyer, taxes, reverse_charge) \
-                   select $1, $2, $3, account_id, currency, $4, $5, $6, $7, 'credit_note', id, $8, seller, buyer, $9, reverse_charge from invoices where id = $10";
-        self.exec_one(sql, args![&id, &series, number, net, tax, amount.minor, now, reason, json!(taxes).to_string(), &of.id]).await?;
-        let sql = "insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount) \
-                   select $1, 1, lease_id, charge_no, description, from_at, until_at, $2 from invoice_lines where invoice_id = $3 order by no limit 1";
+        let sql = "insert into invoices (id, series, number, account_id, currency, net, tax, total, created_at, kind, corrects, reason, seller, buyer, taxes, reverse_charge, zone) \
+                   select $1, $2, $3, account_id, currency, $4, $5, $6, $7, 'credit_note', id, $8, seller, buyer, $9, reverse_charge, $11 from invoices where id = $10";
+        self.exec_one(sql, args![&id, &series, number, net, tax, amount.minor, now, reason, json!(taxes).to_string(), &of.id, &zone]).await?;
+        let sql = "insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount, zone) \
+                   select $1, 1, lease_id, charge_no, description, from_at, until_at, $2, zone from invoice_lines where invoice_id = $3 order by no limit 1";
         self.exec_one(sql, args![&id, net, &of.id]).await?;
         self.invoice(&format!("{series}-{number:06}")).await
     }
@@ -190,7 +194,10 @@ impl Tx {
             // Issued before buyers were written down.
             None => crate::parties::buyer(&account),
         };
-        let line = |l: InvoiceLine| DocumentLine { description: l.description, from: l.from_at, until: l.until_at, amount: money(l.amount) };
+        let line = |l: InvoiceLine| {
+            let zone = l.zone().to_owned();
+            DocumentLine { description: l.description, zone, from: l.from_at, until: l.until_at, amount: money(l.amount) }
+        };
         let lines = self.invoice_lines(&i.id).await?.into_iter().map(line).collect();
         let corrects = match &i.corrects {
             Some(id) => Some(self.invoice_by_id(id).await?.name()),
@@ -200,6 +207,7 @@ impl Tx {
             kind: i.kind,
             number: i.name(),
             issued_at: i.created_at,
+            zone: i.zone().to_owned(),
             locale: account.locale,
             seller,
             buyer,
@@ -252,6 +260,13 @@ pub struct Invoice {
     pub taxes: String,
     /// The buyer owes the tax.
     pub reverse_charge: bool,
+    /// See [`Invoice::zone`].
+    zone: Option<String>,
+}
+
+/// The year of a number, as the house counts it.
+fn year(now: Timestamp, zone: &str) -> String {
+    now.day_in(zone).split('-').next().unwrap_or_default().to_owned()
 }
 
 /// `2026-000042` in its parts; what is no number finds nothing.
@@ -260,6 +275,11 @@ fn series_and_number(name: &str) -> (&str, i64) {
 }
 
 impl Invoice {
+    /// The zone whose day stands on it.
+    pub fn zone(&self) -> &str {
+        self.zone.as_deref().unwrap_or("UTC")
+    }
+
     /// What was taxed at which rate.
     pub fn taxed(&self) -> Result<Vec<Taxed>> {
         serde_json::from_str(&self.taxes).map_err(|e| StoreError::Broken(format!("taxes of {}: {e}", self.name())))
@@ -289,6 +309,15 @@ pub struct InvoiceLine {
     pub until_at: Timestamp,
     /// Minor units, before tax.
     pub amount: i64,
+    /// See [`InvoiceLine::zone`].
+    zone: Option<String>,
+}
+
+impl InvoiceLine {
+    /// The zone whose days it counts.
+    pub fn zone(&self) -> &str {
+        self.zone.as_deref().unwrap_or("UTC")
+    }
 }
 
 impl Tx {
@@ -330,6 +359,6 @@ impl Tx {
 
     /// The lines of an invoice.
     pub async fn invoice_lines(&mut self, id: &str) -> Result<Vec<InvoiceLine>> {
-        self.all("select description, from_at, until_at, amount from invoice_lines where invoice_id = $1 order by no", args![id]).await
+        self.all("select description, from_at, until_at, amount, zone from invoice_lines where invoice_id = $1 order by no", args![id]).await
     }
 }

@@ -90,7 +90,7 @@ impl Tx {
             "price": price.to_string(),
             "owed": owed,
             "cycle": lease.as_ref().map(|l| l.cycle),
-            "paid_until": lease.and_then(|l| l.paid_until).map(leasehold_domain::Timestamp::day),
+            "paid_until": lease.and_then(|l| Some(l.paid_until?.day_in(&l.zone))),
             "username": sign_in.username,
             "ip": sign_in.host,
             "port": sign_in.port,

@@ -83,6 +83,11 @@ impl Tx {
         Policies::new(rules)
     }
 
+    /// The zone whose days and years count for the house.
+    pub async fn house_zone(&mut self) -> Result<String> {
+        Ok(self.policies(std::iter::empty()).await?.system().zone.clone())
+    }
+
     /// The rules of one subject.
     pub async fn rules(&mut self, level: Level, subject: &str) -> Result<Vec<Rule>> {
         self.all("select * from policies where level = $1 and subject = $2 order by key", args![level.as_str(), subject]).await

@@ -166,6 +166,10 @@ impl Store {
     pub async fn open(options: Options) -> Result<Self> {
         let unreachable = |source| StoreError::Unreachable { url: without_password(&options.url), source };
         let (pool, wakes) = if let Some(path) = options.url.strip_prefix("sqlite:") {
+            let log = PathBuf::from(format!("{path}-wal"));
+            if identity(Path::new(path)).is_none() && std::fs::metadata(&log).is_ok_and(|m| m.len() > 0) {
+                return Err(StoreError::LogAlone { path: path.to_owned() });
+            }
             let plain = SqliteConnectOptions::new().filename(path);
             let trial = options.trial && !made_for_real_sqlite(&plain).await;
             let connect = if options.as_it_is { plain } else { sqlite_options(path, trial) };

@@ -98,6 +98,17 @@ impl Claim {
 /// Claims in a row that may run out before the row is parked.
 pub const LOST_LIMIT: i64 = 10;
 
+impl Tx {
+    /// Makes due what is put off beyond this; how many rows.
+    pub async fn bring_back(&mut self, beyond: Timestamp) -> Result<u64> {
+        let (now, mut rows) = (self.now, 0);
+        for queue in Queue::ALL {
+            rows += self.exec_on(queue.table(), "update {table} set next_at = $1 where next_at > $2", args![now, beyond]).await?;
+        }
+        Ok(rows)
+    }
+}
+
 impl Store {
     /// Claims up to `limit` due rows for `worker`, oldest first.
     pub async fn claim(&self, queue: Queue, worker: &str, limit: i64, claim: Duration) -> Result<Vec<Claim>> {

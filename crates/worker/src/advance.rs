@@ -154,7 +154,9 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
             for password in ["password", "password_next"] {
                 tx.drop_secrets("servers", s.id.as_str(), Some(password)).await?;
             }
-            tx.attended("guest_troubled", &format!("server:{}", s.id), "worker").await?;
+            for matter in ["agent_missing", "guest_troubled"] {
+                tx.attended(matter, &format!("server:{}", s.id), "worker").await?;
+            }
         }
         Step::Configure => tx.built_with(&s.id, &acted.ssh_keys).await?,
         Step::Boot | Step::PowerOn => (s.power, s.booted, s.addresses_done) = (Some(Text(Power::On)), true, 0),
@@ -249,7 +251,7 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
             tx.drop_secrets("servers", s.id.as_str(), None).await?;
             tx.forget_snapshots(&s.id).await?;
             tx.forget_sample(&s.id).await?;
-            for matter in ["build_failed", "guest_troubled"] {
+            for matter in ["addresses_failed", "agent_missing", "backup_failed", "build_failed", "guest_troubled", "machine_gone", "reinstall_failed"] {
                 tx.attended(matter, &format!("server:{}", s.id), "worker").await?;
             }
             tx.tell(s, NoticeKind::ServerTerminated, s.id.as_str(), None).await?;

@@ -69,12 +69,12 @@ async fn record(w: &Worker, webhook: &Webhook, d: &Delivery, called: &Called) ->
         Called::Answered(status) => (Some(*status), format!("it answered {status}")),
         Called::Failed(why) => (None, why.clone()),
     };
-    let gone = answer == Some(410);
-    let over = gone || now.since(d.tried_at.map_or(now, |at| at.0)) >= TRIED_FOR;
+    let (gone, believed) = (answer == Some(410), tx.believed_now().await?);
+    let over = gone || believed.since(d.tried_at.map_or(now, |at| at.0)) >= TRIED_FOR;
     let next = now + w.limits.backoff.wait(d.attempt + 1, tx.dice()).min(LONGEST);
     tx.delivery_done(d, if over { DeliveryState::Dead } else { DeliveryState::Queued }, answer, Some(&why)).await?;
     let failing_since = tx.webhook_fails(&webhook.id, next).await?;
-    if gone || failing_since.is_some_and(|since| now.since(since) >= TRIED_FOR) {
+    if gone || failing_since.is_some_and(|since| believed.since(since) >= TRIED_FOR) {
         give_up(&mut tx, webhook, &why).await?;
     } else if over {
         // Others were taken meanwhile: what comes next is judged anew.

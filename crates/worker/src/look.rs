@@ -34,7 +34,9 @@ pub(crate) async fn run(w: &Worker, claim: &Claim) -> Result<Rest> {
     if node.hidden || node.state == NodeState::Offline {
         return Ok(Rest::until(None, node.wants));
     }
-    let due = node.look_at.is_none_or(|at| at.0 <= w.store.clock().now());
+    let now = w.store.clock().now();
+    // One that a clock far ahead put off is due now.
+    let due = node.look_at.is_none_or(|at| at.0 <= now || at.0 > now + w.limits.look_every + SOON);
     let mut rest = if due { look(w, &node).await? } else { Rest::until(node.look_at.map(|at| at.0), node.wants) };
     if rest.error.is_none()
         && let Some(soon) = sample::run(w, &node, due).await?
@@ -50,7 +52,7 @@ async fn look(w: &Worker, node: &Node) -> Result<Rest> {
     let seen = ask(w, node).await;
     crash::point("node.looked").await;
     let mut tx = w.store.begin().await?;
-    let next_at = tx.now + w.limits.look_every;
+    let (next_at, plain) = (tx.now + w.limits.look_every, tx.clock_is_plain().await?);
     let rest = match seen {
         Ok((status, owned)) => {
             let restarted = node.boot_id.as_ref().filter(|before| **before != status.boot_id);
@@ -62,7 +64,9 @@ async fn look(w: &Worker, node: &Node) -> Result<Rest> {
             };
             tx.node_seen(node, boot_id, next_at).await?;
             tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;
-            let orphans = compare(&mut tx, node, &owned).await?;
+            let mut orphans = compare(&mut tx, node, &owned).await?;
+            // How old they are is not known by a clock that cannot be believed.
+            orphans.retain(|_| plain);
             tx.ask_backups(id).await?;
             tx.commit().await?;
             remove(w, node, orphans).await;

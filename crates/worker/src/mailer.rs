@@ -162,7 +162,7 @@ async fn tell_ambiguous(tx: &mut Tx, mail: &Mail, why: &str) -> Result<()> {
 /// Whether a mail that is put off is not tried any more. What a customer must know before anything is taken away is tried on while it may
 /// be the mail server's fault: until others were sent while this one was not.
 async fn given_up(w: &Worker, tx: &mut Tx, mail: &Mail) -> Result<bool> {
-    let now = tx.now;
+    let now = tx.believed_now().await?;
     if now.since(mail.created_at) < w.limits.mail_for {
         return Ok(false);
     }

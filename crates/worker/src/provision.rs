@@ -63,7 +63,7 @@ async fn begin(w: &Worker, id: &ServerId, epoch: i64) -> Result<Next> {
     tx.books(&account).await?;
     let mut s = tx.claimed_server(id, epoch).await?;
     let from = s.status;
-    if advance::never_begun(w, &s, tx.now) {
+    if advance::never_begun(w, &s, tx.believed_now().await?) {
         advance::give_up_build(w, &mut tx, &mut s, "no worker could begin it in time").await?;
     }
     let next = decide(w, &mut tx, &mut s, true).await?;
@@ -134,10 +134,11 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
     let word = word_of(&outcome, &acted);
     counter!("leasehold_steps_total", "step" => task.step.as_str(), "outcome" => word).increment(1);
     let building = s.facts().builds(task.step);
+    let believed = building && tx.clock_is_plain().await?;
     let limits = leasehold_domain::server::Limits {
         attempt: s.attempt + 1,
         attempts: w.limits.backoff.attempts,
-        deadline: s.deadline_at.map(|at| at.0).filter(|_| building),
+        deadline: s.deadline_at.map(|at| at.0).filter(|_| believed),
     };
     let later = |tx: &Tx| Some(now + w.limits.backoff.wait(limits.attempt, tx.dice()));
     let overtaken = s.generation != task.server.generation;

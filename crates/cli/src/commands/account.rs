@@ -7,7 +7,7 @@ use leasehold_commands::{
     partners::{self, Terms},
     refunds,
 };
-use leasehold_domain::{Money, Percent, Reference, Timestamp, policy::Key};
+use leasehold_domain::{Money, Reference, Timestamp, policy::Key};
 use leasehold_notifier::LANGUAGES;
 use leasehold_store::{
     accounts::{AccountState, NewAccount, Tier},
@@ -74,7 +74,7 @@ pub enum Account {
         by_tier: bool,
         /// With an agreed percentage.
         #[arg(long, conflicts_with = "by_tier")]
-        percent: Option<Percent>,
+        percent: Option<String>,
         /// A customer like any other.
         #[arg(long, conflicts_with_all = ["by_tier", "percent"])]
         off: bool,
@@ -322,7 +322,8 @@ fn show_state(c: &Context, account: &str, state: AccountState) {
     show(c.json(), &json!({ "account": account, "state": state }), || say!("account {account} is {state}"));
 }
 
-async fn partner(c: &Context, account: &str, by_tier: bool, percent: Option<Percent>, off: bool) -> Result<(), Failure> {
+async fn partner(c: &Context, account: &str, by_tier: bool, percent: Option<String>, off: bool) -> Result<(), Failure> {
+    let percent = super::percent(percent)?;
     let app = c.app().await?;
     let terms = match (by_tier, percent, off) {
         (true, ..) => Some(Terms::ByTier),

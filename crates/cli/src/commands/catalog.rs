@@ -39,7 +39,7 @@ pub(crate) fn check_node(backend: &str, settings: &str) -> Result<(), CommandErr
 }
 
 pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
-    let app = if matches!(command, Catalog::Import { .. }) { c.app_or_new().await? } else { c.app().await? };
+    let app = if matches!(command, Catalog::Import { dry_run: false, .. }) { c.app_or_new().await? } else { c.app().await? };
     match command {
         Catalog::Import { file, dry_run, reprice } => {
             let changes =

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use leasehold_commands::coupons::{self, NewCoupon};
-use leasehold_domain::{Money, Percent, Timestamp, coupon::Coupon as Row, price::Discount};
+use leasehold_domain::{Money, Timestamp, coupon::Coupon as Row, price::Discount};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -35,7 +35,7 @@ pub struct New {
     code: String,
     /// Whole per cent off the plan's price.
     #[arg(long, conflicts_with = "amount")]
-    percent: Option<Percent>,
+    percent: Option<String>,
     /// An amount off it, like 5.00.
     #[arg(long, requires = "currency")]
     amount: Option<String>,
@@ -81,6 +81,15 @@ fn value(c: &Row) -> Value {
     })
 }
 
+/// For how long it counts, and what that means for who pays for a year at once.
+fn how_long(c: &Row) -> String {
+    match c.periods {
+        None => "for ever".into(),
+        Some(1) => "in the first period, which is a month or as much as is paid at once: of 12m, a year".into(),
+        Some(n) => format!("in the first {n} periods, each a month or as much as is paid at once: of 12m, {n} years"),
+    }
+}
+
 pub(super) async fn run(c: &Context, command: Coupon) -> Result<(), Failure> {
     let app = c.app().await?;
     let (store, me) = (&app.store, &app.actor);
@@ -88,7 +97,7 @@ pub(super) async fn run(c: &Context, command: Coupon) -> Result<(), Failure> {
         Coupon::Create(n) => {
             let new = NewCoupon {
                 code: &n.code,
-                percent: n.percent,
+                percent: super::percent(n.percent)?,
                 amount: n.amount.as_deref(),
                 currency: n.currency.as_deref(),
                 periods: (!n.forever).then_some(n.periods),
@@ -99,7 +108,9 @@ pub(super) async fn run(c: &Context, command: Coupon) -> Result<(), Failure> {
                 products: &n.products,
             };
             let coupon = coupons::create(store, me, &new).await?;
-            show(c.json(), &value(&coupon), || say!("coupon {} takes off {}; order with: leasehold server order … --coupon {0}", coupon.code, off(&coupon)));
+            show(c.json(), &value(&coupon), || {
+                say!("coupon {} takes off {} {}; order with: leasehold server order … --coupon {0}", coupon.code, off(&coupon), how_long(&coupon))
+            });
         }
         Coupon::Disable { code } => {
             let coupon = coupons::disable(store, me, &code).await?;

@@ -80,7 +80,7 @@ pub(super) fn held(promise: bool, what: &str) -> Result<(), Failure> {
 
 impl Tour {
     async fn new(dir: &Path, options: &Demo) -> Result<Self, Failure> {
-        let mut config = config::load(&[])?;
+        let mut config = config::defaults()?;
         config.database.url = format!("sqlite:{}", dir.join("leasehold.db").display());
         config.mail.transport = format!("file:{}", dir.join("mails").display());
         config.mail.from = "Demo Host <hello@demo.example>".into();

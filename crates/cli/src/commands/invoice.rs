@@ -60,7 +60,7 @@ fn value(i: &Row) -> Result<Value, Failure> {
     let money = |minor| i.currency.parse().map(|c| Money::new(minor, c).decimal()).map_err(|e| Failure::Failed(format!("{e}")));
     Ok(json!({
         "number": i.name(), "kind": i.kind, "account": i.account_id, "currency": i.currency, "net": money(i.net)?, "tax": money(i.tax)?, "total": money(i.total)?,
-        "createdAt": i.created_at,
+        "createdAt": i.created_at, "date": i.created_at.day_in(i.zone()),
     }))
 }
 
@@ -111,9 +111,9 @@ pub(super) async fn run(c: &Context, command: Invoice) -> Result<(), Failure> {
             whole["lines"] = json!(lines);
             let currency = invoice.currency.parse().map_err(|e| Failure::Failed(format!("{e}")))?;
             show(c.json(), &whole, || {
-                say!("{} {} of {}", invoice.kind, invoice.name(), invoice.created_at.human());
+                say!("{} {} of {}", invoice.kind, invoice.name(), invoice.created_at.day_in(invoice.zone()));
                 let row = |l: &leasehold_store::invoices::InvoiceLine| {
-                    vec![l.description.clone(), l.from_at.day(), l.until_at.day(), Money::new(l.amount, currency).to_string()]
+                    vec![l.description.clone(), l.from_at.day_in(l.zone()), l.until_at.day_in(l.zone()), Money::new(l.amount, currency).to_string()]
                 };
                 table(&["WHAT", "FROM", "UNTIL", "AMOUNT"], lines.iter().map(row));
                 let money = |minor| Money::new(minor, currency);

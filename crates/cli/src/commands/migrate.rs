@@ -6,7 +6,7 @@ use super::Context;
 use crate::{app::App, config, exit::Failure, output::show};
 
 pub(super) async fn run(c: &Context, check: bool) -> Result<(), Failure> {
-    let app = if check { c.app_of_any_age().await? } else { App::open(config::load(&c.cli.config)?).await? };
+    let app = if check { c.app_as_it_is().await? } else { App::open(config::load(&c.cli.config)?).await? };
     let pending = app.store.pending_migrations().await?;
     if !check {
         app.store.migrate().await?;

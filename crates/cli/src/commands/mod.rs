@@ -57,14 +57,14 @@ impl Context {
 
     /// Connects to a database that is up to date.
     async fn app(&self) -> Result<App, Failure> {
-        let app = self.app_of_any_age().await?;
+        let app = App::open(self.configured()?).await?;
         app.store.check_schema().await?;
         Ok(app)
     }
 
-    /// Connects to a database that may need migrations.
-    async fn app_of_any_age(&self) -> Result<App, Failure> {
-        App::open(self.configured()?).await
+    /// Connects to a database that may need migrations, and leaves it as it is.
+    async fn app_as_it_is(&self) -> Result<App, Failure> {
+        App::open_as_it_is(self.configured()?).await
     }
 
     /// As [`Context::app`], of a database that is made where there is none: for the first import of a catalogue.
@@ -78,15 +78,25 @@ impl Context {
     fn configured(&self) -> Result<configuration::Config, Failure> {
         let config = configuration::load(&self.cli.config)?;
         let file = config.database.url.strip_prefix("sqlite:").map(|path| std::path::absolute(path).unwrap_or_else(|_| path.into()));
-        match file.filter(|file| !file.exists()) {
-            None => Ok(config),
-            Some(missing) => Err(Failure::NotFound(format!(
+        let Some(file) = file else { return Ok(config) };
+        match file.try_exists() {
+            Ok(true) => Ok(config),
+            Err(e) => Err(Failure::Failed(format!("the database {} cannot be looked at: {e}; run this as the user that the daemon runs as", file.display()))),
+            Ok(false) if std::path::PathBuf::from(format!("{}-wal", file.display())).exists() => {
+                Err(leasehold_store::StoreError::LogAlone { path: file.display().to_string() }.into())
+            }
+            Ok(false) => Err(Failure::NotFound(format!(
                 "there is no database {} ({}); name the right configuration with --config, or make a new database with: leasehold migrate",
-                missing.display(),
+                file.display(),
                 configuration::source(&self.cli.config)
             ))),
         }
     }
+}
+
+/// A percentage as it is written.
+fn percent(text: Option<String>) -> Result<Option<leasehold_domain::Percent>, Failure> {
+    text.map(|text| text.parse()).transpose().map_err(|e: leasehold_domain::percent::BadPercent| Failure::Usage(e.to_string()))
 }
 
 /// The account that is named; over the API it is the key's.

@@ -134,13 +134,7 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
             say!("held      {} since {} ({means}{free}): {}", h.kind, h.placed_at.human(), h.reason);
         }
         if let Some(l) = &lease {
-            say!(
-                "lease     {}, {} for {}, paid until {}",
-                l.state,
-                l.price,
-                l.cycle,
-                l.paid_until.map_or_else(|| "-".into(), leasehold_domain::Timestamp::day)
-            );
+            say!("lease     {}, {} for {}, paid until {}", l.state, l.price, l.cycle, l.paid_until.map_or_else(|| "-".into(), |at| at.day_in(&l.zone)));
         }
         if let Some(line) = next.as_ref().and_then(what_comes) {
             say!("billing   {line}");

@@ -1,7 +1,10 @@
 //! What stands around the daemon: files, database, clock, mail.
 
+use std::os::unix::fs::PermissionsExt;
+
+use leasehold_domain::Timestamp;
 use leasehold_notifier::Renderer;
-use leasehold_store::{KeyRing, Store};
+use leasehold_store::{KeyRing, Store, StoreError};
 
 use super::{Finding, broken, look, ok};
 use crate::config::Config;
@@ -43,8 +46,20 @@ pub(super) async fn mail(c: &Config) -> Finding {
 /// A SQLite file that is not there yet: nothing below it can be looked at.
 pub(super) fn database_file(c: &Config) -> Option<Finding> {
     let path = c.database.url.strip_prefix("sqlite:")?;
-    let missing = !std::path::Path::new(path).exists();
-    missing.then(|| look("database", format!("there is no database {path} yet"), "it is made by the first command: leasehold migrate"))
+    let log = std::path::PathBuf::from(format!("{path}-wal"));
+    match std::fs::metadata(path) {
+        Ok(_) => None,
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Some(broken("database", format!("{path}: {e}"), "run this as the user that the daemon runs as")),
+        Err(_) if log.exists() => Some(broken("database", StoreError::LogAlone { path: path.to_owned() }.to_string(), "move the file back beside its log")),
+        Err(_) => Some(look("database", format!("there is no database {path} yet"), "it is made by: leasehold migrate")),
+    }
+}
+
+/// A SQLite file that more than its owner may read: it holds what customers are called and owe.
+pub(super) fn database_mode(c: &Config) -> Option<Finding> {
+    let path = c.database.url.strip_prefix("sqlite:")?;
+    let open = std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o077 != 0);
+    open.then(|| look("database", format!("{path} can be read by others than its owner"), format!("chmod go= {path} {path}-wal {path}-shm")))
 }
 
 pub(super) async fn names(c: &Config) -> Finding {
@@ -81,7 +96,25 @@ pub(super) async fn clock(store: &Store, c: &Config) -> Finding {
             format!("this host's clock is {} ms off the database's", -skew),
             "let the host synchronise its time (timedatectl); Leasehold follows the database",
         ),
-        Ok(_) => ok("clock", format!("{} time, {} ms off the database's", c.clock.mode, skew.abs())),
+        Ok(_) => match believed(store).await {
+            Ok((now, seen)) if now != seen => broken(
+                "clock",
+                format!(
+                    "it is {}, which is not believed: the latest time that was seen is {}; nothing is settled, ended or removed",
+                    now.human(),
+                    seen.human()
+                ),
+                "set the clock right, or, if it is right: leasehold clock confirm",
+            ),
+            Ok(_) => ok("clock", format!("{} time, {} ms off the database's", c.clock.mode, skew.abs())),
+            Err(error) => broken("clock", error.to_string(), "look at the database server's log"),
+        },
         Err(error) => broken("clock", error.to_string(), "look at the database server's log"),
     }
+}
+
+/// What time it is, and the time that is believed.
+async fn believed(store: &Store) -> leasehold_store::Result<(Timestamp, Timestamp)> {
+    let mut tx = store.read().await?;
+    Ok((tx.now, tx.believed_now().await?))
 }

@@ -17,6 +17,7 @@ fn eur(minor: i64) -> Money {
 
 fn invoice(lines: usize) -> Document {
     let line = |n: usize| DocumentLine {
+        zone: "UTC".into(),
         description: format!("Small, Łódź web-{n} with a name that is rather long for one line"),
         from: "2026-11-22".parse().unwrap(),
         until: "2026-12-22".parse().unwrap(),
@@ -27,6 +28,7 @@ fn invoice(lines: usize) -> Document {
     Document {
         kind: DocumentKind::Invoice,
         number: "2026-000042".into(),
+        zone: "UTC".into(),
         issued_at: "2026-11-22T10:00:00Z".parse().unwrap(),
         locale: "en".into(),
         seller: Party {

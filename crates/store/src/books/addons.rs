@@ -36,7 +36,7 @@ impl Books<'_> {
         self.tx.move_addon(&a.id, AddonState::Held, AddonState::Active, None).await?;
         let no = self.add_lines(&lease.id, a, lease.period_no + 1).await?;
         let (from, until) = (a.from_at.map_or(now, |at| at.0), a.until_at.map_or(now, |at| at.0));
-        let charge = Charge { no, from, until, full_until: None, price, at: now };
+        let charge = Charge { no, from, until, full_until: None, zone: lease.zone.clone(), price, at: now };
         self.pay_charge(&lease.id, "addon", charge, hold.map(|h| h.reference)).await?;
         self.tx.look_at_lease(&lease, now).await
     }

@@ -126,13 +126,15 @@ impl Tx {
         let sql = "with v(v_id) as ({rows}) select c.lease_id, c.no, c.from_at, c.until_at, c.amount, c.tax, c.tax_rate, c.currency, c.created_at \
                    from v join charges c on c.lease_id = v.v_id where c.state = 'open'";
         let rows: Vec<OpenRow> = self.all_rows_on("", sql, Rows::ids(owing.iter().map(|l| l.id.as_str())), &[]).await?;
+        let zones: HashMap<&LeaseId, &str> = owing.iter().map(|l| (&l.id, l.zone.as_str())).collect();
         let charge = |r: OpenRow| -> Result<(LeaseId, Charge)> {
             let (lease, currency) = (LeaseId(r.lease_id), r.currency.parse()?);
             let (total, tax) = (Money::new(r.amount, currency), Money::new(r.tax, currency));
             let lines = lines.get(&lease).into_iter().flatten().filter(|l| l.covers(r.no)).map(|l| l.line.clone()).collect();
             let price = Price { lines, net: total.minus(tax)?, tax, total, tax_rate: r.tax_rate };
             let at = Timestamp::from_millis;
-            Ok((lease, Charge { no: r.no, from: at(r.from_at), until: at(r.until_at), full_until: None, price, at: at(r.created_at) }))
+            let zone = zones.get(&lease).copied().unwrap_or_default().to_owned();
+            Ok((lease, Charge { no: r.no, from: at(r.from_at), until: at(r.until_at), full_until: None, zone, price, at: at(r.created_at) }))
         };
         rows.into_iter().map(charge).collect()
     }

@@ -23,25 +23,26 @@ pub(super) fn letter(page: &Page, books: &Books, decision: &Decision, now: Times
         data["balance"] = books.wallet.available().to_string().into();
         Letter { server: Some(s.lease.server.clone()), charge: Some(charge), before_ms, ..to(page, kind, subject, data) }
     };
+    let zone = |lease: usize| books.leases[lease].lease.zone.as_str();
     let owed = |lease: usize| books.leases[lease].price_to_go_on(books.tax, now).map(|m| m.to_string());
     match decision {
         Decision::Fail { lease, charge } => {
-            let policy = &books.leases[*lease].policy;
-            let suspends = (!policy.never_suspend).then(|| (now + policy.suspend_after.max(policy.min_notice)).day());
-            let data = json!({ "owed": charge.price.total.to_string(), "since": charge.from.day(), "at": suspends });
+            let (policy, zone) = (&books.leases[*lease].policy, zone(*lease));
+            let suspends = (!policy.never_suspend).then(|| (now + policy.suspend_after.max(policy.min_notice)).day_in(zone));
+            let data = json!({ "owed": charge.price.total.to_string(), "since": charge.from.day_in(zone), "at": suspends });
             Some(about(*lease, NoticeKind::PaymentFailed, charge.no, None, data))
         }
         Decision::Remind { lease, before, at } => {
-            let data = json!({ "owed": owed(*lease), "at": at.day() });
+            let data = json!({ "owed": owed(*lease), "at": at.day_in(zone(*lease)) });
             Some(about(*lease, NoticeKind::PaymentReminder, books.leases[*lease].lease.period_no, Some(*before), data))
         }
         Decision::Warn { lease, before, at } => {
-            let data = json!({ "owed": owed(*lease), "at": at.day() });
+            let data = json!({ "owed": owed(*lease), "at": at.day_in(zone(*lease)) });
             Some(about(*lease, NoticeKind::TerminationWarning, books.leases[*lease].lease.period_no, Some(*before), data))
         }
         Decision::LowBalance { due, missing } => {
-            let due: Vec<Value> =
-                due.iter().map(|(lease, at, amount)| json!({ "label": page.tenants[*lease].label, "at": at.day(), "amount": amount.to_string() })).collect();
+            let one = |(lease, at, amount): &(usize, Timestamp, Money)| json!({ "label": page.tenants[*lease].label, "at": at.day_in(zone(*lease)), "amount": amount.to_string() });
+            let due: Vec<Value> = due.iter().map(one).collect();
             let data = json!({ "name": page.name, "due": due, "missing": missing.to_string(), "balance": books.wallet.available().to_string() });
             Some(to(page, NoticeKind::LowBalance, format!("{}:{}", page.account, now.day()), data))
         }
@@ -86,7 +87,7 @@ pub(super) fn receipt(invoice: &Issued, payer: Payer) -> Letter {
     let lines: Vec<Value> = charges
         .iter()
         .flat_map(|(_, c)| c.price.lines.iter().map(move |l| (c, l)))
-        .map(|(c, l)| json!({ "description": l.description, "from": c.from.day(), "until": c.until.day(), "amount": l.amount.to_string() }))
+        .map(|(c, l)| json!({ "description": l.description, "from": c.from.day_in(&c.zone), "until": c.until.day_in(&c.zone), "amount": l.amount.to_string() }))
         .collect();
     let zero = Money::zero(payer.balance.currency);
     let sum = |of: &dyn Fn(&leasehold_domain::price::Price) -> i64| Money::new(charges.iter().map(|(_, c)| of(&c.price)).sum(), zero.currency);
