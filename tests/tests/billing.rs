@@ -497,7 +497,7 @@ on_both!(what_is_renewed_together_is_taxed_once(app) {
     app.top_up(&app.account, "3.63").await;
     app.live(31 * DAY).await;
     assert_eq!(invoices(app).await[4..], ["102 19 121: 19 102 19"; 3]);
-    assert_eq!((app.balance().await.as_str(), lease(&app, "three").await), ("0.00", "active 3 2026-06-10".to_owned()));
+    assert_eq!((app.balance().await.as_str(), lease(app, "three").await), ("0.00", "active 3 2026-06-10".to_owned()));
     // What failed is owed as it was announced, and paid together it is taxed together.
     app.live(32 * DAY).await;
     app.top_up(&app.account, "50").await;

@@ -120,14 +120,22 @@ impl Books {
             queue.extend(books.payable(lease, now)?.map(|at| Reverse((at, lease))));
         }
         while let Some(Reverse((_, lease))) = queue.pop() {
-            let (decision, on_bill) = books.payment(lease, now)?.billed(bill.clone())?;
-            let covered = books.covers(decision.cost()?)?;
+            let mut payment = None;
+            for way in books.ways_to_pay(lease, now)? {
+                let (decision, on_bill) = way.billed(bill.clone())?;
+                if payment.is_none() && books.covers(decision.cost()?)? {
+                    payment = Some((decision, on_bill));
+                }
+            }
+            let covered = payment.is_some();
             paid.unpaid += usize::from(!covered);
-            let decision = match decision {
-                _ if covered => decision,
+            let (decision, on_bill) = match payment {
+                Some(payment) => payment,
                 // What is owed from now on is what it costs alone.
-                Decision::Renew { .. } => Decision::Fail { lease, charge: books.leases[lease].next_charge(books.tax, now)? },
-                _ => continue,
+                None if books.leases[lease].lease.state == LeaseState::Active => {
+                    (Decision::Fail { lease, charge: books.leases[lease].next_charge(books.tax, now)? }, None)
+                }
+                None => continue,
             };
             books.apply(&decision, now)?;
             paid.touched[lease] += 1;
@@ -143,13 +151,13 @@ impl Books {
         Ok(Payments { books, ..paid })
     }
 
-    /// The payment that a lease needs, each charge as if alone.
-    fn payment(&self, lease: usize, now: Timestamp) -> Result<Decision, BadBooks> {
+    /// The payments that would do for a lease, the best first; each charge as if alone.
+    fn ways_to_pay(&self, lease: usize, now: Timestamp) -> Result<Vec<Decision>, BadBooks> {
         let s = &self.leases[lease];
         Ok(match s.lease.state {
-            LeaseState::Active => Decision::Renew { lease, charge: s.next_charge(self.tax, now)? },
-            LeaseState::PastDue => Decision::Pay { lease, charge: s.open.clone().ok_or_else(|| s.lacks("an open charge"))? },
-            _ => s.reactivation(lease, self.tax, now)?,
+            LeaseState::Active => vec![Decision::Renew { lease, charge: s.next_charge(self.tax, now)? }],
+            LeaseState::PastDue => vec![Decision::Pay { lease, charge: s.open.clone().ok_or_else(|| s.lacks("an open charge"))? }],
+            _ => s.reactivations(lease, self.tax, now)?,
         })
     }
 

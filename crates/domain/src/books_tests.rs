@@ -98,9 +98,7 @@ fn a_top_up_pays_the_oldest_first_and_brings_the_server_back_from_now_on() {
     let mut b = books(0, vec![standing("s", 3000, at("2026-01-31"), Cycle::Month)]);
     live(&mut b, at("2026-02-28"), at("2026-03-08"));
     assert_eq!(b.leases[0].lease.state, LeaseState::Suspended);
-    b.wallet.credit(eur(3200)).unwrap();
-    assert_eq!(settle(&mut b, at("2026-03-10"), &Permits::None), [Verb::Warn], "not enough for what was used and a new period");
-    b.wallet.credit(eur(200)).unwrap();
+    b.wallet.credit(eur(3400)).unwrap();
     let decisions = b.decide(at("2026-03-10"), &Permits::None).unwrap();
     let Decision::Reactivate { charges, .. } = &decisions[0] else { panic!("{decisions:?}") };
     // Three of the 31 days of March were used: 30.00 x 3 / 31.
@@ -109,6 +107,20 @@ fn a_top_up_pays_the_oldest_first_and_brings_the_server_back_from_now_on() {
     assert_eq!(settle(&mut b, at("2026-03-10"), &Permits::None), [Verb::Reactivate]);
     assert_eq!((b.wallet.available(), b.leases[0].lease.state, b.leases[0].lease.period_no), (eur(110), LeaseState::Active, 3));
     assert_eq!(b.leases[0].lease.anchor().unwrap().end_of(4).unwrap().day(), "2026-05-10");
+}
+
+#[test]
+fn what_was_asked_for_first_is_enough_also_after_the_suspension() {
+    let mut b = books(0, vec![standing("s", 3000, at("2026-01-31"), Cycle::Month)]);
+    live(&mut b, at("2026-02-28"), at("2026-03-08"));
+    b.wallet.credit(eur(2999)).unwrap();
+    assert_eq!(settle(&mut b, at("2026-03-10"), &Permits::None), [Verb::Warn], "a cent less than any notice asked for");
+    // The used three days and a new period would be 32.90; 30.00 pay for one period, without the days off.
+    b.wallet.credit(eur(1)).unwrap();
+    assert_eq!(settle(&mut b, at("2026-03-10"), &Permits::None), [Verb::Reactivate]);
+    let s = &b.leases[0];
+    assert_eq!((b.wallet.available(), s.lease.state, s.lease.paid_until.unwrap().day().as_str()), (eur(0), LeaseState::Active, "2026-04-07"));
+    assert_eq!(s.lease.anchor().unwrap().end_of(3).unwrap().day(), "2026-05-07");
 }
 
 #[test]

@@ -100,11 +100,21 @@ impl Standing {
         Err(BadBooks::Behind(self.lease.id.clone()))
     }
 
-    /// What it takes to bring a suspended server back now.
-    pub(crate) fn reactivation(&self, index: usize, tax: Percent, now: Timestamp) -> Result<Decision, BadBooks> {
+    /// What brings a suspended server back now, the way of the policy first. Where a new period would begin, what was owed before the suspension
+    /// does, too: it is what the first notices asked for, and pays for one period, of which the days since its begin count and those off do not.
+    pub(crate) fn reactivations(&self, index: usize, tax: Percent, now: Timestamp) -> Result<Vec<Decision>, BadBooks> {
+        let ways: &[Reactivation] = match self.policy.reactivation {
+            Reactivation::Rebase => &[Reactivation::Rebase, Reactivation::Resume],
+            Reactivation::Resume => &[Reactivation::Resume],
+            Reactivation::Accrue => &[Reactivation::Accrue],
+        };
+        ways.iter().map(|way| self.reactivation(index, *way, tax, now)).collect()
+    }
+
+    fn reactivation(&self, index: usize, way: Reactivation, tax: Percent, now: Timestamp) -> Result<Decision, BadBooks> {
         let open = self.open.as_ref().ok_or_else(|| self.lacks("an open charge"))?;
         let suspended = self.lease.suspended_at.ok_or_else(|| self.lacks("the time of its suspension"))?.max(open.from);
-        let (charges, paid_until, anchor) = match self.policy.reactivation {
+        let (charges, paid_until, anchor) = match way {
             Reactivation::Rebase => {
                 let mut charges = self.unpaid_until(open, suspended, true, tax, now)?;
                 let no = charges.last().map_or(open.no, |c| c.no) + 1;
@@ -132,7 +142,7 @@ impl Standing {
     /// What it takes for the lease to go on now; none where nothing is owed or it cannot be said.
     pub fn price_to_go_on(&self, tax: Percent, now: Timestamp) -> Option<Money> {
         match self.lease.state {
-            LeaseState::Suspended => self.reactivation(0, tax, now).ok().and_then(|d| d.cost().ok()),
+            LeaseState::Suspended => self.reactivation(0, self.policy.reactivation, tax, now).ok().and_then(|d| d.cost().ok()),
             _ => self.open.as_ref().map(|c| c.price.total),
         }
     }

@@ -109,7 +109,7 @@ pub(super) async fn run(c: &Context, command: Coupon) -> Result<(), Failure> {
             };
             let coupon = coupons::create(store, me, &new).await?;
             show(c.json(), &value(&coupon), || {
-                say!("coupon {} takes off {} {}; order with: leasehold server order … --coupon {0}", coupon.code, off(&coupon), how_long(&coupon))
+                say!("coupon {} takes off {} {}; order with: leasehold server order … --coupon {0}", coupon.code, off(&coupon), how_long(&coupon));
             });
         }
         Coupon::Disable { code } => {
