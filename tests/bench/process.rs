@@ -43,6 +43,7 @@ impl Host {
         let large = include_str!("../../config/catalog.toml")
             .replace("vcpu = 64, ram_mb = 131072, disk_gb = 4000", "vcpu = 4000, ram_mb = 4000000, disk_gb = 1000000")
             .replace("builds = 8", "builds = 2000")
+            .replace("zone = \"UTC\"", "zone = \"UTC\"\norders_per_hour = 0")
             .replace("203.0.113.0/24", "10.0.0.0/16")
             .replace("203.0.113.10-203.0.113.250", "10.0.1.0-10.0.20.0")
             .replace("203.0.113.1\"", "10.0.0.1\"")

@@ -128,7 +128,7 @@ impl Client {
             70..76 => servers::reboot(store, &me, &server).await,
             76..82 => servers::reinstall(store, &me, &server, None, false).await,
             82..88 => servers::password_reset(store, &me, &server).await.map(|(s, _)| s),
-            88..100 if may_end => servers::terminate(store, &me, &server).await,
+            88..100 if may_end => servers::terminate(store, &me, &server, servers::Unfinished::Paid).await,
             _ => servers::retry(store, &me, &server).await,
         };
         asked.is_ok()

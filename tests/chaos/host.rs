@@ -162,7 +162,7 @@ fn catalog(dir: &std::path::Path, dice: &Dice) -> String {
         )
     };
     format!(
-        "[[region]]\nid = \"fra\"\nname = \"Frankfurt\"\n{}{}[[template]]\nid = \"debian-12\"\nfamily = \"debian\"\nlabel = \"Debian 12\"\nimage = \"debian-12\"\n\
+        "[policy]\norders_per_hour = 0\n[[region]]\nid = \"fra\"\nname = \"Frankfurt\"\n{}{}[[template]]\nid = \"debian-12\"\nfamily = \"debian\"\nlabel = \"Debian 12\"\nimage = \"debian-12\"\n\
          [[pool]]\nid = \"fra-v4\"\nregion = \"fra\"\nfamily = 4\ncidr = \"198.18.0.0/16\"\ngateway = \"198.18.0.1\"\nrange = \"198.18.1.0-198.18.16.255\"\n\
          [[product]]\nkey = \"small\"\nname = \"Small\"\nvcpu = 1\nram_mb = 1024\ndisk_gb = 10\nbandwidth_gb = 1000\nregions = [\"fra\"]\nprices = {{ EUR = {{ 1m = \"9.00\" }} }}\n",
         node("node-a"),

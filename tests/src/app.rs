@@ -364,7 +364,7 @@ impl App {
 
     /// Terminates a server.
     pub async fn terminate(&self, server: &ServerId) {
-        servers::terminate(&self.store, &Self::operator(), server.as_str()).await.unwrap();
+        servers::terminate(&self.store, &Self::operator(), server.as_str(), servers::Unfinished::Paid).await.unwrap();
     }
 }
 
@@ -397,6 +397,8 @@ fn catalog_text(dir: &Path, node: &str) -> String {
     };
     format!(
         r#"
+[policy]
+orders_per_hour = 0
 [[region]]
 id = "fra"
 name = "Frankfurt"

@@ -197,6 +197,8 @@ impl Program {
     pub fn import(&self, node: &str) {
         let sample = include_str!("../../config/catalog.toml");
         let text = sample.replace("latency = \"50ms..200ms\"", node).replace("boot_time = \"2s\"", "boot_time = \"500ms\"");
+        // Tests order by the hundred.
+        let text = text.replace("zone = \"UTC\"", "zone = \"UTC\"\norders_per_hour = 0");
         std::fs::write(self.path("catalog.toml"), text).unwrap();
         self.ok(&["catalog", "import", "catalog.toml"]);
     }

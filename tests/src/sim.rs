@@ -330,7 +330,7 @@ impl Sim {
         let what = self.dice.below(13);
         let asked = async {
             match what {
-                0 => servers::terminate(&store, &me, id).await.map(drop),
+                0 => servers::terminate(&store, &me, id, servers::Unfinished::Paid).await.map(drop),
                 1 | 2 => {
                     let (a, b) = futures::join!(servers::retry(&store, &me, id), servers::retry(&store, &me, id));
                     assert!(a.is_err() || b.is_err(), "two retries of one failure");

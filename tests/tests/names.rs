@@ -73,7 +73,7 @@ on_both!(what_addresses_resolve_to_is_what_their_owner_last_said(app) {
     app.until_quiet().await;
     assert_eq!((dns.name_of(&v4), dns.name_of(&v6)), ("web.example.org.".into(), String::new()));
 
-    leasehold_commands::servers::terminate(&app.store, &App::operator(), server.as_str()).await.unwrap();
+    leasehold_commands::servers::terminate(&app.store, &App::operator(), server.as_str(), leasehold_commands::servers::Unfinished::Paid).await.unwrap();
     app.until_quiet().await;
     assert_eq!(dns.name_of(&v4), "", "the next tenant has no name of the last");
     let waiting = "select count(*) from names where published_at is null or next_at is not null";

@@ -6,12 +6,14 @@ use std::time::Duration;
 use leasehold_commands::{
     addons, catalog,
     coupons::{self, NewCoupon},
-    cycle, order, partners, servers,
+    cycle, order, partners,
+    servers::{self, Unfinished},
 };
 use leasehold_domain::{
     Percent,
     addon::AddonState,
     lease::{Cycle, LeaseState},
+    policy::{Key, Level},
     server::{HoldKind, Means, Status},
 };
 use leasehold_tests::{App, on_both};
@@ -311,6 +313,57 @@ on_both!(a_backup_is_a_snapshot_every_night_kept_three_days(app) {
         app.until_quiet().await;
     }
     assert_eq!(names(app).await, Vec::<String>::new(), "the last one went three days after it was taken");
+});
+
+on_both!(an_order_that_its_owner_ends_after_the_boot_is_paid_for_and_the_rest_comes_back(app) {
+    app.import("boot_time = \"3600s\"").await;
+    app.set_tax("19").await;
+    let (store, me) = (app.store.clone(), App::operator());
+    let half = NewCoupon { code: "HALF", percent: Some(Percent::whole(50)), ..NewCoupon::default() };
+    coupons::create(&store, &me, &half).await.unwrap();
+    // Before the boot nothing was used.
+    let early = app.order("early").await;
+    app.terminate(&early.id).await;
+    app.until_quiet().await;
+    assert_eq!((app.balance().await.as_str(), app.charges("early").await.len()), ("100.00", 0));
+    let booted = async |app: &App, label: &'static str| {
+        let wanted = order::Order { coupon: Some("half".into()), ..app.an_order(label) };
+        let server = order::order(&app.store, &App::operator(), &wanted).await.unwrap();
+        while !app.server(&server.id).await.booted {
+            app.drain().await;
+            app.advance(Duration::from_secs(1));
+        }
+        server
+    };
+    // An hour's share of 4.50 for March is 0.006, and nothing is had for nothing.
+    let web = booted(app, "web").await;
+    app.terminate(&web.id).await;
+    app.until_quiet().await;
+    assert_eq!((app.status("web").await, app.balance().await.as_str()), (Status::Terminated, "99.99"));
+    assert_eq!(app.lease("web").await.state, LeaseState::Ended);
+    let mut tx = app.store.read().await.unwrap();
+    assert_eq!(tx.coupon("HALF").await.unwrap().used, 1, "it was used");
+    let receipts = tx.invoices(None, 10).await.unwrap();
+    assert_eq!((receipts.len(), receipts[0].total), (1, 1));
+    drop(tx);
+    // Twelve days are more than the least span.
+    app.set_rule(Level::System, "", Key::MinCharge, "12d").await;
+    let web = booted(app, "days").await;
+    app.terminate(&web.id).await;
+    app.until_quiet().await;
+    // 9.00 - 4.50 for 12 of 31 days, each rounded: 3.48 - 1.74, and 19 %.
+    assert_eq!(app.balance().await, "97.92");
+    // An operator may let it go.
+    let web = booted(app, "let-go").await;
+    servers::terminate(&store, &me, web.id.as_str(), Unfinished::Free).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.balance().await, "97.92");
+    for label in ["four", "five"] {
+        let server = app.order(label).await;
+        app.terminate(&server.id).await;
+    }
+    let said = app.attention().await;
+    assert!(said.iter().any(|a| a.starts_with("unfinished_orders account:")), "{said:?}");
 });
 
 on_both!(a_price_change_leaves_old_leases_alone_unless_it_is_asked_for(app) {

@@ -98,13 +98,13 @@ on_both!(a_node_without_room_sends_the_build_elsewhere(app) {
     app.machines_match().await;
 });
 
-on_both!(terminated_while_building_ends_clean_with_the_money_back(app) {
+on_both!(terminated_while_building_ends_clean_and_pays_what_was_used(app) {
     app.import("boot_time = \"60s\"").await;
     let server = app.order("web").await;
     app.drain().await;
     assert_eq!(app.server(&server.id).await.status, Status::Building);
     app.terminate(&server.id).await;
-    assert_eq!(app.balance().await, "100.00");
+    assert_eq!(app.balance().await, "99.99");
     app.until_quiet().await;
     let gone = app.server(&server.id).await;
     assert_eq!((gone.status, gone.node_id), (Status::Terminated, None));
@@ -486,7 +486,7 @@ on_both!(what_the_owner_wants_at_the_first_boot_is_sealed_and_goes_with_the_serv
     servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
     app.until_quiet().await;
     assert_eq!(known(app).await.as_deref(), Some("#!/bin/sh\necho s3cret\n"));
-    servers::terminate(&app.store, &App::operator(), "web").await.unwrap();
+    servers::terminate(&app.store, &App::operator(), "web", servers::Unfinished::Paid).await.unwrap();
     app.until_quiet().await;
     assert_eq!(known(app).await, None);
 });

@@ -125,15 +125,59 @@ pub async fn retry(store: &Store, actor: &Actor, id: &str) -> Result<Server> {
 }
 
 /// The end. The lease ends now; an order that never ran gets its money back now. Asking twice is asking once.
-pub async fn terminate(store: &Store, actor: &Actor, id: &str) -> Result<Server> {
+pub async fn terminate(store: &Store, actor: &Actor, id: &str, unfinished: Unfinished) -> Result<Server> {
     let mut tx = store.begin().await?;
     let s = locked(&mut tx, id).await?;
     if s.goal == Goal::Terminated {
         return Ok(s);
     }
-    tx.books(&s.account_id).await?.end_lease(&s.id, s.generation).await?;
+    let booted = match unfinished {
+        Unfinished::Paid => booted(&mut tx, &s).await?,
+        Unfinished::Free => None,
+    };
+    match booted {
+        Some((at, least)) => tx.books(&s.account_id).await?.end_ordered(&s.id, s.generation, at, least).await?,
+        None => tx.books(&s.account_id).await?.end_lease(&s.id, s.generation).await?,
+    }
     tx.set_goal(&s.id, Goal::Terminated).await?;
+    if s.running_at.is_none() {
+        look_at_unfinished(&mut tx, &s).await?;
+    }
     done(tx, actor, &s, "server.terminate", "").await
+}
+
+/// What is paid for an order that is ended after its machine was booted and before it was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// What was used, by the policy `min_charge`: else machines and addresses could be had for nothing, again and again.
+    Paid,
+    /// Nothing: the operator's word.
+    Free,
+}
+
+/// Since when the machine of an order that waits for its delivery may be on the net, and the least span that is paid for.
+async fn booted(tx: &mut Tx, s: &Server) -> Result<Option<(Timestamp, Duration)>> {
+    let waits = s.build == BuildKind::First && s.status != Status::Failed;
+    let Some(lease) = tx.lease_of(&s.id).await?.filter(|l| waits && l.state == LeaseState::Pending) else { return Ok(None) };
+    let policies = tx.policies([s.account_id.as_str(), lease.id.as_str()].into_iter()).await?;
+    let policy = policies.of(s.product_id.as_str(), s.account_id.as_str(), lease.id.as_str())?;
+    Ok(tx.booted_at(&s.id, s.generation).await?.map(|at| (at, policy.min_charge)))
+}
+
+/// So many orders of a day that nobody waited for are looked at.
+const UNFINISHED: i64 = 5;
+
+async fn look_at_unfinished(tx: &mut Tx, s: &Server) -> Result<()> {
+    let since = tx.now - Duration::from_hours(24);
+    let unfinished = tx.unfinished_since(&s.account_id, since).await?;
+    if unfinished >= UNFINISHED {
+        let number = tx.account(&s.account_id).await?.number;
+        let detail = format!(
+            "account {number} ended {unfinished} orders of the last 24 hours before they ran; look at what it does, or: leasehold account freeze {number}"
+        );
+        tx.attend("unfinished_orders", &format!("account:{}", s.account_id), &detail).await?;
+    }
+    Ok(())
 }
 
 /// Takes a server off power, or only off the net, until the hold is lifted.

@@ -2,13 +2,16 @@
 //!
 //! These are the rules; `store::Books` loads the rows under the account's lock, asks here, and writes what comes back.
 
+use std::time::Duration;
+
 use crate::{
-    AccountId, Money, ServerId, Timestamp,
-    lease::{Lease, LeaseState},
+    AccountId, Money, Percent, ServerId, Timestamp,
+    lease::{Lease, LeaseLine, LeaseState},
     ledger::{Code, House, Refused, Transfer, TransferState, Wallet, wallet_account},
-    period::BadPeriod,
+    money::MoneyError,
+    period::{Anchor, BadPeriod},
     price::Price,
-    standing::Charge,
+    standing::{self, Charge},
 };
 
 /// The reference of the hold for an add-on, by its id at the server.
@@ -33,6 +36,15 @@ pub fn hold(wallet: &mut Wallet, reference: String, code: Code, price: Money, no
     }
     wallet.hold(price)?;
     Ok(Some(spend(wallet, reference, price, (House::Revenue, code, TransferState::Pending), now)))
+}
+
+/// What was used of an order is paid. What costs nothing needs no transfer.
+pub fn pay_order(wallet: &mut Wallet, reference: String, price: Money, now: Timestamp) -> Result<Option<Transfer>, Refused> {
+    if price.minor == 0 {
+        return Ok(None);
+    }
+    wallet.debit(price)?;
+    Ok(Some(spend(wallet, reference, price, (House::Revenue, Code::Order, TransferState::Posted), now)))
 }
 
 /// Money paid in.
@@ -116,6 +128,26 @@ pub fn deliver(wallet: &mut Wallet, lease: &mut Lease, hold: Option<&Transfer>, 
     Ok(Charge { no: lease.period_no, from: now, until, full_until: None, zone, price, at: now })
 }
 
+/// What is paid for an order that its owner ends after its machine was booted and before it was delivered: the time since then, but at least this
+/// long, and at least a unit of what costs anything; never more than the first period.
+pub fn end_early(lease: &Lease, lines: &[LeaseLine], tax: Percent, booted: Timestamp, least: Duration, now: Timestamp) -> Result<Charge, BadDelivery> {
+    let anchor = Anchor { at: booted, no: 1, cycle: lease.cycle, zone: lease.zone.clone() };
+    let (full_until, whole) = (anchor.end_of(1)?, |part| standing::price_of(lines, 1, part, tax).map_err(BadDelivery::Money));
+    let none = || BadDelivery::Lease(lease.state);
+    let full = whole(None)?.ok_or_else(none)?;
+    let (most, mut used) = (full_until.since(booted), now.since(booted).max(least).max(Duration::from_millis(1)));
+    while used < most {
+        let part = (used.as_millis() as i64, most.as_millis() as i64);
+        let price = whole(Some(part))?.ok_or_else(none)?;
+        if price.net.minor > 0 || full.net.minor == 0 {
+            let until = booted + used;
+            return Ok(Charge { no: 1, from: booted, until, full_until: Some(full_until), zone: lease.zone.clone(), price, at: now });
+        }
+        used *= 2;
+    }
+    Ok(Charge { no: 1, from: booted, until: full_until, full_until: None, zone: lease.zone.clone(), price: full, at: now })
+}
+
 /// Why a delivery cannot be booked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadDelivery {
@@ -136,6 +168,9 @@ pub enum BadDelivery {
     /// The wallet refuses.
     #[error(transparent)]
     Wallet(#[from] Refused),
+    /// An amount beyond all bounds.
+    #[error(transparent)]
+    Money(MoneyError),
 }
 
 /// The order failed or was ended before it ran: what was set aside is given back, the lease is over.

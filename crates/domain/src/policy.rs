@@ -102,6 +102,8 @@ names! {
         NeverTerminate = "never_terminate",
         /// Orders that an account may place within an hour; 0: any number.
         OrdersPerHour = "orders_per_hour",
+        /// Of an order that its owner ends after its first boot, the least span that is paid for; `0s`: what was used, by the second.
+        MinCharge = "min_charge",
         /// Which orders an operator looks at before they are delivered.
         Review = "review",
         /// Where an account may pay in by itself, as `chain:address`, separated by commas.
@@ -167,6 +169,8 @@ pub struct Policy {
     pub never_terminate: bool,
     /// Orders within an hour and an account; 0: any number.
     pub orders_per_hour: i64,
+    /// The least span that is paid for of an order that is ended after its first boot.
+    pub min_charge: Duration,
     /// Which orders an operator looks at before they are delivered.
     pub review: Review,
     /// Where an account may pay in by itself.
@@ -197,7 +201,8 @@ impl Default for Policy {
             suspend_by: Means::PowerOff,
             never_suspend: false,
             never_terminate: false,
-            orders_per_hour: 0,
+            orders_per_hour: 10,
+            min_charge: Duration::from_hours(1),
             review: Review::Never,
             deposit_addresses: vec![],
             suspensions: Limits { count: 50, percent: Percent::whole(2) },
@@ -274,6 +279,7 @@ impl Policy {
             Key::NeverSuspend => self.never_suspend = yes_or_no(value)?,
             Key::NeverTerminate => self.never_terminate = yes_or_no(value)?,
             Key::OrdersPerHour => self.orders_per_hour = count(value)?,
+            Key::MinCharge => self.min_charge = span(value)?,
             Key::Review => self.review = value.parse().map_err(|e: crate::UnknownName| e.to_string())?,
             Key::DepositAddresses => self.deposit_addresses = deposits(value)?,
             Key::SuspensionsCount => self.suspensions.count = count(value)?,
@@ -304,6 +310,7 @@ impl Policy {
             Key::NeverSuspend => self.never_suspend.to_string(),
             Key::NeverTerminate => self.never_terminate.to_string(),
             Key::OrdersPerHour => self.orders_per_hour.to_string(),
+            Key::MinCharge => show_duration(self.min_charge),
             Key::Review => self.review.to_string(),
             Key::DepositAddresses => self.deposit_addresses.iter().map(|d| format!("{}:{}", d.chain, d.address)).collect::<Vec<_>>().join(","),
             Key::SuspensionsCount => self.suspensions.count.to_string(),

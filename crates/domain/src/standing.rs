@@ -47,6 +47,13 @@ pub struct Standing {
     pub notices: Vec<Notice>,
 }
 
+/// What these lines come to for a period, or for so much of it (numerator, denominator); none where no line covers it.
+pub(crate) fn price_of(lines: &[LeaseLine], no: i64, part: Option<(i64, i64)>, tax: Percent) -> Result<Option<Price>, MoneyError> {
+    let scaled = |l: &Line| Ok(Line { amount: part.map_or(Ok(l.amount), |(n, d)| l.amount.part(n, d))?, ..l.clone() });
+    let lines: Vec<Line> = lines.iter().filter(|l| l.covers(no)).map(|l| scaled(&l.line)).collect::<Result<_, MoneyError>>()?;
+    if lines.is_empty() { Ok(None) } else { price(lines, tax).map(Some) }
+}
+
 impl Standing {
     pub(crate) fn lacks(&self, what: &'static str) -> BadBooks {
         BadBooks::Lease(self.lease.id.clone(), self.lease.state, what)
@@ -59,13 +66,7 @@ impl Standing {
 
     /// The price of period `no`, or of so much of it (numerator, denominator).
     fn price_of(&self, no: i64, part: Option<(i64, i64)>, tax: Percent) -> Result<Price, BadBooks> {
-        let lines = self.lines.iter().filter(|l| l.covers(no)).map(|l| &l.line);
-        let scaled = |l: &Line| Ok(Line { amount: part.map_or(Ok(l.amount), |(n, d)| l.amount.part(n, d))?, ..l.clone() });
-        let lines: Vec<Line> = lines.map(scaled).collect::<Result<_, MoneyError>>()?;
-        if lines.is_empty() {
-            return Err(self.lacks("a price for its next period"));
-        }
-        Ok(price(lines, tax)?)
+        price_of(&self.lines, no, part, tax)?.ok_or_else(|| self.lacks("a price for its next period"))
     }
 
     /// The charge for period `no`, which begins at `from`.

@@ -3,6 +3,8 @@
 mod addons;
 mod refunds;
 
+use std::time::Duration;
+
 use leasehold_domain::{
     AccountId, Currency, LeaseId, Money, ServerId, Timestamp,
     lease::{Cycle, Lease, LeaseState},
@@ -178,9 +180,10 @@ impl Books<'_> {
     async fn pay_charge(&mut self, lease: &LeaseId, kind: &str, charge: Charge, transfer: Option<String>) -> Result<()> {
         let (price, rate) = (&charge.price, charge.price.tax_rate.thousandths());
         let (total, currency) = (price.total.minor, price.total.currency.code());
-        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, tax_rate, currency, state, transfer, created_at, paid_at) \
-                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'paid', $10, $11, $11)";
-        let args = args![lease, kind, charge.no, charge.from, charge.until, total, price.tax.minor, rate, currency, transfer.clone(), charge.at];
+        let sql = "insert into charges (lease_id, kind, no, from_at, until_at, amount, tax, tax_rate, currency, state, transfer, created_at, paid_at, full_until) \
+                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'paid', $10, $11, $11, $12)";
+        let args =
+            args![lease, kind, charge.no, charge.from, charge.until, total, price.tax.minor, rate, currency, transfer.clone(), charge.at, charge.full_until];
         self.tx.exec_one(sql, args).await?;
         self.tx.write_tax(transfer.map(|reference| (reference, price.tax)).as_slice()).await?;
         self.sell(vec![(lease.clone(), charge)]).await
@@ -195,10 +198,30 @@ impl Books<'_> {
         Ok(Price { lines, net: lease.price.minus(tax)?, tax, total: lease.price, tax_rate: crate::leases::rate(rate)? })
     }
 
+    /// Its owner ends an order after its machine was booted: what was set aside comes back, and what was used of it is paid, at least this long.
+    pub async fn end_ordered(&mut self, server: &ServerId, generation: i64, booted: Timestamp, least: Duration) -> Result<()> {
+        let (lease, now) = (self.lease(server).await?, self.tx.now);
+        let lines = self.tx.lease_lines(std::iter::once(&lease)).await?.remove(&lease.id).unwrap_or_default();
+        let (rate,): (i64,) = self.tx.one("select tax_rate from leases where id = $1", args![&lease.id]).await?;
+        let charge = movements::end_early(&lease, &lines, crate::leases::rate(rate)?, booted, least, now)?;
+        let hold = self.pending(&order_reference(server, generation)).await?;
+        movements::give_back(&mut self.wallet, &mut lease.clone(), hold.as_ref())?;
+        self.resolve(hold.as_ref(), TransferState::Voided).await?;
+        let paid = format!("{}:used", order_reference(server, generation));
+        let transfer = movements::pay_order(&mut self.wallet, paid, charge.price.total, now)?;
+        if let Some(transfer) = &transfer {
+            self.write_transfer(transfer, Some("ended by its owner before it was delivered")).await?;
+        }
+        self.money_came(&order_reference(server, generation)).await?;
+        let sql = "update leases set anchor_at = $1, anchor_no = 1, period_no = 1, paid_until = $2 where id = $3 and state = 'pending'";
+        self.tx.exec_one(sql, args![charge.from, charge.until, &lease.id]).await?;
+        self.close_lease(server, &lease).await?;
+        self.pay_charge(&lease.id, "period", charge, transfer.map(|t| t.reference)).await
+    }
+
     /// The lease ends: before the first run the money comes back, later nothing more is charged and what is owed is let go. Ending twice is ending once.
     pub async fn end_lease(&mut self, server: &ServerId, generation: i64) -> Result<()> {
         let mut lease = self.lease(server).await?;
-        let now = self.tx.now;
         if lease.state == LeaseState::Ended {
             return Ok(());
         }
@@ -209,6 +232,11 @@ impl Books<'_> {
             self.money_came(&order_reference(server, generation)).await?;
             self.tx.return_coupon(server).await?;
         }
+        self.close_lease(server, &lease).await
+    }
+
+    async fn close_lease(&mut self, server: &ServerId, lease: &Lease) -> Result<()> {
+        let now = self.tx.now;
         self.end_addons(server).await?;
         let sql = "update leases set state = 'ended', ended_at = $1, decide_at = null where id = $2 and state <> 'ended'";
         self.tx.exec_one(sql, args![now, &lease.id]).await?;

@@ -272,6 +272,12 @@ impl Tx {
         Ok((count, first.map(Timestamp::from_millis)))
     }
 
+    /// Orders of an account since then that were ended before they ran.
+    pub async fn unfinished_since(&mut self, account: &AccountId, since: Timestamp) -> Result<i64> {
+        let sql = "select count(*) from servers where account_id = $1 and created_at > $2 and running_at is null and goal = 'terminated'";
+        self.int(sql, args![account, since]).await
+    }
+
     /// Whether a server of an account has ever run.
     pub async fn has_delivered(&mut self, account: &AccountId) -> Result<bool> {
         Ok(self.int("select count(*) from (select 1 from servers where account_id = $1 and running_at is not null limit 1) s", args![account]).await? > 0)

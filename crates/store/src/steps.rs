@@ -53,6 +53,13 @@ struct Last {
 }
 
 impl Tx {
+    /// When a build was first booted; none before.
+    pub async fn booted_at(&mut self, server: &ServerId, generation: i64) -> Result<Option<Timestamp>> {
+        let sql = "select min(started_at) from server_steps where server_id = $1 and generation = $2 and step = 'boot'";
+        let (at,): (Option<i64>,) = self.one(sql, args![server, generation]).await?;
+        Ok(at.map(Timestamp::from_millis))
+    }
+
     /// Writes the intent. A step that waits goes on in its line; one that was cut off is closed as `interrupted`.
     pub async fn open_step(&mut self, server: &Server, step: Step, worker: &str) -> Result<Opened> {
         let last: Option<Last> =

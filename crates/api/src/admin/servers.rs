@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use leasehold_commands::servers;
+use leasehold_commands::servers::{self, Unfinished};
 use leasehold_domain::{
     Timestamp,
     server::{Goal, HoldKind, Means, Status, Step},
@@ -288,11 +288,22 @@ pub(crate) async fn unsuspend(State(api): State<Api>, operator: Operator, Path(i
     Ok(accepted(servers::unsuspend(&api.store, &operator, &id, l.kind, l.until).await?))
 }
 
-/// Ends a server: its disk and its addresses are given back.
-#[utoipa::path(post, path = "/servers/{id}/terminate", tag = "operator", security(("operator" = [])), params(("id" = String, Path)), responses((status = 202, body = OperatorServer)))]
-pub(crate) async fn terminate(State(api): State<Api>, operator: Operator, Path(id): Path<String>) -> Result<Accepted, Failure> {
+/// How an order is ended that was not delivered.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Ending {
+    /// Nothing is paid for an order that was booted and not delivered.
+    #[serde(default)]
+    free: bool,
+}
+
+/// Ends a server: its disk and its addresses are given back. An order that was booted and not delivered is paid for as far as it was used (`min_charge`).
+#[utoipa::path(post, path = "/servers/{id}/terminate", tag = "operator", security(("operator" = [])), params(("id" = String, Path), Ending), responses((status = 202, body = OperatorServer)))]
+pub(crate) async fn terminate(State(api): State<Api>, operator: Operator, Path(id): Path<String>, Asked(ending): Asked<Ending>) -> Result<Accepted, Failure> {
     let id = by_id(&api, id).await?;
-    Ok(accepted(servers::terminate(&api.store, &operator, &id).await?))
+    let unfinished = if ending.free { Unfinished::Free } else { Unfinished::Paid };
+    Ok(accepted(servers::terminate(&api.store, &operator, &id, unfinished).await?))
 }
 
 /// Until when a server is protected.

@@ -140,6 +140,6 @@ pub(crate) async fn set_billing(
 ))]
 pub(crate) async fn destroy(State(api): State<Api>, caller: For<ServersDestroy>, Path(id): Path<String>) -> Result<StatusCode, Failure> {
     let id = caller.server_id(&api.store, &id).await?;
-    servers::terminate(&api.store, &caller.actor, id.as_str()).await?;
+    servers::terminate(&api.store, &caller.actor, id.as_str(), servers::Unfinished::Paid).await?;
     Ok(StatusCode::NO_CONTENT)
 }

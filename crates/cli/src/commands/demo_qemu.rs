@@ -60,7 +60,7 @@ pub(super) async fn walk(tour: &Tour, dir: &Path) -> Result<(), Failure> {
     };
     if ended.is_err() {
         // Whatever went wrong, no machine is left running on this host.
-        servers::terminate(store, actor, server.id.as_str()).await?;
+        servers::terminate(store, actor, server.id.as_str(), servers::Unfinished::Paid).await?;
         while store.read().await?.server(&server.id).await?.absent_at.is_none() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -80,7 +80,7 @@ async fn signed_in_and_gone(tour: &Tour, id: &str, status: Status, key: &Path) -
     let answer = Command::new("ssh").args(options).arg("-i").arg(key).args(["-p", &at.port.to_string(), &target, "hostname"]).output()?;
     held(String::from_utf8_lossy(&answer.stdout).trim() == "web", "her key opens it, and it knows its name")?;
     say("\nShe is done with it and terminates it.");
-    let server = servers::terminate(store, actor, id).await?;
+    let server = servers::terminate(store, actor, id, servers::Unfinished::Paid).await?;
     let server = follow(store, &server.id, |_| ()).await?;
     held(server.status == Status::Terminated && server.absent_at.is_some(), "the machine is gone")
 }

@@ -175,6 +175,9 @@ pub enum Server {
         /// Only show what would be lost.
         #[arg(long)]
         dry_run: bool,
+        /// Nothing is paid for an order that was booted and not delivered; else what was used is, by the policy min_charge.
+        #[arg(long)]
+        free: bool,
     },
     /// Lift a hold.
     Unsuspend {
@@ -217,7 +220,7 @@ pub(super) async fn run(c: &Context, command: Server) -> Result<(), Failure> {
         Server::List { status, account } => return list(c, &app, status, account).await,
         Server::Retry { server, all_failed } => return retry(c, &app, server, all_failed).await,
         Server::PasswordReset { server } => return password_reset(c, &app, &server).await,
-        Server::Terminate { server, yes, dry_run } => return terminate(c, &app, &server, yes, dry_run).await,
+        Server::Terminate { server, yes, dry_run, free } => return terminate(c, &app, &server, yes, dry_run, free).await,
         Server::Reinstall { server, template, drop_snapshots, yes } => {
             if !yes && !confirm(&format!("everything on the disk of {server} will be lost; reinstall?")) {
                 return Err(Failure::Refused(format!("{server} was not reinstalled; say --yes to do it")));
@@ -300,7 +303,7 @@ async fn retry(c: &Context, app: &App, server: Option<String>, all_failed: bool)
     if refused.is_empty() { Ok(()) } else { Err(Failure::Refused(format!("{} server(s) could not be retried", refused.len()))) }
 }
 
-async fn terminate(c: &Context, app: &App, server: &str, yes: bool, dry_run: bool) -> Result<(), Failure> {
+async fn terminate(c: &Context, app: &App, server: &str, yes: bool, dry_run: bool, free: bool) -> Result<(), Failure> {
     let mut tx = app.store.read().await?;
     let s = tx.find_server(server).await?;
     let addresses: Vec<String> = tx.addresses(&s.id).await?.into_iter().map(|a| a.address).collect();
@@ -313,7 +316,8 @@ async fn terminate(c: &Context, app: &App, server: &str, yes: bool, dry_run: boo
     if !yes && !confirm(&format!("this will be lost: {lost}; terminate?")) {
         return Err(Failure::Refused(format!("{} was not terminated; say --yes to do it", s.label)));
     }
-    let s = servers::terminate(&app.store, &app.actor, s.id.as_str()).await?;
+    let unfinished = if free { servers::Unfinished::Free } else { servers::Unfinished::Paid };
+    let s = servers::terminate(&app.store, &app.actor, s.id.as_str(), unfinished).await?;
     accepted(c, &s);
     Ok(())
 }

@@ -73,7 +73,7 @@ pub(super) async fn run(r: &Remote, command: Server) -> Result<(), Failure> {
             Ok(())
         }
         Server::Stop { server } => power(r, &server, "stop").await,
-        Server::Terminate { server, yes, dry_run: false } => {
+        Server::Terminate { server, yes, dry_run: false, free: false } => {
             let s = r.server(&server).await?;
             if !yes && !confirm(&format!("{} ({}) and its disk of {} GB will be lost; terminate?", word(&s, "label"), word(&s, "id"), word(&s, "diskGb"))) {
                 return Err(Failure::Refused(format!("{server} was not terminated; say --yes to do it")));
