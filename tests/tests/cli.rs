@@ -225,15 +225,50 @@ fn a_pool_whose_gateway_no_guest_could_reach_is_refused() {
 }
 
 #[test]
-fn secrets_are_rotated_without_losing_one() {
-    let p = Program::new(None);
-    let account = p.set_up("20.00");
+fn keys_are_rotated_beside_a_running_house_and_nobody_is_locked_out() {
+    let mut p = Program::new(None);
+    let at = format!("127.0.0.1:{}", leasehold_tests::program::free_port());
+    p.set("API__LISTEN", &at);
+    let account = p.set_up("40.00");
+    // A file of an older version: a key, and no pepper.
+    let file = p.path("leasehold.key");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.lines().filter(|l| !l.starts_with("pepper:")).collect::<Vec<_>>().join("\n")).unwrap();
+    let key = p.json(&["key", "create", "--account", &account, "--scopes", "*"])["key"].as_str().unwrap().to_owned();
     let daemon = p.daemon(&["serve"]);
-    p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "web", "--wait"]);
-    daemon.stop();
+    let order = |label: &str| p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", label, "--wait"]);
+    let lists = || p.run(&["--server", &format!("http://{at}"), "--key", &key, "server", "list"]);
+    order("web");
+    assert_eq!(lists().code, 0);
     let before = p.json(&["server", "credentials", "web"]);
-    assert_eq!(p.json(&["secrets", "rotate"])["resealed"], 1);
-    assert_eq!(p.json(&["server", "credentials", "web"]), before);
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&file).unwrap());
+    // What a rotation that was cut off left is in nobody's way.
+    std::fs::write(p.path("leasehold.key.next"), "half").unwrap();
+    for round in 0..2 {
+        let rotated = p.json(&["secrets", "rotate"]);
+        assert!(rotated["resealed"].as_i64().unwrap() >= 1, "{rotated}");
+        // The daemon that runs opens what the new key sealed, and seals with it.
+        order(&format!("after-{round}"));
+        assert_eq!((lists().code, &p.json(&["server", "credentials", "web"])), (0, &before), "round {round}");
+        let removed = p.json(&["secrets", "rotate", "--step", "remove"]);
+        assert_eq!(removed["removed"].as_array().unwrap().len(), 1, "{removed}");
+        assert_eq!(p.json(&["secrets", "list"]).as_array().unwrap().len(), 1);
+        assert_eq!((lists().code, &p.json(&["server", "credentials", "web"])), (0, &before), "the customer's key is what it was");
+    }
+    assert!(p.run(&["doctor"]).out.contains("opens a secret of each kind"));
+    assert_eq!(daemon.stop(), Some(0));
+    let is = std::fs::metadata(&file).unwrap();
+    assert_eq!((std::os::unix::fs::MetadataExt::mode(&is) & 0o777, std::os::unix::fs::MetadataExt::uid(&is)), (0o600, owner));
+    // Without the file nobody is told to make a new one, and doing so is refused.
+    std::fs::rename(&file, p.path("aside.key")).unwrap();
+    assert!(p.run(&["doctor"]).out.contains("put it back from your copy"));
+    p.refuses(4, &["put that file back from your copy"], &["secrets", "generate"]);
+    // A file with another key: the doctor names the one that is missing.
+    let other = Program::new(None);
+    other.ok(&["secrets", "generate"]);
+    std::fs::copy(other.path("leasehold.key"), &file).unwrap();
+    let said = p.run(&["doctor"]).out;
+    assert!(said.contains("the key file has no key '") && said.contains("servers.password"), "{said}");
 }
 
 #[test]

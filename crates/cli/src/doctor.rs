@@ -78,6 +78,7 @@ pub(crate) async fn examine(c: &Config) -> Vec<Finding> {
     }
     findings.push(ok("schema", "up to date"));
     findings.push(host::clock(&store, c).await);
+    findings.extend(host::sealed(&store, c).await);
     match work::examine(&store).await {
         Ok(seen) => findings.extend(seen),
         Err(error) => findings.push(broken("database", error.to_string(), "look at the database server's log")),

@@ -1,99 +1,10 @@
 //! Secrets that must be read again: sealed with XChaCha20-Poly1305, bound to the table, column and row they belong to,
 //! so that a sealed value copied elsewhere does not open.
 
-use std::{fmt, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
-
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use chacha20poly1305::{AeadInPlace, KeyInit, XChaCha20Poly1305};
-use leasehold_domain::{Dice, hex};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
+use sqlx::FromRow;
 
-use crate::{Result, StoreError, Tx, args};
-
-const KEY_LEN: usize = 32;
-const NONCE_LEN: usize = 24;
-
-/// The keys of the key file: the first seals, all open. One key a line, base64.
-#[derive(Clone)]
-pub struct KeyRing(Arc<[Key]>);
-
-struct Key {
-    id: String,
-    secret: [u8; KEY_LEN],
-}
-
-impl fmt::Debug for KeyRing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyRing({} keys)", self.0.len())
-    }
-}
-
-impl Key {
-    fn new(secret: [u8; KEY_LEN]) -> Self {
-        Self { id: hex(&Sha256::digest(secret)[..4]), secret }
-    }
-}
-
-impl KeyRing {
-    /// A ring of one new key.
-    pub fn generate(dice: &Dice) -> Self {
-        Self(Arc::new([Key::new(dice.bytes())]))
-    }
-
-    /// Reads a key file that nobody but its owner can read.
-    pub fn read(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let missing = |e: std::io::Error| StoreError::Sealed(format!("key file {shown}: {e}; make one with: leasehold secrets generate"));
-        let mode = fs::metadata(path).map_err(missing)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(StoreError::Sealed(format!("key file {shown} can be read by others (mode {:o}); run: chmod 600 {shown}", mode & 0o777)));
-        }
-        let text = fs::read_to_string(path).map_err(missing)?;
-        let key = |line: &str| BASE64.decode(line.trim()).ok().and_then(|bytes| bytes.try_into().ok()).map(Key::new);
-        let keys: Option<Vec<Key>> = text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')).map(key).collect();
-        match keys {
-            Some(keys) if !keys.is_empty() => Ok(Self(keys.into())),
-            _ => Err(StoreError::Sealed(format!("key file {shown} holds no key; each line is {KEY_LEN} bytes in base64"))),
-        }
-    }
-
-    /// The text of a key file with a new key before the old ones.
-    pub fn file_with_new_key(old: Option<&Self>, dice: &Dice) -> String {
-        let new = BASE64.encode(dice.bytes::<KEY_LEN>());
-        let kept = old.iter().flat_map(|ring| ring.0.iter()).map(|key| BASE64.encode(key.secret) + "\n");
-        format!("{new}\n{}", kept.collect::<String>())
-    }
-
-    /// A keyed digest of `text` for comparing secrets without storing them, hex.
-    pub fn fingerprint(&self, text: &str) -> String {
-        use hmac::{Hmac, KeyInit, Mac};
-        let mac = self.0.last().and_then(|oldest| Hmac::<Sha256>::new_from_slice(&oldest.secret).ok());
-        mac.map_or_else(String::new, |mac| hex(&mac.chain_update(text).finalize().into_bytes()))
-    }
-
-    fn seal(&self, aad: &str, plain: &str, nonce: [u8; NONCE_LEN]) -> Result<(String, String)> {
-        let key = self.0.first().ok_or_else(|| StoreError::Sealed("the key ring is empty".into()))?;
-        let mut sealed = plain.as_bytes().to_vec();
-        let cipher = XChaCha20Poly1305::new(&key.secret.into());
-        cipher.encrypt_in_place(&nonce.into(), aad.as_bytes(), &mut sealed).map_err(|_| StoreError::Sealed("sealing failed".into()))?;
-        Ok((key.id.clone(), BASE64.encode([nonce.as_slice(), &sealed].concat())))
-    }
-
-    fn open(&self, aad: &str, key_id: &str, sealed: &str) -> Result<SecretString> {
-        let broken = || StoreError::Sealed(format!("the secret of {aad} cannot be opened: it was changed, moved, or sealed with another key file"));
-        let key = self
-            .0
-            .iter()
-            .find(|k| k.id == key_id)
-            .ok_or_else(|| StoreError::Sealed(format!("the key file has no key '{key_id}', with which {aad} was sealed")))?;
-        let bytes = BASE64.decode(sealed).map_err(|_| broken())?;
-        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>().ok_or_else(broken)?;
-        let mut plain = sealed.to_vec();
-        XChaCha20Poly1305::new(&key.secret.into()).decrypt_in_place(&(*nonce).into(), aad.as_bytes(), &mut plain).map_err(|_| broken())?;
-        String::from_utf8(plain).map(Into::into).map_err(|_| broken())
-    }
-}
+use crate::{KeyRing, Result, StoreError, Tx, args};
 
 /// Where a secret belongs.
 #[derive(Clone, Copy, Debug)]
@@ -119,8 +30,7 @@ impl Tx {
 
     /// Seals a secret in the place of the one before it.
     pub async fn put_secret(&mut self, place: Place<'_>, secret: &SecretString) -> Result<()> {
-        let nonce = self.dice().bytes();
-        let (key, sealed) = self.ring()?.seal(&place.aad(), secret.expose_secret(), nonce)?;
+        let (key, sealed) = self.ring()?.seal(&place.aad(), secret.expose_secret(), self.dice())?;
         let sql = "insert into sealed (owner_table, owner_column, owner_id, key_id, box) values ($1, $2, $3, $4, $5) \
                    on conflict (owner_table, owner_column, owner_id) do update set key_id = excluded.key_id, box = excluded.box";
         self.exec_one(sql, args![place.table, place.column, place.id, key, sealed]).await
@@ -149,32 +59,46 @@ impl Tx {
         Ok(())
     }
 
-    /// Seals everything anew with the first key of the ring; answers how many secrets were moved.
-    pub async fn reseal(&mut self) -> Result<u64> {
-        let rows: Vec<(String, String, String)> =
-            self.all("select owner_table, owner_column, owner_id from sealed order by owner_table, owner_id", &[]).await?;
-        let count = rows.len() as u64;
-        for (table, column, id) in rows {
-            let place = Place { table: &table, column: &column, id: &id };
-            if let Some(secret) = self.secret(place).await? {
-                self.put_secret(place, &secret).await?;
-            }
+    /// Seals up to `limit` secrets anew that another than this key sealed; how many are still to do, one that was written meanwhile included.
+    pub async fn reseal(&mut self, first: &str, limit: i64) -> Result<i64> {
+        let sql =
+            "select owner_table, owner_column, owner_id, key_id, box from sealed where key_id <> $1 order by owner_table, owner_column, owner_id limit $2";
+        for row in self.all::<Row>(sql, args![first, limit]).await? {
+            let aad = Place { table: &row.owner_table, column: &row.owner_column, id: &row.owner_id }.aad();
+            let secret = self.ring()?.open(&aad, &row.key_id, &row.sealed)?;
+            let (key, sealed) = self.ring()?.seal(&aad, secret.expose_secret(), self.dice())?;
+            let sql = "update sealed set key_id = $1, box = $2 where owner_table = $3 and owner_column = $4 and owner_id = $5 and box = $6";
+            self.exec(sql, args![key, sealed, &row.owner_table, &row.owner_column, &row.owner_id, &row.sealed]).await?;
         }
-        Ok(count)
+        self.int("select count(*) from sealed where key_id <> $1", args![first]).await
+    }
+
+    /// How many secrets each key sealed, by its id.
+    pub async fn sealed_by_key(&mut self) -> Result<Vec<(String, i64)>> {
+        self.all("select key_id, count(*) from sealed group by key_id order by key_id", &[]).await
+    }
+
+    /// Opens one secret of each kind and key; what goes wrong with those that do not open.
+    pub async fn try_each_secret(&mut self, ring: &KeyRing) -> Result<Vec<String>> {
+        let sql = "select owner_table, owner_column, owner_id, key_id, box from sealed s where owner_id = (select min(x.owner_id) from sealed x \
+                   where x.owner_table = s.owner_table and x.owner_column = s.owner_column and x.key_id = s.key_id) order by owner_table, owner_column, key_id";
+        let rows: Vec<Row> = self.all(sql, &[]).await?;
+        let open = |r: &Row| ring.open(&Place { table: &r.owner_table, column: &r.owner_column, id: &r.owner_id }.aad(), &r.key_id, &r.sealed).err();
+        Ok(rows.iter().filter_map(open).map(|e| e.to_string()).collect())
+    }
+
+    /// Whether anything depends on the key file: sealed secrets, and the digests of keys.
+    pub async fn needs_keys(&mut self) -> Result<bool> {
+        Ok(self.int("select (select count(*) from sealed) + (select count(*) from api_keys)", &[]).await? > 0)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_opens_only_where_it_was_sealed_and_with_its_key() {
-        let ring = KeyRing::generate(&Dice::seeded(1));
-        let (key, sealed) = ring.seal("servers.password:1", "s3cret", [7; NONCE_LEN]).unwrap();
-        assert_eq!(ring.open("servers.password:1", &key, &sealed).unwrap().expose_secret(), "s3cret");
-        assert!(ring.open("servers.password:2", &key, &sealed).is_err(), "moved to another row");
-        assert!(KeyRing::generate(&Dice::seeded(2)).open("servers.password:1", &key, &sealed).is_err(), "another key file");
-        assert!(!sealed.contains("s3cret") && format!("{ring:?}") == "KeyRing(1 keys)");
-    }
+#[derive(FromRow)]
+struct Row {
+    owner_table: String,
+    owner_column: String,
+    owner_id: String,
+    key_id: String,
+    #[sqlx(rename = "box")]
+    sealed: String,
 }

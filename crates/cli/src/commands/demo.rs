@@ -87,7 +87,7 @@ impl Tour {
         config.secrets.key_file = dir.join("leasehold.key");
         config.provision.backoff_min = Duration::from_secs(1);
         config.clock.mode = "simulated".into();
-        let key = KeyRing::file_with_new_key(None, &Dice::from_os());
+        let key = KeyRing::new_file(&Dice::from_os());
         std::fs::write(&config.secrets.key_file, key)?;
         std::fs::set_permissions(&config.secrets.key_file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         let app = App::open_with_keys(config).await?;

@@ -14,13 +14,25 @@ const SKEW_MS: i64 = 5_000;
 
 pub(super) fn secrets(c: &Config) -> Finding {
     let file = &c.secrets.key_file;
-    if !file.exists() {
-        return broken("secrets", format!("the key file {} is missing", file.display()), "leasehold secrets generate (or mend secrets.key_file)");
+    if file.try_exists().is_ok_and(|there| !there) {
+        let mend = "put it back from your copy, or mend secrets.key_file; a house without any secrets yet makes one with: leasehold secrets generate";
+        return broken("secrets", format!("the key file {} is missing", file.display()), mend);
     }
     match KeyRing::read(file) {
         Ok(_) => ok("secrets", format!("the key file {} is readable by its owner only", file.display())),
         Err(error) => broken("secrets", error.to_string(), "mend the file or its mode: chmod 600"),
     }
+}
+
+/// Whether the key file opens what is sealed: one secret of each kind and key is tried.
+pub(super) async fn sealed(store: &Store, c: &Config) -> Option<Finding> {
+    let ring = KeyRing::read(&c.secrets.key_file).ok()?;
+    let tried = async { store.read().await?.try_each_secret(&ring).await };
+    Some(match tried.await {
+        Err(error) => broken("sealed", error.to_string(), "look at the database server's log"),
+        Ok(closed) if closed.is_empty() => ok("sealed", "the key file opens a secret of each kind"),
+        Ok(closed) => broken("sealed", closed.join("; "), "put the keys that are missing back into the file, from a copy of it; a new key opens none of them"),
+    })
 }
 
 pub(super) fn templates(c: &Config) -> Finding {
