@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use leasehold_commands::{catalog::How, operate, order, servers, snapshots, stats, user_data::UserData};
 use leasehold_domain::{
     ServerId,
+    policy::{Key, Level},
     server::{Goal, HoldKind, Means, Status, Step},
     usage::Counters,
 };
@@ -77,7 +78,7 @@ on_both!(a_lost_answer_is_looked_up_before_it_is_asked_again(app) {
     app.until_quiet().await;
     let mut tx = app.store.read().await.unwrap();
     let servers = tx.servers(None, None, 100).await.unwrap();
-    assert!(servers.iter().all(|s| s.status == Status::Running));
+    assert!(servers.iter().all(|s| s.status == Status::Running), "{:?}", servers.iter().map(|s| (s.status, s.last_error.clone(), s.status_reason.clone())).collect::<Vec<_>>());
     let mut found = 0;
     for server in &servers {
         found += tx.steps(&server.id).await.unwrap().iter().filter(|s| s.outcome.as_deref() == Some("found done")).count();
@@ -96,6 +97,44 @@ on_both!(a_node_without_room_sends_the_build_elsewhere(app) {
     let all = app.store.read().await.unwrap().servers(None, None, 100).await.unwrap();
     assert!(all.iter().any(|s| s.status == Status::Running && s.excluded != "[]"), "no build went elsewhere");
     app.machines_match().await;
+});
+
+on_both!(an_order_waits_while_no_node_answers_as_long_as_the_policy_says(app) {
+    app.import("faults = { down_file = true }").await;
+    app.until_quiet().await;
+    let nodes: Vec<_> = app.store.read().await.unwrap().nodes().await.unwrap().into_iter().map(|n| serde_json::from_str::<serde_json::Value>(&n.settings).unwrap()["endpoint"].as_str().unwrap().to_owned()).collect();
+    let down = |down: bool| nodes.iter().for_each(|dir| {
+        std::fs::create_dir_all(dir).unwrap();
+        let file = std::path::Path::new(dir).join("down");
+        if down { std::fs::write(file, "").unwrap() } else { std::fs::remove_file(file).unwrap() }
+    });
+    down(true);
+    operate::look_at_nodes(&app.store).await.unwrap();
+    app.drain().await;
+    let web = app.order("web").await;
+    let most = app.order("most").await;
+    // Eight tries in seven minutes would have failed both.
+    for _ in 0..60 {
+        app.advance(Duration::from_mins(1));
+        app.drain().await;
+    }
+    for node in app.store.read().await.unwrap().nodes().await.unwrap() {
+        assert!(node.look_at.unwrap().0 <= app.now() + Duration::from_secs(30), "{} is looked at again soon", node.id);
+    }
+    let waits = app.server(&web.id).await;
+    assert_eq!((waits.status, waits.attempt), (Status::Pending, 0));
+    assert!(waits.last_error.as_deref().unwrap().contains("does not answer since"), "{:?}", waits.last_error);
+    // One of them is not to wait for longer than an hour.
+    let lease = app.lease("most").await.id;
+    app.set_rule(Level::Lease, lease.as_str(), Key::StartWithin, "1h").await;
+    app.advance(Duration::from_mins(1));
+    app.drain().await;
+    let given_up = app.server(&most.id).await;
+    assert!(given_up.status == Status::Failed && given_up.status_reason.as_deref().unwrap().starts_with("not begun within 1h: no node"), "{given_up:?}");
+    assert_eq!(app.balance().await, "91.00", "and its money is back");
+    down(false);
+    app.until_quiet().await;
+    assert_eq!(app.status("web").await, Status::Running);
 });
 
 on_both!(terminated_while_building_ends_clean_and_pays_what_was_used(app) {

@@ -136,6 +136,7 @@ fn admin() -> OpenApiRouter<Api> {
         .routes(routes!(admin::members::renew_line))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::drain))
+        .routes(routes!(nodes::look))
         .routes(routes!(nodes::undrain))
         .routes(routes!(queue::depths))
         .routes(routes!(queue::jobs))

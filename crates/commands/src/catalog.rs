@@ -109,6 +109,7 @@ fn node_row(e: &NodeEntry) -> Result<Node> {
         failing_since: None,
         look_at: None,
         attempt: 0,
+        last_error: None,
         epoch: 0,
         wants: 0,
     })

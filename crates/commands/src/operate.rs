@@ -16,6 +16,14 @@ pub async fn set_node_state(store: &Store, actor: &Actor, node: &NodeId, state: 
     commit(tx).await
 }
 
+/// Has a node looked at now.
+pub async fn look_at_node(store: &Store, node: &NodeId) -> Result<()> {
+    let mut tx = store.begin().await?;
+    tx.node(node).await?;
+    tx.want_look(node).await?;
+    commit(tx).await
+}
+
 /// Has every node looked at now.
 pub async fn look_at_nodes(store: &Store) -> Result<()> {
     let mut tx = store.begin().await?;

@@ -158,9 +158,10 @@ pub enum Unfinished {
 /// Since when the machine of an order that waits for its delivery may be on the net, and the least span that is paid for.
 async fn booted(tx: &mut Tx, s: &Server) -> Result<Option<(Timestamp, Duration)>> {
     let waits = s.build == BuildKind::First && s.status != Status::Failed;
-    let Some(lease) = tx.lease_of(&s.id).await?.filter(|l| waits && l.state == LeaseState::Pending) else { return Ok(None) };
-    let policies = tx.policies([s.account_id.as_str(), lease.id.as_str()].into_iter()).await?;
-    let policy = policies.of(s.product_id.as_str(), s.account_id.as_str(), lease.id.as_str())?;
+    if !waits || tx.lease_of(&s.id).await?.is_none_or(|l| l.state != LeaseState::Pending) {
+        return Ok(None);
+    }
+    let policy = tx.policy_of(s).await?;
     Ok(tx.booted_at(&s.id, s.generation).await?.map(|at| (at, policy.min_charge)))
 }
 

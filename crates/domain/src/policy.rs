@@ -104,6 +104,8 @@ names! {
         OrdersPerHour = "orders_per_hour",
         /// Of an order that its owner ends after its first boot, the least span that is paid for; `0s`: what was used, by the second.
         MinCharge = "min_charge",
+        /// An order that could not begin within this is given up, and its money comes back.
+        StartWithin = "start_within",
         /// Which orders an operator looks at before they are delivered.
         Review = "review",
         /// Where an account may pay in by itself, as `chain:address`, separated by commas.
@@ -171,6 +173,8 @@ pub struct Policy {
     pub orders_per_hour: i64,
     /// The least span that is paid for of an order that is ended after its first boot.
     pub min_charge: Duration,
+    /// How long an order may wait for its build to begin.
+    pub start_within: Duration,
     /// Which orders an operator looks at before they are delivered.
     pub review: Review,
     /// Where an account may pay in by itself.
@@ -203,6 +207,7 @@ impl Default for Policy {
             never_terminate: false,
             orders_per_hour: 10,
             min_charge: Duration::from_hours(1),
+            start_within: Duration::from_hours(24),
             review: Review::Never,
             deposit_addresses: vec![],
             suspensions: Limits { count: 50, percent: Percent::whole(2) },
@@ -280,6 +285,7 @@ impl Policy {
             Key::NeverTerminate => self.never_terminate = yes_or_no(value)?,
             Key::OrdersPerHour => self.orders_per_hour = count(value)?,
             Key::MinCharge => self.min_charge = span(value)?,
+            Key::StartWithin => self.start_within = span(value)?,
             Key::Review => self.review = value.parse().map_err(|e: crate::UnknownName| e.to_string())?,
             Key::DepositAddresses => self.deposit_addresses = deposits(value)?,
             Key::SuspensionsCount => self.suspensions.count = count(value)?,
@@ -311,6 +317,7 @@ impl Policy {
             Key::NeverTerminate => self.never_terminate.to_string(),
             Key::OrdersPerHour => self.orders_per_hour.to_string(),
             Key::MinCharge => show_duration(self.min_charge),
+            Key::StartWithin => show_duration(self.start_within),
             Key::Review => self.review.to_string(),
             Key::DepositAddresses => self.deposit_addresses.iter().map(|d| format!("{}:{}", d.chain, d.address)).collect::<Vec<_>>().join(","),
             Key::SuspensionsCount => self.suspensions.count.to_string(),

@@ -99,9 +99,10 @@ impl KeyRing {
         Self(Arc::new(Inner { file, held: RwLock::new(held) }))
     }
 
-    /// A ring of one new key, without a file.
+    /// A ring of one new key, which is its pepper, too, without a file.
     pub fn generate(dice: &Dice) -> Self {
-        Self::of(None, Held { stamp: None, keys: Arc::new([Key::new(dice.bytes())]), pepper: dice.bytes() })
+        let secret = dice.bytes();
+        Self::of(None, Held { stamp: None, keys: Arc::new([Key::new(secret)]), pepper: secret })
     }
 
     /// Reads a key file that nobody but its owner can read.

@@ -56,6 +56,8 @@ pub struct Node {
     pub look_at: Option<When>,
     /// Failed looks in a row.
     pub attempt: i64,
+    /// What came of the last one.
+    pub last_error: Option<String>,
     /// The fence.
     pub epoch: i64,
     /// Requests so far.

@@ -55,6 +55,13 @@ impl Tx {
         Ok(self.all::<Node>(sql, args![region]).await?.into_iter().map(why).collect())
     }
 
+    /// Which open nodes of a region do not answer, one sentence each.
+    pub async fn silent_nodes(&mut self, region: &RegionId, excluded: &[NodeId]) -> Result<Vec<String>> {
+        let sql = "select * from nodes where region_id = $1 and not hidden and state = 'active' and failing_since is not null order by id";
+        let nodes = self.all::<Node>(sql, args![region]).await?.into_iter().filter(|n| !excluded.contains(&n.id));
+        Ok(nodes.filter_map(|n| Some(format!("{} does not answer since {}", n.id, n.failing_since?.0.human()))).collect())
+    }
+
     /// Whether any open node of a region could take a server of this size now, as far as one can tell without locks.
     pub async fn has_room(&mut self, region: &RegionId, want: Size) -> Result<bool> {
         let sql = "select count(*) from nodes n left join (select node_id, cast(sum(vcpu) as bigint) as vcpu, cast(sum(ram_mb) as bigint) as ram_mb, \

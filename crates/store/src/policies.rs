@@ -83,6 +83,12 @@ impl Tx {
         Policies::new(rules)
     }
 
+    /// What applies to a server.
+    pub async fn policy_of(&mut self, s: &crate::servers::Server) -> Result<Arc<Policy>> {
+        let lease = self.lease_of(&s.id).await?.map_or_else(String::new, |l| l.id.to_string());
+        self.policies([s.account_id.as_str(), lease.as_str()].into_iter()).await?.of(s.product_id.as_str(), s.account_id.as_str(), &lease)
+    }
+
     /// The zone whose days and years count for the house.
     pub async fn house_zone(&mut self) -> Result<String> {
         Ok(self.policies(std::iter::empty()).await?.system().zone.clone())

@@ -17,15 +17,24 @@ use crate::{Worker, act::Acted, provision::Task};
 
 /// How often an order that waits for its turn looks by itself; a build that ends calls the next one.
 const TURN: Duration = Duration::from_secs(30);
+/// No order is given up before this.
+const SOON: Duration = Duration::from_mins(1);
 /// Nodes that may refuse one build before it is given up.
 const NODES_TRIED: usize = 3;
 /// No look-alikes (0 O, 1 l I), so that a password can be read out.
 const PASSWORD_ALPHABET: &str = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 const PASSWORD_LEN: usize = 24;
 
-/// An order that no worker has begun in time.
-pub(crate) fn never_begun(w: &Worker, s: &Server, now: Timestamp) -> bool {
-    s.status == Status::Pending && s.goal != Goal::Terminated && s.deadline_at.is_none() && now.since(s.ordered_at) >= w.limits.start_within
+/// Why an order is given up that could not begin in the time of its policy.
+pub(crate) async fn never_begun(tx: &mut Tx, s: &Server) -> Result<Option<String>> {
+    let waits = s.status == Status::Pending && s.goal != Goal::Terminated && s.deadline_at.is_none();
+    let waited = tx.believed_now().await?.since(s.ordered_at);
+    if !waits || waited < SOON {
+        return Ok(None);
+    }
+    let within = tx.policy_of(s).await?.start_within;
+    let why = s.last_error.as_deref().unwrap_or("no worker could begin it");
+    Ok((waited >= within).then(|| format!("not begun within {}: {why}", leasehold_domain::time::show_duration(within))))
 }
 
 fn password<'a>(server: &'a ServerId, column: &'a str) -> Place<'a> {
@@ -80,6 +89,12 @@ async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
         Ok(node) => node,
         Err(leasehold_domain::placement::NoRoom::Busy) => return Ok(Outcome::Wait(tx.now + TURN)),
         Err(none) => {
+            let silent = tx.silent_nodes(&s.region_id, &excluded).await?;
+            if !silent.is_empty() {
+                // Nobody's order fails because a node is away: it may have room.
+                s.last_error = Some(format!("no node that answers has room, and {}", silent.join(", ")));
+                return Ok(Outcome::Wait(tx.now + TURN));
+            }
             let mut why = vec![none.to_string()];
             why.extend(tx.closed_nodes(&s.region_id).await?);
             why.extend(excluded.iter().map(|node| format!("{node} had no room for this build")));
@@ -100,6 +115,7 @@ async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
         }
     }
     let vmid = tx.reserve(s, node).await?;
+    s.last_error = None;
     let [a, b, c] = tx.dice().bytes();
     (s.node_id, s.vmid, s.mac) = (Some(node.0.clone()), Some(vmid), Some(format!("52:54:00:{a:02x}:{b:02x}:{c:02x}")));
     s.deadline_at = Some(When(tx.now + w.limits.deadline));

@@ -35,8 +35,6 @@ pub struct Limits {
     pub backoff: Backoff,
     /// How long a build may take from its first claim before a failing step ends it.
     pub deadline: Duration,
-    /// How long an order may wait for a worker.
-    pub start_within: Duration,
     /// How long a guest agent may take to answer before the server is delivered without it.
     pub agent_wait: Duration,
     /// How long an address rests after a machine used it.
@@ -55,7 +53,6 @@ impl Default for Limits {
             claim: Duration::from_secs(30),
             backoff: Backoff { attempts: 8, min: Duration::from_secs(5), max: Duration::from_mins(15) },
             deadline: Duration::from_mins(30),
-            start_within: Duration::from_hours(24),
             agent_wait: Duration::from_mins(5),
             ip_quarantine: Duration::from_hours(24),
             builds_per_account: 5,

@@ -22,6 +22,8 @@ use crate::{CALL, Worker, run::Rest, sample};
 const ORPHAN_AGE: Duration = Duration::from_mins(10);
 /// When a look that missed something is repeated.
 const SOON: Duration = Duration::from_secs(10);
+/// The longest until a node that does not answer is looked at again: orders may wait for it.
+const AGAIN: Duration = Duration::from_secs(30);
 /// Failed looks in a row before an operator is told.
 const TELL_AFTER: i64 = 3;
 
@@ -74,7 +76,7 @@ async fn look(w: &Worker, node: &Node) -> Result<Rest> {
         }
         Err(error) => {
             let soon = tx.now + w.limits.backoff.wait(node.attempt + 1, tx.dice());
-            let next_at = soon.min(next_at);
+            let next_at = soon.min(tx.now + AGAIN);
             tx.node_failing(node, &error.to_string(), next_at).await?;
             if node.attempt + 1 >= TELL_AFTER {
                 let detail = format!("node {id} does not answer: {error}; nothing new is placed there until it does");

@@ -63,8 +63,8 @@ async fn begin(w: &Worker, id: &ServerId, epoch: i64) -> Result<Next> {
     tx.books(&account).await?;
     let mut s = tx.claimed_server(id, epoch).await?;
     let from = s.status;
-    if advance::never_begun(w, &s, tx.believed_now().await?) {
-        advance::give_up_build(w, &mut tx, &mut s, "no worker could begin it in time").await?;
+    if let Some(why) = advance::never_begun(&mut tx, &s).await? {
+        advance::give_up_build(w, &mut tx, &mut s, &why).await?;
     }
     let next = decide(w, &mut tx, &mut s, true).await?;
     tx.save_found(&s, from).await?;

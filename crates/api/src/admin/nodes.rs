@@ -3,6 +3,7 @@
 use axum::{
     Json,
     extract::{Path, State},
+    http::StatusCode,
 };
 use leasehold_commands::operate;
 use leasehold_domain::Timestamp;
@@ -78,6 +79,14 @@ pub(crate) async fn list(State(api): State<Api>, _: Operator) -> Result<Json<Vec
 #[utoipa::path(post, path = "/catalog/nodes/{node}/drain", tag = "operator", security(("operator" = [])), params(("node" = String, Path)), responses((status = 200, body = NodeView)))]
 pub(crate) async fn drain(State(api): State<Api>, operator: Operator, Path(node): Path<String>) -> Result<Json<NodeView>, Failure> {
     set(&api, &operator, &node, NodeState::Drain).await
+}
+
+/// Has a node looked at now, and not when it is its turn; what was seen is in the list a moment later.
+#[utoipa::path(post, path = "/catalog/nodes/{node}/look", tag = "operator", security(("operator" = [])), params(("node" = String, Path)), responses((status = 202, body = NodeView)))]
+pub(crate) async fn look(State(api): State<Api>, _: Operator, Path(node): Path<String>) -> Result<(StatusCode, Json<NodeView>), Failure> {
+    operate::look_at_node(&api.store, &node.as_str().into()).await?;
+    let seen = all(&api).await?.into_iter().find(|n| n.id == node);
+    seen.map(|n| (StatusCode::ACCEPTED, Json(n))).ok_or_else(|| Failure::not_found(format!("no node '{node}'")))
 }
 
 /// Places servers on a node again.

@@ -1,5 +1,7 @@
 //! `leasehold node …`
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use leasehold_commands::operate;
 use leasehold_store::nodes::NodeState;
@@ -21,6 +23,11 @@ pub enum Node {
     },
     /// All nodes, what they hold and whether they answer.
     List,
+    /// Look at one now, and say whether it answers.
+    Look {
+        /// The node.
+        node: String,
+    },
     /// Place there again.
     Undrain {
         /// The node.
@@ -32,6 +39,7 @@ pub(super) async fn run(c: &Context, command: Node) -> Result<(), Failure> {
     match command {
         Node::List => list(c).await,
         Node::Drain { node } => set(c, &node, NodeState::Drain).await,
+        Node::Look { node } => look(c, &node).await,
         Node::Undrain { node } => set(c, &node, NodeState::Active).await,
     }
 }
@@ -41,6 +49,27 @@ async fn set(c: &Context, node: &str, state: NodeState) -> Result<(), Failure> {
     operate::set_node_state(&app.store, &app.actor, &node.into(), state).await?;
     show(c.json(), &json!({ "node": node, "state": state }), || say!("node {node}: {state}"));
     Ok(())
+}
+
+/// How long a worker is waited for that looks.
+const PATIENCE: u32 = 15;
+
+async fn look(c: &Context, node: &str) -> Result<(), Failure> {
+    let app = c.app().await?;
+    operate::look_at_node(&app.store, &node.into()).await?;
+    for _ in 0..PATIENCE {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let n = app.store.read().await?.node(&node.into()).await?;
+        if n.look_at.is_some() {
+            let why = n.last_error.clone().filter(|_| n.failing_since.is_some());
+            show(c.json(), &json!({ "node": n.id, "answers": why.is_none(), "error": why }), || match &why {
+                None => say!("node {node} answers"),
+                Some(why) => say!("node {node} does not answer: {why}"),
+            });
+            return if why.is_none() { Ok(()) } else { Err(Failure::Failed(format!("node {node} does not answer"))) };
+        }
+    }
+    Err(Failure::Failed(format!("node {node} is to be looked at, but no worker did within {PATIENCE} s; see: leasehold queue status")))
 }
 
 async fn list(c: &Context) -> Result<(), Failure> {

@@ -67,6 +67,7 @@ fn outlook(s: &Server, around: &Surroundings) -> String {
         (_, Some(worker), _) => format!("{worker} is working on it"),
         (_, None, Some(at)) if let Some(why) = &around.unreachable => format!("{why}; it is tried on, next at {}; mend the node", at.0.human()),
         (_, None, Some(at)) if s.attempt > 0 => format!("attempt {} comes at {}, last error: {error}", s.attempt + 1, at.0.human()),
+        (Status::Pending, None, Some(at)) if s.last_error.is_some() => format!("it waits: {error}; looked at again at {}", at.0.human()),
         (_, None, Some(at)) => format!("a worker looks at it at {}", at.0.human()),
         (_, None, None) if s.held.is_some() => "at rest: held".into(),
         (_, None, None) => "at rest: it is what it should be".into(),
