@@ -1,11 +1,14 @@
 //! The real thing: `leasehold worker` processes over PostgreSQL, and a real SMTP server that stores what it is given.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use leasehold_domain::Timestamp;
 use leasehold_tests::{
-    program::{Daemon, Program, eventually, free_port},
+    program::{Daemon, Program, Signal, eventually, free_port, within},
     signed::{Signer, read},
     smtp::mail_server,
     ssh,
@@ -30,6 +33,52 @@ fn told(p: &Program) -> Vec<String> {
 
 fn order(p: &Program, account: &str, label: &str) -> serde_json::Value {
     p.json(&["server", "order", "--account", account, "--product", "small", "--template", "debian-12", "--label", label, "--wait"])
+}
+
+/// Servers of the account whose lock is held: those that the stopped process had taken (a node takes 8 builds at once), and all.
+const CLAIMED: usize = 4;
+const ALL: usize = 29;
+
+/// A process that is stopped between two statements of a transaction holds its account's lock and would hold everybody up who needs it.
+#[test]
+fn a_process_that_stands_still_in_a_transaction_stops_nobody_for_long() {
+    let mut p = Program::over_postgres("frozen");
+    p.set("WORKER__CLAIM", "30s");
+    p.set("PROVISION__BUILDS_PER_ACCOUNT", "100");
+    let account = p.set_up("500.00");
+    // Whoever orders is told to try again while the account is not free.
+    let order = |n: usize| {
+        let label = format!("web-{n:02}");
+        let args = ["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", &label, "--key", &label];
+        within(Duration::from_secs(30), "the order is taken", || p.run(&args).code == 0);
+    };
+    (0..CLAIMED).for_each(order);
+    let scheduler = p.daemon(&["scheduler"]);
+    let frozen = Daemon::start(p.command(&["worker"]).env("LEASEHOLD_FREEZE_AT", "step.before_commit:12").stderr(std::process::Stdio::null()));
+    let state = || std::fs::read_to_string(format!("/proc/{}/stat", frozen.pid())).unwrap();
+    eventually("it stands still", || state().rsplit_once(')').unwrap().1.starts_with(" T"));
+    let began = Instant::now();
+    let other = p.daemon(&["worker"]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| eventually("somebody waits for the one that is stopped", || p.run(&["doctor"]).out.contains("others wait for it")));
+        (CLAIMED..ALL).for_each(order);
+    });
+    let running = || p.json(&["server", "list", "--status", "running"]).as_array().unwrap().len();
+    within(Duration::from_secs(40), "those run that it had not taken", || running() >= ALL - CLAIMED);
+    let others = began.elapsed();
+    within(Duration::from_secs(60), "all run", || running() == ALL);
+    println!(
+        "one of two workers stopped in a transaction: {} of {ALL} servers of its account run after {others:.0?}, the last after {:.0?}",
+        ALL - CLAIMED,
+        began.elapsed()
+    );
+    assert_eq!(p.json(&["queue", "list", "--state", "parked"]).as_array().map(Vec::len), Some(0));
+    let open = p.json(&["attention", "list"]);
+    assert!(open.as_array().unwrap().is_empty(), "{open}");
+    // It wakes up, finds its transaction ended and its claims taken, and goes on.
+    assert!(frozen.signal(Signal::CONT));
+    assert_eq!((frozen.stop(), other.stop(), scheduler.stop()), (Some(0), Some(0), Some(0)));
+    p.ok(&["billing", "audit"]);
 }
 
 #[test]

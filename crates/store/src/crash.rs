@@ -2,7 +2,7 @@
 //!
 //! Without the feature `crash-points` every point is an empty future. With it, a simulation stops the current future at
 //! the n-th hit of a point (`Plan`) and drops it there (a crash) or goes on with it much later (a stall), and the real
-//! program aborts there when `LEASEHOLD_CRASH_AT=name:n` says so.
+//! program aborts there when `LEASEHOLD_CRASH_AT=name:n` says so, or stands still as a whole when `LEASEHOLD_FREEZE_AT=name:n` does.
 
 /// Every crash point, sorted. A simulation asserts that it visits each.
 pub const POINTS: &[&str] = &[
@@ -22,6 +22,7 @@ pub const POINTS: &[&str] = &[
     "settle.committed",
     "step.asked",
     "step.before_ask",
+    "step.before_commit",
     "step.before_intent",
     "step.before_outcome",
     "step.intent_committed",
@@ -104,19 +105,27 @@ mod armed {
 
     static SEEN: AtomicU64 = AtomicU64::new(0);
 
-    /// Abort of the real program: `LEASEHOLD_CRASH_AT=step.asked:3`.
-    fn abort_if_told(point: &str) {
-        let Ok(told) = std::env::var("LEASEHOLD_CRASH_AT") else { return };
+    fn told(variable: &str, point: &str) -> bool {
+        let Ok(told) = std::env::var(variable) else { return false };
         let (name, hit) = told.split_once(':').unwrap_or((&told, "1"));
-        if name == point && SEEN.fetch_add(1, SeqCst) + 1 == hit.parse().unwrap_or(1) {
+        name == point && SEEN.fetch_add(1, SeqCst) + 1 == hit.parse().unwrap_or(1)
+    }
+
+    /// Of the real program: abort (`LEASEHOLD_CRASH_AT=step.asked:3`), or a stop until somebody continues it (`LEASEHOLD_FREEZE_AT`).
+    fn end_if_told(point: &str) {
+        if told("LEASEHOLD_CRASH_AT", point) {
             std::process::abort();
+        }
+        if told("LEASEHOLD_FREEZE_AT", point) {
+            let stopped = std::process::Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status();
+            assert!(stopped.is_ok_and(|status| status.success()), "kill -STOP");
         }
     }
 
     /// One named point.
     pub async fn point(name: &'static str) {
         debug_assert!(super::POINTS.contains(&name), "crash point {name} is not listed");
-        abort_if_told(name);
+        end_if_told(name);
         if PLAN.try_with(|plan| plan.hit(name)).unwrap_or(false) {
             // Pending once: a crash drops the future here, a stall polls it again later.
             let mut stopped = false;

@@ -58,6 +58,22 @@ impl fmt::Display for Facts {
 }
 
 impl Store {
+    /// Who holds others up in the database since more than a moment, a sentence each.
+    pub async fn blockers(&self) -> Result<Vec<String>> {
+        if self.is_sqlite() {
+            return Ok(Vec::new());
+        }
+        let sql = "select b.pid::bigint, b.application_name, coalesce(host(b.client_addr), 'this host'), b.state, \
+                   cast(extract(epoch from now() - b.xact_start) as bigint), count(distinct a.pid) from pg_stat_activity a \
+                   cross join lateral unnest(pg_blocking_pids(a.pid)) as p(pid) join pg_stat_activity b on b.pid = p.pid \
+                   where a.datname = current_database() and now() - a.query_start > interval '2 seconds' group by 1, 2, 3, 4, 5 order by 6 desc";
+        let rows: Vec<(i64, String, String, String, i64, i64)> = self.read().await?.all(sql, &[]).await?;
+        let says = |(pid, program, from, state, seconds, waiting): (i64, String, String, String, i64, i64)| {
+            format!("{program} from {from} (connection {pid}, {state}) is in a transaction since {seconds} s, and {waiting} others wait for it")
+        };
+        Ok(rows.into_iter().map(says).collect())
+    }
+
     /// Asks the database.
     pub async fn database_facts(&self) -> Result<Facts> {
         let mut tx = self.read().await?;

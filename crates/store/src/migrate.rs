@@ -47,7 +47,7 @@ impl Store {
             Pool::Postgres(pool) => {
                 // A migration of a large table takes its time; the connection is not given back with that.
                 let mut conn = pool.acquire().await?.detach();
-                sqlx::raw_sql("set statement_timeout = 0").execute(&mut conn).await?;
+                sqlx::raw_sql("set statement_timeout = 0; set lock_timeout = 0").execute(&mut conn).await?;
                 // `run` takes any connection, and a future over it is not `Send` for every caller.
                 MIGRATIONS.run_direct(None, &mut conn, false).await?;
                 sqlx::raw_sql(POSTGRES_TUNING).execute(&mut conn).await?;

@@ -98,10 +98,10 @@ const PING: Duration = Duration::from_secs(2);
 
 /// A statement that nobody waits for any more ends at the server, too: it would go on holding its rows. So does a transaction whose
 /// process stands still in it (frozen, paused with its host): before a claim ends, so that it holds neither a wallet nor the invoice series
-/// longer than others wait for their turn.
+/// longer than others wait for their turn. Nor does anybody wait longer for a lock: a claim that ran out meanwhile would be taken for one that was lost.
 async fn limit(conn: &mut PgConnection, trial: bool) -> sqlx::Result<()> {
-    let ends = "select set_config(name, case name when 'statement_timeout' then '60s' when 'idle_in_transaction_session_timeout' then '20s' else '2s' end, false) \
-                from pg_settings where name in ('statement_timeout', 'client_connection_check_interval', 'idle_in_transaction_session_timeout')";
+    let ends = "select set_config(name, case name when 'statement_timeout' then '60s' when 'client_connection_check_interval' then '2s' when 'lock_timeout' then '20s' else '15s' end, false) \
+                from pg_settings where name in ('statement_timeout', 'client_connection_check_interval', 'idle_in_transaction_session_timeout', 'lock_timeout')";
     conn.execute(ends).await?;
     if trial {
         conn.execute("set synchronous_commit = off").await?;
@@ -185,7 +185,7 @@ impl Store {
             let wakes = Wakes::poking(path.with_added_extension("wake"));
             (Pool::Sqlite { write, read, path }, wakes)
         } else {
-            let connect = PgConnectOptions::from_str(&options.url).map_err(unreachable)?.application_name("leasehold");
+            let connect = PgConnectOptions::from_str(&options.url).map_err(unreachable)?.application_name(&format!("leasehold {}", std::process::id()));
             // The pool would try for its whole waiting time and then not say why.
             let mut first = connect.connect().await.map_err(unreachable)?;
             let trial = options.trial && sqlx::query_scalar(FOR_REAL).fetch_optional(&mut first).await.unwrap_or(None) != Some(1);

@@ -177,6 +177,7 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
         None => decide(w, &mut tx, &mut s, go_on).await?,
     };
     tx.save_found(&s, from).await?;
+    crash::point("step.before_commit").await;
     tx.commit().await?;
     Ok(next)
 }

@@ -199,6 +199,7 @@ const OPERATORS: &[(&str, &str, u16)] = &[
     ("POST /admin/v1/catalog/import", "[[region]]\nid = \"fra\"\nname = \"Frankfurt\"\n", 409),
     ("GET /admin/v1/catalog/nodes", "", 200),
     ("POST /admin/v1/catalog/nodes/{node}/drain", "", 200),
+    ("POST /admin/v1/catalog/nodes/{node}/look", "", 202),
     ("POST /admin/v1/catalog/nodes/{node}/undrain", "", 200),
     ("GET /admin/v1/catalog/pools", "", 200),
     ("GET /admin/v1/catalog/products", "", 200),

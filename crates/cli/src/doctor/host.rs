@@ -24,6 +24,15 @@ pub(super) fn secrets(c: &Config) -> Finding {
     }
 }
 
+/// Who holds others up: the number behind the program is that of its process.
+pub(super) async fn blockers(store: &Store) -> Vec<Finding> {
+    let mend = "look at that process on its host (is it stopped?); its transaction is ended after 15 s of standing still";
+    match store.blockers().await {
+        Ok(blockers) => blockers.into_iter().map(|says| look("locks", says, mend)).collect(),
+        Err(error) => vec![broken("locks", error.to_string(), "look at the database server's log")],
+    }
+}
+
 /// Whether the key file opens what is sealed: one secret of each kind and key is tried.
 pub(super) async fn sealed(store: &Store, c: &Config) -> Option<Finding> {
     let ring = KeyRing::read(&c.secrets.key_file).ok()?;
