@@ -94,9 +94,9 @@ fn a_database_file_that_went_away_is_noticed_at_the_next_write() {
     // Nor does a command, whose new file would be taken for that of the log.
     for args in [&["migrate"][..], &["billing", "audit"], &["catalog", "import", "catalog.toml"], &["serve"]] {
         let refused = p.run(args);
-        assert!(refused.code != 0 && refused.err.contains("move the file back beside it"), "{args:?}: {refused:?}");
+        assert!(refused.code != 0 && refused.err.contains("move exactly that file back"), "{args:?}: {refused:?}");
     }
-    assert!(p.run(&["doctor"]).out.contains("move the file back") && !file.exists());
+    assert!(p.run(&["doctor"]).out.contains("move exactly that file back") && !file.exists());
     // Back under its name: as if nothing had been.
     std::fs::rename(&aside, &file).unwrap();
     eventually("it is ready again", || is_ready(&at));

@@ -230,7 +230,12 @@ impl App {
     async fn heart(&self, process: &Process, stop: CancellationToken) -> Result<(), Failure> {
         while tokio::time::timeout(HEARTBEAT, stop.cancelled()).await.is_err() {
             match self.beat(process).await {
-                Ok(()) => self.store.pulse().beat("heart", HEARTBEAT * 2),
+                Ok(()) => {
+                    self.store.pulse().beat("heart", HEARTBEAT * 2);
+                    if let Err(error) = self.store.end_what_stands_still().await {
+                        tracing::warn!(%error, "it could not be seen who stands still");
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "no heartbeat: the database does not answer; trying again");
                     self.store.pulse().trouble("heart", &error, HEARTBEAT * 2);

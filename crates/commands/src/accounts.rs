@@ -73,7 +73,10 @@ pub async fn edit(store: &Store, actor: &Actor, account: &str, edit: Edit<'_>) -
             let why = format!("{} signs in to other accounts with this address, too; invite the new one as an owner, then remove the old", a.email);
             return Err(CommandError::Refused(why));
         }
-        tx.rename_person(&before.user_id, &to.email, &to.first_name, &to.last_name).await?;
+        // Who acts for other accounts, too, keeps the name that they gave themselves.
+        if tx.accounts_of(&before.user_id).await?.len() == 1 {
+            tx.rename_person(&before.user_id, &to.email, &to.first_name, &to.last_name).await?;
+        }
     }
     tx.set_contact(&a.id, &to).await?;
     let what = if moved { format!("mails go to {}, no more to {}", to.email, a.email) } else { format!("{} {}, {}", to.first_name, to.last_name, to.locale) };

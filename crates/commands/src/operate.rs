@@ -65,15 +65,13 @@ pub async fn confirm_clock(store: &Store, actor: &Actor) -> Result<Timestamp> {
     let now = tx.now;
     tx.set_highest(now).await?;
     tx.attended("clock", "clock", &actor.name).await?;
-    tx.bring_back(now + PUT_OFF).await?;
+    tx.bring_back(now).await?;
+    tx.settle_all_again().await?;
     tx.ring_settle().await?;
     tx.log(actor, "clock.confirm", None, None, &now.human()).await?;
     commit(tx).await?;
     Ok(now)
 }
-
-/// Nothing in a queue waits longer.
-const PUT_OFF: Duration = Duration::from_hours(48);
 
 /// Moves simulated time forward in one step; answers what it is then.
 pub async fn advance_clock(store: &Store, actor: &Actor, by: Duration) -> Result<Timestamp> {

@@ -13,4 +13,5 @@ mod seal;
 pub mod settle;
 
 pub use ring::{Scheduler, TICKS, Tick, run};
+pub use sanity::synchronised;
 pub use seal::verify_chain;

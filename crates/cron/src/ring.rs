@@ -90,6 +90,9 @@ impl Scheduler {
     pub async fn run_due_where(&self, wanted: impl Fn(&Tick) -> bool) -> Result<Vec<&'static str>> {
         let mut tx = self.store.read().await?;
         let (rows, now) = (tx.ticks().await?, tx.now);
+        if tx.clock_is_plain().await? {
+            self.store.pulse().hindered("clock", None);
+        }
         drop(tx);
         let mut ran = Vec::new();
         for tick in TICKS.iter().filter(|t| wanted(t)) {

@@ -35,7 +35,7 @@ pub(crate) async fn check(store: &Store, synchronised: fn() -> bool) -> Result<O
 }
 
 /// Whether somebody keeps the host's clock right, as far as the host says.
-pub(crate) fn synchronised() -> bool {
+pub fn synchronised() -> bool {
     if Path::new("/run/systemd/timesync/synchronized").exists() {
         return true;
     }

@@ -85,10 +85,9 @@ impl Settler {
         let store = &self.store;
         if let Some(bad) = sanity::check(store, self.synchronised).await? {
             tracing::error!(%bad, "nothing is settled");
-            store.pulse().trouble("clock", &bad, std::time::Duration::from_mins(2));
+            store.pulse().hindered("clock", Some(&bad));
             return Ok(Settled::default());
         }
-        store.pulse().rest("clock");
         let began = store.clock().now();
         let after = self.after(began);
         let mut settled = Settled::default();
@@ -189,6 +188,8 @@ pub(crate) async fn write(mut tx: Tx, claimed: leasehold_store::settle::Claimed,
 
 /// A batch that failed is halved until the account that fails stands alone; that one is put aside, the others go on.
 pub(crate) async fn settle_halves(store: &Store, accounts: &[AccountId], error: StoreError) -> Result<Settled> {
+    // Not for a schema that this program does not know: somebody upgraded the database under it.
+    store.check_schema().await?;
     if let [account] = accounts {
         tracing::error!(%account, %error, "the account is put aside");
         let mut tx = store.begin().await?;

@@ -63,6 +63,15 @@ struct Payments {
     touched: Vec<usize>,
     /// What the wallet did not cover.
     unpaid: usize,
+    /// Leases that go on otherwise than the policy wants first.
+    second_best: usize,
+}
+
+impl Payments {
+    /// The smaller the better; of equals the first.
+    fn rank(&self) -> (usize, usize, std::cmp::Reverse<i64>) {
+        (self.unpaid, self.second_best, Reverse(self.books.wallet.posted.minor))
+    }
 }
 
 /// What is paid, of everything that could be: the oldest first.
@@ -101,30 +110,42 @@ impl Books {
         })
     }
 
-    /// What is paid, on one bill with tax rounded once. Whoever has just what each was said to cost, and not what all cost together
-    /// (three times 0.19 is less than the 0.58 that they round to), gets them one by one.
+    /// What is paid: of the ways to do so, that which leaves the least unpaid; of those, the one that the policy wants for most leases; then
+    /// the cheapest. On one bill, with tax rounded once, unless that costs more than what each was said to cost: nobody is short of a cent for it,
+    /// today or when the next one falls due.
     fn payments(&self, now: Timestamp) -> Result<Payments, BadBooks> {
-        let together = self.pay_what_is_due(now, Some(Bill::default()))?;
-        if together.unpaid == 0 {
-            return Ok(together);
+        let mut best = self.pay_what_is_due(now, Some(Bill::default()), false)?;
+        if best.unpaid == 0 && best.second_best == 0 && best.decisions.len() <= 1 {
+            return Ok(best);
         }
-        let one_by_one = self.pay_what_is_due(now, None)?;
-        Ok(if one_by_one.unpaid < together.unpaid { one_by_one } else { together })
+        let suspended = self.leases.iter().any(|s| s.lease.state == LeaseState::Suspended);
+        let others = [(None, false), (Some(Bill::default()), true), (None, true)];
+        for (bill, second_best) in others.into_iter().take(if suspended { 3 } else { 1 }) {
+            let other = self.pay_what_is_due(now, bill, second_best)?;
+            if other.rank() < best.rank() {
+                best = other;
+            }
+        }
+        Ok(best)
     }
 
-    fn pay_what_is_due(&self, now: Timestamp, mut bill: Option<Bill>) -> Result<Payments, BadBooks> {
+    /// Pays the oldest first, on this bill or each on its own; by the best way that the wallet covers, or of each lease by its last.
+    fn pay_what_is_due(&self, now: Timestamp, mut bill: Option<Bill>, second_best: bool) -> Result<Payments, BadBooks> {
         let mut books = self.clone();
-        let mut paid = Payments { decisions: Vec::new(), touched: vec![0; books.leases.len()], unpaid: 0, books: self.clone() };
+        let mut paid = Payments { decisions: Vec::new(), touched: vec![0; books.leases.len()], unpaid: 0, second_best: 0, books: self.clone() };
         let mut queue = Queue::new();
         for lease in 0..books.leases.len() {
             queue.extend(books.payable(lease, now)?.map(|at| Reverse((at, lease))));
         }
         while let Some(Reverse((_, lease))) = queue.pop() {
             let mut payment = None;
-            for way in books.ways_to_pay(lease, now)? {
+            let ways = books.ways_to_pay(lease, now)?;
+            let first = if second_best { ways.len() - 1 } else { 0 };
+            for (nth, way) in ways.into_iter().enumerate().skip(first) {
                 let (decision, on_bill) = way.billed(bill.clone())?;
                 if payment.is_none() && books.covers(decision.cost()?)? {
                     payment = Some((decision, on_bill));
+                    paid.second_best += nth;
                 }
             }
             let covered = payment.is_some();

@@ -124,6 +124,34 @@ fn what_was_asked_for_first_is_enough_also_after_the_suspension() {
 }
 
 #[test]
+fn what_was_asked_for_several_is_enough_for_each_of_them() {
+    let nineteen = crate::Percent::whole(19);
+    // A and B fall due together, C a day later: 3 x 1.21 were announced. 19 % of two are 0.39, a cent more than twice 0.19.
+    let mut b = books(363, ["a", "b"].map(|s| standing(s, 102, at("2026-01-10"), Cycle::Month)).into());
+    b.leases.push(standing("c", 102, at("2026-01-11"), Cycle::Month));
+    b.tax = nineteen;
+    assert_eq!(settle(&mut b, at("2026-02-10"), &Permits::None)[..2], [Verb::Renew, Verb::Renew]);
+    assert_eq!(b.wallet.available(), eur(121), "not a cent more than announced");
+    assert_eq!(settle(&mut b, at("2026-02-11"), &Permits::None)[0], Verb::Renew);
+    // Two that are suspended, and what the first notices asked for both: neither gets a new period at the other's cost.
+    let mut b = books(0, ["a", "b"].map(|s| standing(s, 1000, at("2026-01-31"), Cycle::Month)).into());
+    live(&mut b, at("2026-02-28"), at("2026-03-08"));
+    b.wallet.credit(eur(2000)).unwrap();
+    settle(&mut b, at("2026-03-10"), &Permits::None);
+    assert_eq!(b.leases.iter().map(|s| s.lease.state).collect::<Vec<_>>(), [LeaseState::Active; 2]);
+    // The announced price of a reactivation buys that reactivation, however its two charges would be rounded together.
+    for price in 100..400 {
+        let mut b = books(0, vec![standing("s", price, at("2026-01-31"), Cycle::Month)]);
+        b.tax = nineteen;
+        live(&mut b, at("2026-02-28"), at("2026-03-08"));
+        let asked = b.leases[0].price_to_go_on(nineteen, at("2026-03-10")).unwrap();
+        b.wallet.credit(asked).unwrap();
+        assert_eq!(settle(&mut b, at("2026-03-10"), &Permits::None), [Verb::Reactivate]);
+        assert_eq!(b.leases[0].lease.paid_until.unwrap().day(), "2026-04-10", "{price}: a new period from the payment on");
+    }
+}
+
+#[test]
 fn a_policy_says_how_a_suspended_lease_goes_on() {
     for (how, total, paid_until) in [(Reactivation::Resume, 3000, "2026-04-07"), (Reactivation::Accrue, 3000, "2026-03-31")] {
         let mut s = standing("s", 3000, at("2026-01-31"), Cycle::Month);

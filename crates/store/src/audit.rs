@@ -275,7 +275,8 @@ const NOTE: i64 = 3;
 async fn wrong_taxes(tx: &mut Tx) -> Result<Vec<Finding>> {
     let (mut found, mut after) = (Vec::new(), String::new());
     loop {
-        let sql = "select * from invoices where id > $1 order by id limit $2";
+        // A note of a document of an older version gives back a part of what was rounded charge by charge.
+        let sql = "select * from invoices i where id > $1 and not exists (select 1 from invoices o where o.id = i.corrects and o.taxes not like '%\"rate\":\"%') order by id limit $2";
         let page: Vec<Invoice> = tx.all(sql, args![&after, DOCUMENTS]).await?;
         let Some(last) = page.last() else { return Ok(found) };
         after.clone_from(&last.id);

@@ -237,7 +237,8 @@ impl Tx {
         let sql = "with v(v_address, v_no) as ({rows}) insert into addresses (address, pool_id, family, no, free_at, hidden) \
                    select v_address, $2, $3, v_no, $4, false from v where true on conflict (address) do update set hidden = false, no = excluded.no, \
                    pool_id = excluded.pool_id, family = excluded.family where addresses.server_id is null or addresses.pool_id = excluded.pool_id";
-        let now = self.now;
+        // Nobody had a new one: it needs no rest.
+        let now = 0_i64;
         self.exec_rows(sql, rows, args![&pool.id, pool.family, now]).await?;
         Ok(())
     }

@@ -111,6 +111,12 @@ impl crate::Tx {
         Ok(())
     }
 
+    /// Has every account looked at that waits for a time, which a wrong clock may have set; whoever has nothing due waits again.
+    pub async fn settle_all_again(&mut self) -> crate::Result<()> {
+        let now = self.now;
+        self.exec("update wallets set settle_at = $1 where settle_at > $1 and parked_at is null", crate::args![now]).await.map(drop)
+    }
+
     /// An operator says what time it is, whatever was seen before.
     pub async fn set_highest(&mut self, to: Timestamp) -> crate::Result<()> {
         self.exec("update clock set highest = $1 where id = 1", crate::args![to]).await?;

@@ -13,7 +13,9 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A SQLite file went away and its log stayed: a new file would have SQLite throw the log away, and what was acknowledged with it.
-    #[error("the database {path} is not there, but its log {path}-wal is; move the file back beside it (a new one would destroy what the log holds)")]
+    #[error(
+        "the database {path} is not there, but its log {path}-wal is; move exactly that file back beside it: any other, a backup included, destroys what the log holds. To go back to a backup, first move {path}-wal and {path}-shm away"
+    )]
     LogAlone {
         /// The file.
         path: String,

@@ -58,6 +58,23 @@ impl fmt::Display for Facts {
 }
 
 impl Store {
+    /// Ends the transactions of processes that stand still in one, whatever else of theirs waits for a lock: each connection that waits would have the
+    /// lock for as long again as the one before it. Answers how many were ended.
+    pub async fn end_what_stands_still(&self) -> Result<usize> {
+        if self.is_sqlite() {
+            return Ok(0);
+        }
+        let sql = "select a.application_name, pg_terminate_backend(a.pid) from pg_stat_activity a where a.datname = current_database() and a.usename = current_user \
+                   and a.pid <> pg_backend_pid() and a.xact_start is not null and a.application_name like 'leasehold %' and exists \
+                   (select 1 from pg_stat_activity b where b.application_name = a.application_name and b.datname = a.datname \
+                    and b.state like 'idle in transaction%' and now() - b.state_change > interval '8 seconds')";
+        let ended: Vec<(String, bool)> = self.read().await?.all(sql, &[]).await?;
+        for (program, _) in &ended {
+            tracing::warn!(program, "a process stands still in a transaction; the transaction was ended");
+        }
+        Ok(ended.len())
+    }
+
     /// Who holds others up in the database since more than a moment, a sentence each.
     pub async fn blockers(&self) -> Result<Vec<String>> {
         if self.is_sqlite() {

@@ -73,6 +73,7 @@ pub use facts::Facts;
 pub use key_ring::KeyRing;
 pub use migrate::Pending;
 pub use page::Page;
+pub use pool::log_alone;
 pub use pool::{Options, Store};
 pub use pulse::{Health, Pulse};
 pub use rows::{Rows, Text, When};

@@ -98,9 +98,10 @@ const PING: Duration = Duration::from_secs(2);
 
 /// A statement that nobody waits for any more ends at the server, too: it would go on holding its rows. So does a transaction whose
 /// process stands still in it (frozen, paused with its host): before a claim ends, so that it holds neither a wallet nor the invoice series
-/// longer than others wait for their turn. Nor does anybody wait longer for a lock: a claim that ran out meanwhile would be taken for one that was lost.
+/// longer than others wait for their turn; see [`Store::end_what_stands_still`] for those that are sooner. A lock is waited for less long than a claim
+/// lasts: one that ran out while its holder waited would be taken for one that was lost.
 async fn limit(conn: &mut PgConnection, trial: bool) -> sqlx::Result<()> {
-    let ends = "select set_config(name, case name when 'statement_timeout' then '60s' when 'client_connection_check_interval' then '2s' when 'lock_timeout' then '20s' else '15s' end, false) \
+    let ends = "select set_config(name, case name when 'statement_timeout' then '60s' when 'client_connection_check_interval' then '2s' when 'lock_timeout' then '10s' else '15s' end, false) \
                 from pg_settings where name in ('statement_timeout', 'client_connection_check_interval', 'idle_in_transaction_session_timeout', 'lock_timeout')";
     conn.execute(ends).await?;
     if trial {
@@ -156,6 +157,17 @@ fn wal_pages(file: &Path) -> u64 {
     (free / WAL_SHARE / PAGE).clamp(WAL_PAGES.0, WAL_PAGES.1)
 }
 
+/// The database whose log lies there without it, under the name that a link leads to.
+pub fn log_alone(path: &str) -> Option<String> {
+    let mut file = PathBuf::from(path);
+    while let Ok(target) = std::fs::read_link(&file) {
+        file = file.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
+    }
+    let log = PathBuf::from(format!("{}-wal", file.display()));
+    let alone = identity(&file).is_none() && std::fs::metadata(&log).is_ok_and(|m| m.len() > 0);
+    alone.then(|| file.display().to_string())
+}
+
 /// Device and number of a file, as long as it is there.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
@@ -166,9 +178,8 @@ impl Store {
     pub async fn open(options: Options) -> Result<Self> {
         let unreachable = |source| StoreError::Unreachable { url: without_password(&options.url), source };
         let (pool, wakes) = if let Some(path) = options.url.strip_prefix("sqlite:") {
-            let log = PathBuf::from(format!("{path}-wal"));
-            if identity(Path::new(path)).is_none() && std::fs::metadata(&log).is_ok_and(|m| m.len() > 0) {
-                return Err(StoreError::LogAlone { path: path.to_owned() });
+            if let Some(path) = log_alone(path) {
+                return Err(StoreError::LogAlone { path });
             }
             let plain = SqliteConnectOptions::new().filename(path);
             let trial = options.trial && !made_for_real_sqlite(&plain).await;
@@ -185,7 +196,9 @@ impl Store {
             let wakes = Wakes::poking(path.with_added_extension("wake"));
             (Pool::Sqlite { write, read, path }, wakes)
         } else {
-            let connect = PgConnectOptions::from_str(&options.url).map_err(unreachable)?.application_name(&format!("leasehold {}", std::process::id()));
+            // Which process it is, also where several share an address and the numbers of their processes.
+            let program = format!("leasehold {} {}", std::process::id(), Dice::from_os().text("0123456789abcdef", 6));
+            let connect = PgConnectOptions::from_str(&options.url).map_err(unreachable)?.application_name(&program);
             // The pool would try for its whole waiting time and then not say why.
             let mut first = connect.connect().await.map_err(unreachable)?;
             let trial = options.trial && sqlx::query_scalar(FOR_REAL).fetch_optional(&mut first).await.unwrap_or(None) != Some(1);
@@ -206,6 +219,8 @@ impl Store {
         };
         let store = Self(Arc::new(Inner { pool, options, wakes, pulse: Pulse::default(), file }));
         if store.is_sqlite() && !store.0.options.as_it_is {
+            // Not under a daemon that knows the schema from before only.
+            let _lock = if store.pending_migrations().await?.is_empty() { None } else { Some(store.lock_daemon()?) };
             store.migrate().await?;
         }
         store.sync_clock().await?;

@@ -46,6 +46,14 @@ impl Pulse {
         self.loops().insert(name.to_owned(), Loop { due_by: Some(Instant::now() + nap), trouble: Some(why.to_string()) });
     }
 
+    /// Something is in the way until it is said to be over: nobody is expected to say so again.
+    pub fn hindered(&self, name: &str, why: Option<&dyn ToString>) {
+        match why {
+            Some(why) => drop(self.loops().insert(name.to_owned(), Loop { due_by: None, trouble: Some(why.to_string()) })),
+            None => drop(self.loops().remove(name)),
+        }
+    }
+
     /// The loop waits for work that may never come.
     pub fn rest(&self, name: &str) {
         self.loops().insert(name.to_owned(), Loop { due_by: None, trouble: None });

@@ -263,7 +263,12 @@ async fn edited(c: &Context, e: &EditArgs) -> Result<(), Failure> {
     let edit =
         accounts::Edit { email: e.email.as_deref(), first_name: e.first_name.as_deref(), last_name: e.last_name.as_deref(), locale: e.locale.as_deref() };
     let a = accounts::edit(&app.store, &app.actor, &e.account, edit).await?;
-    show(c.json(), &json!(a), || say!("account {} is {} {}; its mails go to {}, in {}", a.number, a.first_name, a.last_name, a.email, a.locale));
+    show(c.json(), &json!(a), || {
+        say!("account {} is {} {}; its mails go to {}, in {}", a.number, a.first_name, a.last_name, a.email, a.locale);
+        if e.email.is_some() {
+            say!("password, second factor and keys stay what they are; for another person invite them (leasehold member invite) and remove the one before");
+        }
+    });
     Ok(())
 }
 

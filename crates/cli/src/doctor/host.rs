@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use leasehold_domain::Timestamp;
+use leasehold_domain::clock::{BadClock, Reading};
 use leasehold_notifier::Renderer;
 use leasehold_store::{KeyRing, Store, StoreError};
 
@@ -67,11 +67,12 @@ pub(super) async fn mail(c: &Config) -> Finding {
 /// A SQLite file that is not there yet: nothing below it can be looked at.
 pub(super) fn database_file(c: &Config) -> Option<Finding> {
     let path = c.database.url.strip_prefix("sqlite:")?;
-    let log = std::path::PathBuf::from(format!("{path}-wal"));
     match std::fs::metadata(path) {
         Ok(_) => None,
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Some(broken("database", format!("{path}: {e}"), "run this as the user that the daemon runs as")),
-        Err(_) if log.exists() => Some(broken("database", StoreError::LogAlone { path: path.to_owned() }.to_string(), "move the file back beside its log")),
+        Err(_) if let Some(path) = leasehold_store::log_alone(path) => {
+            Some(broken("database", StoreError::LogAlone { path }.to_string(), "move the file back beside its log"))
+        }
         Err(_) => Some(look("database", format!("there is no database {path} yet"), "it is made by: leasehold migrate")),
     }
 }
@@ -118,24 +119,20 @@ pub(super) async fn clock(store: &Store, c: &Config) -> Finding {
             "let the host synchronise its time (timedatectl); Leasehold follows the database",
         ),
         Ok(_) => match believed(store).await {
-            Ok((now, seen)) if now != seen => broken(
-                "clock",
-                format!(
-                    "it is {}, which is not believed: the latest time that was seen is {}; nothing is settled, ended or removed",
-                    now.human(),
-                    seen.human()
-                ),
-                "set the clock right, or, if it is right: leasehold clock confirm",
-            ),
-            Ok(_) => ok("clock", format!("{} time, {} ms off the database's", c.clock.mode, skew.abs())),
+            Ok(Some(bad)) => {
+                broken("clock", format!("{bad}: nothing is settled, ended or removed"), "set the clock right, or, if it is right: leasehold clock confirm")
+            }
+            Ok(None) => ok("clock", format!("{} time, {} ms off the database's", c.clock.mode, skew.abs())),
             Err(error) => broken("clock", error.to_string(), "look at the database server's log"),
         },
         Err(error) => broken("clock", error.to_string(), "look at the database server's log"),
     }
 }
 
-/// What time it is, and the time that is believed.
-async fn believed(store: &Store) -> leasehold_store::Result<(Timestamp, Timestamp)> {
+/// Why the time is not believed, asked as the scheduler asks.
+async fn believed(store: &Store) -> leasehold_store::Result<Option<BadClock>> {
     let mut tx = store.read().await?;
-    Ok((tx.now, tx.believed_now().await?))
+    let Some(clock) = tx.clock_row().await?.filter(|clock| !clock.simulated) else { return Ok(None) };
+    let reading = Reading { now: tx.now, highest: clock.highest, apart: store.clocks_apart() };
+    Ok(reading.check(leasehold_cron::synchronised).err())
 }
