@@ -14,7 +14,7 @@ use leasehold_domain::{
     policy::{Key, Level},
     server::{HoldKind, Means, Power, Status},
 };
-use leasehold_store::{accounts::AccountState, invoices::Invoice, servers::HoldTerms, settle::Settled};
+use leasehold_store::{Page, accounts::AccountState, invoices::Invoice, servers::HoldTerms, settle::Settled};
 use leasehold_tests::{
     App,
     fleet::{self, Fleet},
@@ -398,6 +398,34 @@ on_both!(a_zone_keeps_its_wall_clock(app) {
     let ends: Vec<String> = app.charge_ends("web").await.into_iter().map(|at| at.to_string()[..16].to_owned()).collect();
     // Ordered at 15:00 in Berlin, winter time.
     assert_eq!(ends, ["2026-04-10T13:00", "2026-05-10T13:00", "2026-06-10T13:00"]);
+});
+
+on_both!(a_statement_says_what_each_movement_paid(app) {
+    app.order("web").await;
+    let other = app.order("second").await;
+    app.until_quiet().await;
+    leasehold_commands::addons::attach(&app.store, &App::operator(), "web", "ip", None).await.unwrap();
+    app.until_quiet().await;
+    app.live(31 * DAY).await;
+    let id = app.account_id(&app.account).await;
+    let mut tx = app.store.read().await.unwrap();
+    let statement = tx.statement(&id, Timestamp::default(), Timestamp::from_millis(i64::MAX), 100).await.unwrap();
+    let said: Vec<String> = statement.movements.iter().map(|m| format!("{} {}", m.amount.decimal(), m.description().unwrap_or_default())).collect();
+    assert!(said.contains(&"-9.00 web, 2026-03-10 to 2026-04-10, invoice 2026-000001".to_owned()), "{said:#?}");
+    assert!(said.contains(&"-2.00 web, 2026-03-10 to 2026-04-10, invoice 2026-000003".to_owned()), "{said:#?}");
+    assert!(said.iter().any(|s| s.starts_with("-11.00 web, 2026-04-10 to 2026-05-10, invoice 2026-00000")), "{said:#?}");
+    assert_eq!(said.iter().filter(|s| s.contains("second,")).count(), 2);
+    let paged: Vec<_> = tx.movements(&id, Page::default()).await.unwrap().into_iter().rev().map(|(_, m)| m.description()).collect();
+    assert_eq!(paged, statement.movements.iter().map(leasehold_store::statement::Movement::description).collect::<Vec<_>>());
+    // From a line of it to its server, by what a customer writes in a ticket.
+    let address = tx.addresses(&other.id).await.unwrap().remove(0).address;
+    for called in ["second", address.as_str(), &other.id.as_str()[..35]] {
+        assert_eq!(tx.find_server(called).await.unwrap().id, other.id, "{called}");
+    }
+    let several = tx.find_server(&other.id.as_str()[..6]).await.unwrap_err().to_string();
+    assert!(several.contains("web, running, account") && several.contains(other.id.as_str()), "{several}");
+    let account = tx.find_account(&app.account).await.unwrap();
+    assert_eq!(tx.find_account(&account.email.to_uppercase()).await.unwrap().id, account.id);
 });
 
 on_both!(days_and_years_on_paper_are_those_of_the_zone(app) {

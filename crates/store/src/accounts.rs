@@ -225,11 +225,23 @@ impl Tx {
         self.optional("select * from accounts where id = $1", args![id]).await?.ok_or_else(|| StoreError::not_found("account", id))
     }
 
-    /// One account by its id or its number.
-    pub async fn find_account(&mut self, id_or_number: &str) -> Result<Account> {
-        let number = id_or_number.parse::<i64>().unwrap_or(-1);
-        let sql = "select * from accounts where id = $1 or number = $2";
-        self.optional(sql, args![id_or_number, number]).await?.ok_or_else(|| StoreError::not_found("account", id_or_number))
+    /// One account by its id, its number or where its mails go.
+    pub async fn find_account(&mut self, called: &str) -> Result<Account> {
+        let number = called.parse::<i64>().unwrap_or(-1);
+        if let Some(account) = self.optional("select * from accounts where id = $1 or number = $2", args![called, number]).await? {
+            return Ok(account);
+        }
+        let mut found: Vec<Account> =
+            self.all("select * from accounts where email in ($1, $2) order by number limit 20", args![called, called.to_lowercase()]).await?;
+        match found.len() {
+            0 => Err(StoreError::not_found("account", called)),
+            1 => Ok(found.remove(0)),
+            _ => Err(StoreError::Ambiguous {
+                what: "accounts",
+                called: called.to_owned(),
+                these: found.iter().map(|a| format!("{} ({}, {})", a.number, a.called(), a.state)).collect::<Vec<_>>().join("; "),
+            }),
+        }
     }
 
     /// Accounts by number.

@@ -71,8 +71,15 @@ pub enum StoreError {
         id: String,
     },
     /// More than one row answers to a name.
-    #[error("several servers are called '{0}'; use the id")]
-    Ambiguous(String),
+    #[error("several {what} are called '{called}': {these}; use the id or number")]
+    Ambiguous {
+        /// What kind of thing.
+        what: &'static str,
+        /// By which name.
+        called: String,
+        /// Which ones, each with what tells it from the others.
+        these: String,
+    },
     /// The claim ran out and another worker holds the row: touch nothing more.
     #[error("the claim on {id} (epoch {epoch}) is lost")]
     Lost {

@@ -357,6 +357,13 @@ impl Tx {
         self.optional("select * from invoices where id = $1", args![id]).await
     }
 
+    /// The numbers of the invoices and credit notes about a lease, newest first.
+    pub async fn invoices_of_lease(&mut self, account: &AccountId, lease: &LeaseId) -> Result<Vec<String>> {
+        let sql = "select i.* from invoices i where i.account_id = $1 and exists (select 1 from invoice_lines n where n.invoice_id = i.id and n.lease_id = $2) order by i.id desc limit 100";
+        let found: Vec<Invoice> = self.all(sql, args![account, lease]).await?;
+        Ok(found.iter().map(Invoice::name).collect())
+    }
+
     /// The lines of an invoice.
     pub async fn invoice_lines(&mut self, id: &str) -> Result<Vec<InvoiceLine>> {
         self.all("select description, from_at, until_at, amount, zone from invoice_lines where invoice_id = $1 order by no", args![id]).await

@@ -94,7 +94,11 @@ impl Tx {
                 Ok(one)
             }
             Err(none) if none.is_empty() => Err(StoreError::not_found("machine", id)),
-            Err(_) => Err(StoreError::Ambiguous(format!("several machines are called '{id}'; use the id"))),
+            Err(several) => Err(StoreError::Ambiguous {
+                what: "machines",
+                called: id.to_owned(),
+                these: several.iter().map(|m| m.id.as_str()).collect::<Vec<_>>().join("; "),
+            }),
         }
     }
 }

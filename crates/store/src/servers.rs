@@ -210,6 +210,9 @@ pub struct NewServer<'a> {
     pub hostname: &'a str,
 }
 
+/// So many characters of an id stand for it.
+const ID_START: usize = 6;
+
 impl Tx {
     /// Writes a new server; it is due now.
     pub async fn insert_server(&mut self, new: NewServer<'_>) -> Result<()> {
@@ -248,12 +251,24 @@ impl Tx {
             Err(StoreError::NotFound { .. }) => {}
             found => return found,
         }
-        let sql = "select id from servers where (label = $1 or hostname = $1) and status <> 'terminated' order by id limit 2";
-        let found: Vec<(String,)> = self.all(sql, args![text]).await?;
+        let names = "select s.id, s.label, a.number, s.status from servers s join accounts a on a.id = s.account_id \
+                     where (s.label = $1 or s.hostname = $1) and s.status <> 'terminated' order by s.id limit 20";
+        let addresses = "select s.id, s.label, a.number, s.status from addresses x join servers s on s.id = x.server_id join accounts a on a.id = s.account_id where x.address = $1";
+        let mut found: Vec<(String, String, i64, String)> = self.all(names, args![text]).await?;
+        if found.is_empty() {
+            found = self.all(addresses, args![text]).await?;
+        }
+        if found.is_empty() && text.len() >= ID_START && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+            let begins = "select s.id, s.label, a.number, s.status from servers s join accounts a on a.id = s.account_id where s.id >= $1 and s.id < $2 order by s.id limit 20";
+            found = self.all(begins, args![text.to_lowercase(), format!("{}g", text.to_lowercase())]).await?;
+        }
         match found.as_slice() {
-            [(id,)] => self.server(&id.as_str().into()).await,
+            [(id, ..)] => self.server(&id.as_str().into()).await,
             [] => Err(StoreError::not_found("server", text)),
-            _ => Err(StoreError::Ambiguous(text.to_owned())),
+            several => {
+                let these = several.iter().map(|(id, label, account, status)| format!("{id} ({label}, {status}, account {account})")).collect::<Vec<_>>();
+                Err(StoreError::Ambiguous { what: "servers", called: text.to_owned(), these: these.join("; ") })
+            }
         }
     }
 

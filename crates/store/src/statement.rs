@@ -4,7 +4,7 @@
 use leasehold_domain::{AccountId, Money, Timestamp, ledger::wallet_account};
 use sqlx::FromRow;
 
-use crate::{Page, Result, Tx, args};
+use crate::{Page, Result, Rows, Tx, args};
 
 /// One movement of a wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,33 @@ pub struct Movement {
     pub reason: Option<String>,
     /// Unique for ever.
     pub reference: String,
+    /// What it paid, if it paid for a server.
+    pub paid: Option<Paid>,
+}
+
+/// What a movement paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// The server's label.
+    pub label: String,
+    /// The days that it paid for, the second exclusive, in the lease's zone.
+    pub days: (String, String),
+    /// The number of its invoice; none for what cost nothing.
+    pub invoice: Option<String>,
+}
+
+impl Movement {
+    /// What it was for, in one line: what it paid, else what an operator said.
+    pub fn description(&self) -> Option<String> {
+        let paid = self.paid.as_ref().map(|p| {
+            let invoice = p.invoice.as_ref().map_or_else(String::new, |number| format!(", invoice {number}"));
+            format!("{}, {} to {}{invoice}", p.label, p.days.0, p.days.1)
+        });
+        match (paid, &self.reason) {
+            (Some(paid), Some(reason)) => Some(format!("{paid}: {reason}")),
+            (paid, reason) => paid.or_else(|| reason.clone()),
+        }
+    }
 }
 
 /// What moved a wallet within a time, oldest first.
@@ -70,10 +97,19 @@ impl Tx {
         let mut balance = closing;
         let mut movements = Vec::with_capacity(rows.len());
         for r in rows {
-            movements.push(Movement { at: r.at, code: r.code, amount: money(r.amount), balance: money(balance), reason: r.reason, reference: r.reference });
+            movements.push(Movement {
+                at: r.at,
+                code: r.code,
+                amount: money(r.amount),
+                balance: money(balance),
+                reason: r.reason,
+                reference: r.reference,
+                paid: None,
+            });
             balance -= r.amount;
         }
         movements.reverse();
+        self.say_what_was_paid(account, &mut movements.iter_mut().collect::<Vec<_>>()).await?;
         Ok(Statement { opening: money(balance), movements, closing: money(closing) })
     }
 
@@ -86,8 +122,43 @@ impl Tx {
         let rows: Vec<Balanced> = self.all(sql, args![account, &own, page.most(), page.skip]).await?;
         let money = |minor| Money::new(minor, currency);
         let movement = |Balanced { id, row: r, balance }| {
-            (id, Movement { at: r.at, code: r.code, amount: money(r.amount), balance: money(balance), reason: r.reason, reference: r.reference })
+            (id, Movement { at: r.at, code: r.code, amount: money(r.amount), balance: money(balance), reason: r.reason, reference: r.reference, paid: None })
         };
-        Ok(rows.into_iter().map(movement).collect())
+        let mut movements: Vec<Numbered> = rows.into_iter().map(movement).collect();
+        self.say_what_was_paid(account, &mut movements.iter_mut().map(|(_, m)| m).collect::<Vec<_>>()).await?;
+        Ok(movements)
     }
+
+    /// Of movements that paid a charge: for which server and days, and on which invoice.
+    async fn say_what_was_paid(&mut self, account: &AccountId, movements: &mut [&mut Movement]) -> Result<()> {
+        let sql = "with v(v_id) as ({rows}) select c.transfer, c.lease_id, c.no, c.from_at, c.until_at, l.zone, s.label from v join charges c on c.transfer = v.v_id \
+                   join leases l on l.id = c.lease_id join servers s on s.id = l.server_id where l.account_id = $2";
+        let charges: Vec<Charged> = self.all_rows_on("", sql, Rows::ids(movements.iter().map(|m| m.reference.as_str())), args![account]).await?;
+        let (Some(first), Some(last)) = (movements.iter().map(|m| m.at).min(), movements.iter().map(|m| m.at).max()) else { return Ok(()) };
+        let sql = "select i.series, i.number, n.lease_id, n.charge_no, n.from_at from invoices i join invoice_lines n on n.invoice_id = i.id \
+                   where i.account_id = $1 and i.kind = 'invoice' and i.created_at >= $2 and i.created_at <= $3";
+        let lines: Vec<(String, i64, String, i64, i64)> = self.all(sql, args![account, first, last]).await?;
+        let invoice = |c: &Charged| lines.iter().find(|(_, _, lease, no, from)| (lease, *no, *from) == (&c.lease_id, c.no, c.from_at.as_millis()));
+        for c in charges {
+            let number = invoice(&c).map(|(series, number, ..)| format!("{series}-{number:06}"));
+            let days = (c.from_at.day_in(&c.zone), c.until_at.day_in(&c.zone));
+            if let Some(m) = movements.iter_mut().find(|m| m.reference == c.transfer) {
+                m.paid = Some(Paid { label: c.label, days, invoice: number });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(FromRow)]
+struct Charged {
+    transfer: String,
+    lease_id: String,
+    no: i64,
+    #[sqlx(try_from = "i64")]
+    from_at: Timestamp,
+    #[sqlx(try_from = "i64")]
+    until_at: Timestamp,
+    zone: String,
+    label: String,
 }

@@ -128,10 +128,10 @@ pub(crate) async fn transactions(State(api): State<Api>, caller: For<BillingRead
     let movements = api.store.read().await?.movements(&caller.account, paged.page()).await?;
     let view = |(id, m): Numbered| TransactionView {
         id,
+        description: m.description(),
         kind: m.code,
         amount: m.amount.decimal(),
         balance_after: m.balance.decimal(),
-        description: m.reason,
         created_at: m.at,
     };
     Ok(Json(movements.into_iter().map(view).collect()))

@@ -426,10 +426,11 @@ async fn statement(c: &Context, args: &StatementArgs) -> Result<(), Failure> {
     let mut rows = vec![line("opening balance", s.opening)];
     let mut values = Vec::new();
     for m in &s.movements {
-        let reason = m.reason.clone().unwrap_or_default();
+        let reason = m.description().unwrap_or_default();
         rows.push(vec![m.at.human(), m.code.clone(), m.amount.to_string(), m.balance.to_string(), reason, m.reference.clone()]);
         values.push(json!({
-            "at": m.at, "code": m.code, "amount": m.amount.decimal(), "balance": m.balance.decimal(), "reason": m.reason, "reference": m.reference,
+            "at": m.at, "code": m.code, "amount": m.amount.decimal(), "balance": m.balance.decimal(), "reason": m.reason, "reference": m.reference, "description": m.description(),
+            "server": m.paid.as_ref().map(|p| &p.label), "invoice": m.paid.as_ref().and_then(|p| p.invoice.as_ref()),
         }));
     }
     rows.push(line("closing balance", s.closing));
@@ -437,6 +438,6 @@ async fn statement(c: &Context, args: &StatementArgs) -> Result<(), Failure> {
         "account": account.number, "from": args.from, "until": args.until, "currency": s.closing.currency,
         "opening": s.opening.decimal(), "movements": values, "closing": s.closing.decimal(),
     });
-    show(c.json(), &value, || table(&["WHEN", "WHAT", "AMOUNT", "BALANCE", "REASON", "REFERENCE"], rows));
+    show(c.json(), &value, || table(&["WHEN", "WHAT", "AMOUNT", "BALANCE", "FOR", "REFERENCE"], rows));
     Ok(())
 }

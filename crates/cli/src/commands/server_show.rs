@@ -118,9 +118,19 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
         whole["lease"]["terminatesAt"] = json!(next.terminates_at);
         whole["lease"]["waitsFor"] = json!(next.why);
     }
+    let (account, product) = (tx.account(&s.account_id).await?, tx.product(&s.product_id).await?);
+    let invoices = match &lease {
+        Some(l) => tx.invoices_of_lease(&s.account_id, &l.id).await?,
+        None => Vec::new(),
+    };
+    whole["account"] = json!({ "number": account.number, "name": account.called() });
+    whole["product"] = product.key.as_str().into();
+    whole["invoices"] = json!(invoices);
+    whole["lease"]["id"] = json!(lease.as_ref().map(|l| &l.id));
     whole["mails"] = mails.iter().map(|m| json!({ "id": m.id, "kind": m.kind, "state": m.state })).collect();
     show(c.json(), &whole, || {
         say!("{} ({})\nstatus    {} (goal: {})", s.label, s.id, s.status, s.goal);
+        say!("account   {}, {}", account.number, account.called());
         if let Some(reason) = &s.status_reason {
             say!("reason    {reason}");
         }
@@ -135,7 +145,17 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
             say!("held      {} since {} ({means}{free}): {}", h.kind, h.placed_at.human(), h.reason);
         }
         if let Some(l) = &lease {
-            say!("lease     {}, {} for {}, paid until {}", l.state, l.price, l.cycle, l.paid_until.map_or_else(|| "-".into(), |at| at.day_in(&l.zone)));
+            say!(
+                "plan      {} ({})\nlease     {}, {} for {}, paid until {} ({})\ninvoices  {}",
+                product.name,
+                product.key,
+                l.state,
+                l.price,
+                l.cycle,
+                l.paid_until.map_or_else(|| "-".into(), |at| at.day_in(&l.zone)),
+                l.id,
+                invoices.join(", ")
+            );
         }
         if let Some(line) = next.as_ref().and_then(what_comes) {
             say!("billing   {line}");
