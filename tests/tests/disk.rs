@@ -59,6 +59,7 @@ fn on_a_volume_of_its_own() {
     let refused = order(&p, &account, "meanwhile");
     assert!(refused.code == 75 && refused.err.lines().count() == 1, "{refused:?}");
     eventually("the daemon says that something is in its way", || !is_ready(&at));
+    assert!(p.run(&["doctor"]).out.contains("of 12 MiB are free on the volume of the database"));
 
     // Room again: the same process goes on by itself.
     std::fs::remove_file(p.path("small/filler")).unwrap();

@@ -72,6 +72,7 @@ pub(crate) async fn examine(c: &Config) -> Vec<Finding> {
         }
     };
     findings.push(host::database(&store, c).await);
+    findings.extend(host::space(&store));
     findings.extend(host::blockers(&store).await);
     if let Err(error) = store.check_schema().await {
         findings.push(broken("schema", error.to_string(), "leasehold migrate"));

@@ -38,6 +38,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("leasehold_attention_open", "Matters that need a person, by kind."),
     ("leasehold_build_info", "Always 1; the version is a label."),
     ("leasehold_claims_held", "Work rows that this process holds, by queue."),
+    ("leasehold_database_free_bytes", "Bytes that are free on the volume of a SQLite database."),
     ("leasehold_nodes_unreachable", "Nodes that do not answer."),
     ("leasehold_queue_oldest_due_seconds", "How long the oldest due row waits, by queue."),
     ("leasehold_queue_rows", "Work rows that are not at rest, by queue and state."),
@@ -88,6 +89,9 @@ const WHOLE: u64 = 8;
 pub(crate) async fn count(store: &Store, stop: &CancellationToken) {
     let mut kinds = BTreeSet::new();
     for round in 0_u64.. {
+        if let Some((free, _)) = store.space() {
+            gauge!("leasehold_database_free_bytes").set(free as f64);
+        }
         let counted = async {
             count_work(store, &mut kinds).await?;
             if round.is_multiple_of(WHOLE) { count_all(store).await } else { Ok(()) }

@@ -29,7 +29,24 @@ pub struct Standing {
     pub limit: i64,
     /// How many an operator lets through.
     pub confirmed: i64,
+    /// The first of those that are due.
+    pub who: Vec<Concerned>,
 }
+
+/// Whom a breaker is about.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Concerned {
+    /// The server's label.
+    pub server: String,
+    /// The account's number.
+    pub account: i64,
+    /// Since when it is due.
+    pub since: Timestamp,
+}
+
+/// So many are named.
+const NAMED: i64 = 100;
 
 /// Every breaker.
 pub async fn standings(store: &Store) -> Result<Vec<Standing>> {
@@ -49,7 +66,9 @@ pub async fn standings(store: &Store) -> Result<Vec<Standing>> {
         };
         let breaker = breakers.iter().find(|b| b.kind == *kind);
         let opened_at = breaker.and_then(|b| b.opened_at).map(|at| at.0);
-        standings.push(Standing { kind: *kind, opened_at, due, done, limit, confirmed: breaker.map_or(0, |b| b.confirmed) });
+        let who = tx.concerned(*kind, NAMED).await?.into_iter();
+        let who = who.map(|(server, account, since)| Concerned { server, account, since: Timestamp::from_millis(since) }).collect();
+        standings.push(Standing { kind: *kind, opened_at, due, done, limit, confirmed: breaker.map_or(0, |b| b.confirmed), who });
     }
     Ok(standings)
 }

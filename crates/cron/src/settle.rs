@@ -161,7 +161,7 @@ async fn settle_batch(store: &Store, after: Timestamp, limit: i64, renewals: boo
     }
     let accounts = claimed.accounts();
     match write(tx, claimed, &Permits::None).await {
-        Err(error) if !error.is_outage() => settle_halves(store, &accounts, error).await,
+        Err(error) if !error.is_outage() || error.is_cut_short() => settle_halves(store, &accounts, error).await,
         done => done,
     }
 }
@@ -190,6 +190,9 @@ pub(crate) async fn write(mut tx: Tx, claimed: leasehold_store::settle::Claimed,
 pub(crate) async fn settle_halves(store: &Store, accounts: &[AccountId], error: StoreError) -> Result<Settled> {
     // Not for a schema that this program does not know: somebody upgraded the database under it.
     store.check_schema().await?;
+    if let ([_], true) = (accounts, error.is_outage()) {
+        return Err(error);
+    }
     if let [account] = accounts {
         tracing::error!(%account, %error, "the account is put aside");
         let mut tx = store.begin().await?;
@@ -204,7 +207,7 @@ pub(crate) async fn settle_halves(store: &Store, accounts: &[AccountId], error: 
         let claimed = tx.claim_accounts(half).await?;
         let claimed_accounts = claimed.accounts();
         settled = settled.and(match write(tx, claimed, &Permits::None).await {
-            Err(error) if !error.is_outage() => Box::pin(settle_halves(store, &claimed_accounts, error)).await?,
+            Err(error) if !error.is_outage() || error.is_cut_short() => Box::pin(settle_halves(store, &claimed_accounts, error)).await?,
             done => done?,
         });
     }

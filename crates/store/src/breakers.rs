@@ -143,6 +143,22 @@ impl Tx {
         self.exec_one(sql, args![b.opened_at.map(|at| at.0), b.due, b.confirmed, b.kind.as_str()]).await
     }
 
+    /// Whom a breaker is about, the oldest first: server, account number, since when.
+    pub async fn concerned(&mut self, kind: Kind, limit: i64) -> Result<Vec<(String, i64, i64)>> {
+        let renewals = concat!(
+            "select s.label, a.number, l.paid_until from leases l join servers s on s.id = l.server_id join accounts a on a.id = l.account_id where ",
+            fell_due!("$1"),
+            " order by l.paid_until limit $2"
+        );
+        let others = "select s.label, a.number, e.proposed_at from enforcements e join leases l on l.id = e.lease_id join servers s on s.id = l.server_id \
+                      join accounts a on a.id = l.account_id where e.step = $1 and e.done_at is null order by e.proposed_at, s.label limit $2";
+        let now = self.now;
+        match kind {
+            Kind::Renewal => self.all(renewals, args![now, limit]).await,
+            _ => self.all(others, args![kind.as_str(), limit]).await,
+        }
+    }
+
     /// The leases that have waited longest to be taken away, and whose they are.
     pub async fn due_enforcements(&mut self, kind: Enforcement, limit: i64) -> Result<Vec<(LeaseId, AccountId)>> {
         let sql = "select e.lease_id, l.account_id from enforcements e join leases l on l.id = e.lease_id \

@@ -171,6 +171,11 @@ impl StoreError {
         matches!(self, Self::Sql(sqlx::Error::Database(e)) if e.is_unique_violation())
     }
 
+    /// Whether a statement was ended for the time that it took: half as much may do.
+    pub fn is_cut_short(&self) -> bool {
+        matches!(self, Self::Sql(sqlx::Error::Database(e)) if e.code().is_some_and(|code| code == "57014"))
+    }
+
     /// Whether the database itself is the trouble, so that asking again later may help.
     pub fn is_outage(&self) -> bool {
         match self {

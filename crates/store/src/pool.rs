@@ -296,6 +296,13 @@ impl Store {
         Ok(())
     }
 
+    /// Bytes that are free on the volume of a SQLite database, and all of it.
+    pub fn space(&self) -> Option<(u64, u64)> {
+        let Pool::Sqlite { path, .. } = &self.0.pool else { return None };
+        let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        rustix::fs::statvfs(folder).ok().map(|s| (s.f_bavail * s.f_frsize, s.f_blocks * s.f_frsize))
+    }
+
     /// Whether this is the embedded database.
     pub fn is_sqlite(&self) -> bool {
         matches!(self.0.pool, Pool::Sqlite { .. })

@@ -40,7 +40,14 @@ pub(super) async fn run(c: &Context, command: Breaker) -> Result<(), Failure> {
                 let done = b.done.map_or_else(|| "-".to_owned(), |n| n.to_string());
                 vec![b.kind.to_string(), state, b.due.to_string(), done, b.limit.to_string(), b.confirmed.to_string()]
             };
-            show(c.json(), &json!(all), || table(&["KIND", "STATE", "DUE", "DONE IN 24 H", "LIMIT", "CONFIRMED"], all.iter().map(row)));
+            show(c.json(), &json!(all), || {
+                table(&["KIND", "STATE", "DUE", "DONE IN 24 H", "LIMIT", "CONFIRMED"], all.iter().map(row));
+                let who = all.iter().flat_map(|b| b.who.iter().map(move |w| (b.kind, w)));
+                let who: Vec<Vec<String>> = who.map(|(kind, w)| vec![kind.to_string(), w.server.clone(), w.account.to_string(), w.since.human()]).collect();
+                if !who.is_empty() {
+                    table(&["KIND", "SERVER", "ACCOUNT", "DUE SINCE"], who);
+                }
+            });
         }
     }
     Ok(())

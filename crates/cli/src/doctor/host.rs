@@ -24,6 +24,23 @@ pub(super) fn secrets(c: &Config) -> Finding {
     }
 }
 
+/// Less room than this is worth a look, or this part of the volume; less than the second is about to stop the daemon.
+const FEW_BYTES: u64 = 512 << 20;
+const FEW_SHARE: u64 = 20;
+const NO_BYTES: u64 = 32 << 20;
+
+/// Whether a SQLite database has room to grow. What PostgreSQL has is its server's to watch.
+pub(super) fn space(store: &Store) -> Option<Finding> {
+    let (free, all) = store.space()?;
+    let says = format!("{} MiB of {} MiB are free on the volume of the database", free >> 20, all >> 20);
+    let mend = "make room; while there is none, orders are refused (503) and the daemon goes on by itself when there is";
+    Some(match free {
+        _ if free < NO_BYTES => broken("space", says, mend),
+        _ if free < FEW_BYTES || free < all / FEW_SHARE => look("space", says, mend),
+        _ => ok("space", says),
+    })
+}
+
 /// Who holds others up: the number behind the program is that of its process.
 pub(super) async fn blockers(store: &Store) -> Vec<Finding> {
     let mend = "look at that process on its host (is it stopped?); its transaction is ended after 15 s of standing still";
