@@ -61,6 +61,8 @@ struct Payments {
     decisions: Vec<Decision>,
     /// How often each lease was decided about.
     touched: Vec<usize>,
+    /// How many of its decisions were paid.
+    paid: Vec<usize>,
     /// What the wallet did not cover.
     unpaid: usize,
     /// Leases that go on otherwise than the policy wants first.
@@ -68,9 +70,10 @@ struct Payments {
 }
 
 impl Payments {
-    /// The smaller the better; of equals the first.
-    fn rank(&self) -> (usize, usize, std::cmp::Reverse<i64>) {
-        (self.unpaid, self.second_best, Reverse(self.books.wallet.posted.minor))
+    /// Whether it leaves less unpaid; or, where it pays the same periods, is nearer to the policy or cheaper.
+    fn beats(&self, other: &Self) -> bool {
+        let rank = |p: &Self| (p.second_best, Reverse(p.books.wallet.posted.minor));
+        self.unpaid < other.unpaid || (self.unpaid == other.unpaid && self.paid == other.paid && rank(self) < rank(other))
     }
 }
 
@@ -122,7 +125,7 @@ impl Books {
         let others = [(None, false), (Some(Bill::default()), true), (None, true)];
         for (bill, second_best) in others.into_iter().take(if suspended { 3 } else { 1 }) {
             let other = self.pay_what_is_due(now, bill, second_best)?;
-            if other.rank() < best.rank() {
+            if other.beats(&best) {
                 best = other;
             }
         }
@@ -132,7 +135,14 @@ impl Books {
     /// Pays the oldest first, on this bill or each on its own; by the best way that the wallet covers, or of each lease by its last.
     fn pay_what_is_due(&self, now: Timestamp, mut bill: Option<Bill>, second_best: bool) -> Result<Payments, BadBooks> {
         let mut books = self.clone();
-        let mut paid = Payments { decisions: Vec::new(), touched: vec![0; books.leases.len()], unpaid: 0, second_best: 0, books: self.clone() };
+        let mut paid = Payments {
+            decisions: Vec::new(),
+            touched: vec![0; books.leases.len()],
+            paid: vec![0; books.leases.len()],
+            unpaid: 0,
+            second_best: 0,
+            books: self.clone(),
+        };
         let mut queue = Queue::new();
         for lease in 0..books.leases.len() {
             queue.extend(books.payable(lease, now)?.map(|at| Reverse((at, lease))));
@@ -165,6 +175,7 @@ impl Books {
                 return Err(BadBooks::Behind(books.leases[lease].lease.id.clone()));
             }
             if covered {
+                paid.paid[lease] += 1;
                 bill = on_bill;
                 queue.extend(books.payable(lease, now)?.map(|at| Reverse((at, lease))));
             }

@@ -171,6 +171,12 @@ impl StoreError {
         matches!(self, Self::Sql(sqlx::Error::Database(e)) if e.is_unique_violation())
     }
 
+    /// Whether a table is not there: the database is new.
+    pub fn is_missing_table(&self) -> bool {
+        matches!(self, Self::SchemaOld(_))
+            || matches!(self, Self::Sql(sqlx::Error::Database(e)) if e.code().as_deref() == Some("42P01") || e.message().contains("no such table"))
+    }
+
     /// Whether a statement was ended for the time that it took: half as much may do.
     pub fn is_cut_short(&self) -> bool {
         matches!(self, Self::Sql(sqlx::Error::Database(e)) if e.code().is_some_and(|code| code == "57014"))

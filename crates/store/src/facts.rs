@@ -80,8 +80,8 @@ impl Store {
         if self.is_sqlite() {
             return Ok(Vec::new());
         }
-        let sql = "select b.pid::bigint, b.application_name, coalesce(host(b.client_addr), 'this host'), b.state, \
-                   cast(extract(epoch from now() - b.xact_start) as bigint), count(distinct a.pid) from pg_stat_activity a \
+        let sql = "select b.pid::bigint, coalesce(nullif(b.application_name, ''), b.usename, 'somebody'), coalesce(host(b.client_addr), 'this host'), \
+                   coalesce(b.state, 'of another role'), coalesce(cast(extract(epoch from now() - b.xact_start) as bigint), 0), count(distinct a.pid) from pg_stat_activity a \
                    cross join lateral unnest(pg_blocking_pids(a.pid)) as p(pid) join pg_stat_activity b on b.pid = p.pid \
                    where a.datname = current_database() and now() - a.query_start > interval '2 seconds' group by 1, 2, 3, 4, 5 order by 6 desc";
         let rows: Vec<(i64, String, String, String, i64, i64)> = self.read().await?.all(sql, &[]).await?;

@@ -31,7 +31,7 @@ impl Tx {
             n.vcpu - coalesce((select cast(sum(r.vcpu) as bigint) from reservations r where r.node_id = n.id), 0) as vcpu, \
             n.ram_mb - coalesce((select cast(sum(r.ram_mb) as bigint) from reservations r where r.node_id = n.id), 0) as ram_mb, \
             n.disk_gb - coalesce((select cast(sum(r.disk_gb) as bigint) from reservations r where r.node_id = n.id), 0) as disk_gb, \
-            (select count(*) from servers s where s.node_id = n.id and s.status = 'building') as builds, \
+            (select count(*) from servers s where s.node_id = n.id and s.status = 'building' and not exists (select 1 from holds h where h.server_id = s.id)) as builds, \
             (select count(*) from servers s where s.node_id = n.id and s.account_id = $2) as neighbours \
             from nodes n where n.region_id = $1 and n.state = 'active' and not n.hidden and n.failing_since is null order by n.id";
         let rows: Vec<CandidateRow> = self.all(sql, args![region, account]).await?;

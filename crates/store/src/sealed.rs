@@ -80,8 +80,9 @@ impl Tx {
 
     /// Opens one secret of each kind and key; what goes wrong with those that do not open.
     pub async fn try_each_secret(&mut self, ring: &KeyRing) -> Result<Vec<String>> {
-        let sql = "select owner_table, owner_column, owner_id, key_id, box from sealed s where owner_id = (select min(x.owner_id) from sealed x \
-                   where x.owner_table = s.owner_table and x.owner_column = s.owner_column and x.key_id = s.key_id) order by owner_table, owner_column, key_id";
+        let sql = "select owner_table, owner_column, owner_id, key_id, box from sealed s join (select owner_table as t, owner_column as c, key_id as k, min(owner_id) as id from sealed \
+                   group by owner_table, owner_column, key_id) x on x.t = s.owner_table and x.c = s.owner_column and x.k = s.key_id and x.id = s.owner_id \
+                   order by owner_table, owner_column, key_id";
         let rows: Vec<Row> = self.all(sql, &[]).await?;
         let open = |r: &Row| ring.open(&Place { table: &r.owner_table, column: &r.owner_column, id: &r.owner_id }.aad(), &r.key_id, &r.sealed).err();
         Ok(rows.iter().filter_map(open).map(|e| e.to_string()).collect())

@@ -53,9 +53,10 @@ struct Last {
 }
 
 impl Tx {
-    /// When a build was first booted; none before.
+    /// When a build was first booted, or may have been; none before.
     pub async fn booted_at(&mut self, server: &ServerId, generation: i64) -> Result<Option<Timestamp>> {
-        let sql = "select min(started_at) from server_steps where server_id = $1 and generation = $2 and step = 'boot'";
+        let sql = "select min(started_at) from server_steps where server_id = $1 and generation = $2 and step = 'boot' \
+                   and (outcome is null or outcome not in ('retry', 'failed'))";
         let (at,): (Option<i64>,) = self.one(sql, args![server, generation]).await?;
         Ok(at.map(Timestamp::from_millis))
     }

@@ -98,7 +98,12 @@ async fn generate(c: &Context, configured: Config) -> Result<(), Failure> {
     // A new file beside sealed secrets would open none of them, and lock every customer out.
     if c.configured().is_ok() && !file.exists() {
         let app = App::open_as_it_is(configured).await?;
-        if app.store.check_schema().await.is_ok() && app.store.read().await?.needs_keys().await? {
+        let needed = match app.store.read().await?.needs_keys().await {
+            // Nothing was ever written there.
+            Err(error) if error.is_missing_table() => false,
+            other => other?,
+        };
+        if needed {
             let why = "the database has secrets and keys that another key file made; put that file back from your copy, a new one opens none of them";
             return Err(Failure::Refused(format!("{}: {why}", file.display())));
         }
