@@ -6,7 +6,7 @@ use leasehold_domain::{
     notice::{MailState, NoticeKind},
     server::{Power, Status},
 };
-use leasehold_store::{Tx, mails::Mail, servers::Server};
+use leasehold_store::{Tx, args, mails::Mail, servers::Server};
 
 use crate::{
     clients::{Clients, FUNDS, PRICE},
@@ -72,13 +72,24 @@ fn at_rest(found: &mut Findings, servers: &[Server]) {
     }
 }
 
-/// Whoever was delivered pays once; everyone else has the money back.
+/// Servers of an account that were ended after their boot and before their delivery, and paid for: a cent each, by the hour's share of the price.
+async fn used(found: &mut Findings, tx: &mut Tx, account: &str) -> i64 {
+    let sql = "select s.label, c.amount, (select count(*) from server_steps p where p.server_id = s.id and p.step = 'boot') from servers s \
+               join leases l on l.server_id = s.id join charges c on c.lease_id = l.id where s.account_id = $1 and s.running_at is null order by s.label";
+    let charges: Vec<(String, i64, i64)> = tx.all(sql, args![account]).await.unwrap();
+    for (label, amount, boots) in &charges {
+        found.expect(*amount == 1 && *boots > 0, || format!("{label} was never delivered, booted {boots} times and paid {amount}"));
+    }
+    charges.len() as i64
+}
+
+/// Whoever was delivered pays once, who ended a machine that was booted pays a cent; everyone else has the money back.
 async fn money(found: &mut Findings, tx: &mut Tx, clients: &Clients, servers: &[Server]) {
     for client in &clients.all {
         let account = tx.find_account(&client.account).await.unwrap();
         let delivered = servers.iter().filter(|s| s.account_id == account.id && s.running_at.is_some()).count() as i64;
         let wallet = tx.wallet(&account.id).await.unwrap();
-        let expected = FUNDS - delivered * PRICE;
+        let expected = FUNDS - delivered * PRICE - used(found, tx, account.id.as_str()).await;
         found.expect(wallet.posted.minor == expected && wallet.held.minor == 0, || {
             format!("account {} was delivered {delivered} servers and has {} (held {}), {expected} is right", client.account, wallet.posted, wallet.held)
         });
