@@ -69,12 +69,13 @@ pub async fn edit(store: &Store, actor: &Actor, account: &str, edit: Edit<'_>) -
     if let Some(before) = members.iter().find(|m| owner(m, &a.email))
         && !members.iter().any(|m| moved && owner(m, &to.email))
     {
-        if moved && tx.accounts_of(&before.user_id).await?.len() > 1 {
+        let others = tx.accounts_of(&before.user_id).await?.len() > 1;
+        if moved && others {
             let why = format!("{} signs in to other accounts with this address, too; invite the new one as an owner, then remove the old", a.email);
             return Err(CommandError::Refused(why));
         }
         // Who acts for other accounts, too, keeps the name that they gave themselves.
-        if tx.accounts_of(&before.user_id).await?.len() == 1 {
+        if !others {
             tx.rename_person(&before.user_id, &to.email, &to.first_name, &to.last_name).await?;
         }
     }

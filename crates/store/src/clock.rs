@@ -91,6 +91,12 @@ impl crate::Tx {
         Ok(row.map(|(mode, highest)| ClockRow { simulated: mode == "simulated", highest: Timestamp::from_millis(highest) }))
     }
 
+    /// What is known of the clock, which a simulated one, that is moved by hand, needs no check of; none before the first daemon.
+    pub async fn clock_reading(&mut self) -> crate::Result<Option<Reading>> {
+        let clock = self.clock_row().await?.filter(|clock| !clock.simulated);
+        Ok(clock.map(|clock| Reading { now: self.now, highest: clock.highest, apart: self.store.clocks_apart() }))
+    }
+
     /// Whether the clock did not jump: after a jump only the scheduler settles, which finds out whether to believe it.
     pub async fn clock_is_plain(&mut self) -> crate::Result<bool> {
         Ok(self.believed_now().await? == self.now)
@@ -98,11 +104,9 @@ impl crate::Tx {
 
     /// The time by which something ends, is given away or is given up: of a clock that jumped, no more than was seen before.
     pub async fn believed_now(&mut self) -> crate::Result<Timestamp> {
-        let Some(clock) = self.clock_row().await? else { return Ok(self.now) };
-        let reading = Reading { now: self.now, highest: clock.highest, apart: self.store.clocks_apart() };
-        let plain = clock.simulated || reading.check(|| false).is_ok();
         // One that went back: nothing ends by it before it is right again.
-        Ok(if plain { self.now } else { clock.highest.min(self.now) - NOTHING_ENDS })
+        let bad = self.clock_reading().await?.filter(|reading| reading.check(|| false).is_err());
+        Ok(bad.map_or(self.now, |reading| reading.highest.min(self.now) - NOTHING_ENDS))
     }
 
     /// Time moved on.

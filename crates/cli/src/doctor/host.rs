@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use leasehold_domain::clock::{BadClock, Reading};
+use leasehold_domain::clock::BadClock;
 use leasehold_notifier::Renderer;
 use leasehold_store::{KeyRing, Store, StoreError};
 
@@ -148,8 +148,6 @@ pub(super) async fn clock(store: &Store, c: &Config) -> Finding {
 
 /// Why the time is not believed, asked as the scheduler asks.
 async fn believed(store: &Store) -> leasehold_store::Result<Option<BadClock>> {
-    let mut tx = store.read().await?;
-    let Some(clock) = tx.clock_row().await?.filter(|clock| !clock.simulated) else { return Ok(None) };
-    let reading = Reading { now: tx.now, highest: clock.highest, apart: store.clocks_apart() };
-    Ok(reading.check(leasehold_cron::synchronised).err())
+    let reading = store.read().await?.clock_reading().await?;
+    Ok(reading.and_then(|reading| reading.check(leasehold_cron::synchronised).err()))
 }
