@@ -12,10 +12,10 @@ use std::{
 use leasehold_commands::{accounts, catalog, order, servers};
 use leasehold_cron::{Scheduler, settle::Settler};
 use leasehold_domain::{
-    Dice, ServerId, Timestamp,
+    Dice, Mark, ServerId, Timestamp,
     server::{Means, Power, Status},
 };
-use leasehold_hypervisor::{Observed, connect};
+use leasehold_hypervisor::{Call, Hypervisor, Observed, connect};
 use leasehold_notifier::{Hooks, Outbox, Renderer, Sender};
 use leasehold_store::{Clock, KeyRing, Options, Queue, Store, accounts::NewAccount, activity::Actor, args, servers::Server, settle::Settled};
 use leasehold_worker::{Fleet, Limits, Post, Worker};
@@ -360,6 +360,19 @@ impl App {
         let settings = format!("{{\"endpoint\": {:?}}}", self.path(&node.0).display().to_string());
         let Observed::Present(found) = connect("simulated", &settings).unwrap().observe(vmid).await.unwrap() else { panic!("{label} is gone") };
         (found.power, found.link)
+    }
+
+    /// The node that a server is on.
+    pub async fn node_of(&self, server: &Server) -> Arc<dyn Hypervisor> {
+        let id = server.node_id.clone().expect("it has a place");
+        let node = self.store.read().await.expect("a connection").node(&id.into()).await.expect("its node");
+        connect(&node.backend, &node.settings).expect("its backend")
+    }
+
+    /// A call as the last worker that held this server made it for its first build's machine.
+    pub async fn call_of(&self, id: &ServerId) -> Call {
+        let epoch = self.server(id).await.epoch;
+        Call { mark: Mark { server: id.clone(), generation: 1 }, epoch, now: self.now() }
     }
 
     /// Terminates a server.

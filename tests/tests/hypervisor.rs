@@ -120,6 +120,12 @@ async fn suite(reopen: impl Fn() -> Arc<dyn Hypervisor>, image: &str, key: &str,
     assert!(matches!(hv.ensure_disk(&call("other", 1, 9), VMID, &Source::Image(image.into())).await, Err(Error::Conflict(_))));
     assert_eq!(machine(hv.as_ref()).await.unwrap().power, Power::On);
 
+    // Speaking is enough, and changes nothing.
+    hv.fence(&call(SERVER, 1, 7), VMID).await.unwrap();
+    assert!(matches!(hv.ensure_power(&call(SERVER, 1, 6), VMID, Power::Off).await, Err(Error::Stale(_))));
+    assert!(matches!(hv.fence(&first, VMID).await, Err(Error::Stale(_))));
+    assert_eq!(machine(hv.as_ref()).await.unwrap().power, Power::On);
+
     // Reinstall: a second disk, off, swapped, on again; the number and the machine stay.
     let second = call(SERVER, 2, 7);
     twice!(hv.ensure_disk(&second, VMID, &Source::Image(image.into())));
@@ -139,6 +145,7 @@ async fn suite(reopen: impl Fn() -> Arc<dyn Hypervisor>, image: &str, key: &str,
     twice!(hv.ensure_absent(&call(SERVER, 2, 8), VMID));
     assert_eq!(hv.observe(VMID).await.unwrap(), Observed::Absent);
     assert!(hv.list_owned().await.unwrap().is_empty());
+    hv.fence(&call(SERVER, 2, 8), VMID).await.unwrap();
     assert!(matches!(hv.ensure_disk(&call(SERVER, 2, 9), VMID, &Source::Image(image.into())).await, Err(Error::Destroyed(_))));
 }
 

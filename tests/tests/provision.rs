@@ -587,11 +587,26 @@ on_both!(a_late_call_of_a_lost_claim_is_refused_by_the_node(app) {
     servers::stop(&app.store, &App::operator(), "web").await.unwrap();
     app.drain().await;
     // A worker of an older epoch wakes up and replays its start.
+    let (s, now) = (app.server(&server.id).await, app.call_of(&server.id).await);
+    let late = leasehold_hypervisor::Call { epoch: now.epoch - 1, ..now };
+    let answer = app.node_of(&s).await.ensure_power(&late, s.vmid.unwrap(), leasehold_domain::server::Power::On).await;
+    assert!(matches!(answer, Err(leasehold_hypervisor::Error::Stale(_))), "{answer:?}");
+});
+
+on_both!(what_a_look_found_done_is_not_undone_by_a_late_call(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    // No request arrives: neither the stop, which a frozen worker may still send, nor the start that follows it.
+    app.import("faults = { request_lost = 1.0 }").await;
+    servers::stop(&app.store, &App::operator(), "web").await.unwrap();
+    app.drain().await;
+    let late = app.call_of(&server.id).await;
+    servers::start(&app.store, &App::operator(), "web").await.unwrap();
+    app.until_quiet().await;
     let s = app.server(&server.id).await;
-    let node = app.store.read().await.unwrap().node(&s.node_id.clone().unwrap().into()).await.unwrap();
-    let late = leasehold_hypervisor::Call { mark: leasehold_domain::Mark { server: s.id.clone(), generation: 1 }, epoch: s.epoch - 1, now: app.now() };
-    let hypervisor = leasehold_hypervisor::connect(&node.backend, &node.settings).unwrap();
-    let answer = hypervisor.ensure_power(&late, s.vmid.unwrap(), leasehold_domain::server::Power::On).await;
+    assert_eq!((s.status, s.power.map(|p| p.0)), (Status::Running, Some(leasehold_domain::server::Power::On)));
+    app.import("").await;
+    let answer = app.node_of(&s).await.ensure_power(&late, s.vmid.unwrap(), leasehold_domain::server::Power::Off).await;
     assert!(matches!(answer, Err(leasehold_hypervisor::Error::Stale(_))), "{answer:?}");
 });
 

@@ -5,7 +5,8 @@
 //! - We choose identity (number, mark, network card); a foreign machine under our number is [`Error::Conflict`], never overwritten.
 //! - Every mutating call carries a [`Call`]: the mark, and the epoch of the claim it is made for. A backend refuses an epoch older
 //!   than the newest that it has seen for the machine ([`Error::Stale`]), since a fence in the database does not stop a late call,
-//!   and never makes again what was destroyed under a number ([`Error::Destroyed`]).
+//!   and never makes again what was destroyed under a number ([`Error::Destroyed`]). What a look says may be changed by such a late
+//!   call: [`Hypervisor::fence`] comes before a look that decides.
 //! - An unreachable node is an error, never [`Observed::Absent`].
 //! - No call takes longer than ten seconds; longer work answers [`Progress::Started`] and is polled.
 
@@ -37,6 +38,8 @@ pub trait Hypervisor: Send + Sync {
     async fn probe(&self) -> Result<String>;
     /// Every machine there that carries a mark of ours.
     async fn list_owned(&self) -> Result<Vec<Owned>>;
+    /// Nothing else than speaking: from now on calls of older epochs are refused under this number.
+    async fn fence(&self, call: &Call, vmid: i64) -> Result<()>;
     /// What is under this number.
     async fn observe(&self, vmid: i64) -> Result<Observed>;
     /// A disk, for this mark.

@@ -197,6 +197,11 @@ impl Hypervisor for Qemu {
         Ok(owned)
     }
 
+    async fn fence(&self, call: &Call, vmid: i64) -> Result<()> {
+        self.make_endpoint()?;
+        self.folder(vmid)?.admit(call, true).map(drop)
+    }
+
     async fn observe(&self, vmid: i64) -> Result<Observed> {
         let folder = self.folder(vmid)?;
         let record = folder.read()?;

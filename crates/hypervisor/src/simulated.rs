@@ -110,6 +110,11 @@ impl Hypervisor for Simulated {
         Ok(entries.into_iter().filter_map(owned).collect())
     }
 
+    async fn fence(&self, call: &Call, vmid: i64) -> Result<()> {
+        self.settings.faults.node_down(&self.settings.endpoint)?;
+        self.directory.update(vmid, |entry| entry.fence.admit(call, true))
+    }
+
     async fn observe(&self, vmid: i64) -> Result<Observed> {
         let entry = self.read(vmid)?;
         if entry.owner().is_none() {

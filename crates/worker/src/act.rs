@@ -193,8 +193,10 @@ impl Context<'_> {
         Acted::new(Outcome::Wait(self.call.now + (self.waited() / 10).clamp(LOOK_SOONEST, LOOK_LATEST)))
     }
 
-    /// Whether a try whose answer is not known did what it should.
+    /// Whether a try whose answer is not known did what it should. What an older claim's frozen worker still asks for is shut out first:
+    /// it could undo what is seen here.
     async fn already(&self, hv: &dyn Hypervisor) -> std::result::Result<bool, Error> {
+        hv.fence(&self.call, self.vmid).await?;
         let observed = hv.observe(self.vmid).await?;
         let present = |check: &dyn Fn(&Machine) -> bool| matches!(&observed, Observed::Present(m) if check(m));
         let ours = |m: &Machine| m.mark.as_ref() == Some(&self.call.mark);
