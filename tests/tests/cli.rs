@@ -104,6 +104,8 @@ fn configuration_keys_and_files_are_checked() {
     p.refuses(1, &["can be read by others (mode 644)", "chmod 600"], &["serve"]);
     std::fs::set_permissions(p.path("leasehold.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::write(p.path("bad.toml"), "[provision]\natempts = 3\n").unwrap();
+    std::fs::write(p.path("late.toml"), "[provision]\nagent_wait = \"30m\"\n").unwrap();
+    p.refuses(2, &["provision.agent_wait", "provision.deadline"], &["--config", "late.toml", "queue", "status"]);
     p.refuses(2, &["unknown key 'provision.atempts'", "bad.toml", "did you mean 'provision.attempts'?"], &["--config", "bad.toml", "queue", "status"]);
     p.refuses(2, &["worker needs PostgreSQL", "leasehold serve"], &["worker"]);
     p.set("DATABASE__URL", "postgres://u:secret@127.0.0.1:1/x");

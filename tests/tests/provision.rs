@@ -693,3 +693,16 @@ on_both!(an_order_that_finds_no_node_says_which_and_why(app) {
     app.until_quiet().await;
     assert_eq!(app.server(&server.id).await.node_id.as_deref(), Some("node-a"), "what waited goes on, on the node that is open");
 });
+
+on_both!(what_a_guest_does_to_its_own_boot_is_no_reason_to_give_the_price_back(app) {
+    for (label, faults) in [("off", "guest_off = 1.0"), ("mute", "agent_hangs = 1.0"), ("both", "guest_off = 1.0, agent_never = 1.0")] {
+        app.import(&format!("faults = {{ {faults} }}")).await;
+        let before = app.balance().await;
+        let server = app.order(label).await;
+        app.until_quiet().await;
+        let s = app.server(&server.id).await;
+        assert!(s.running_at.is_some(), "{label} is {}: {:?}", s.status, s.status_reason);
+        assert_ne!(app.balance().await, before, "{label} is paid for");
+        assert!(app.attention().await.contains(&format!("agent_missing server:{}", server.id)), "somebody is told of {label}: {:?}", app.attention().await);
+    }
+});

@@ -344,6 +344,9 @@ fn of(layers: Vec<Layer>) -> Result<Config, Failure> {
     if !["pretty", "json"].contains(&config.log.format.as_str()) {
         return Err(bad(format!("log.format '{}' is neither \"pretty\" nor \"json\"", config.log.format)));
     }
+    if config.provision.agent_wait >= config.provision.deadline {
+        return Err(bad("provision.agent_wait is not shorter than provision.deadline: a guest that never answers would be given up and cost nothing"));
+    }
     Ok(config)
 }
 

@@ -171,6 +171,7 @@ impl Hypervisor for Simulated {
     async fn ensure_power(&self, call: &Call, vmid: i64, power: Power) -> Result<Progress> {
         let never = self.settings.faults.agent_never(&faults::Rolls::new(self.settings.seed, &call.mark.server, 0, "agent"));
         let agent_at = (!never).then(|| call.now + self.settings.boot_time);
+        let off_again = self.settings.faults.guest_off(&faults::Rolls::new(self.settings.seed, &call.mark.server, 0, "off"));
         let name = if power == Power::On { "power_on" } else { "power_off" };
         self.change(call, vmid, name, |entry| {
             let machine = entry.machine()?;
@@ -178,6 +179,9 @@ impl Hypervisor for Simulated {
                 (machine.power, machine.agent_at) = (power, agent_at.filter(|_| power == Power::On));
                 machine.boots += i64::from(power == Power::On);
                 machine.on_since = Some(call.now);
+            }
+            if off_again {
+                machine.power = Power::Off;
             }
             Ok(Progress::Done)
         })
@@ -207,10 +211,14 @@ impl Hypervisor for Simulated {
     }
 
     async fn set_password(&self, call: &Call, vmid: i64, user: &str, password: &SecretString) -> Result<()> {
+        let hangs = self.settings.faults.agent_hangs(&faults::Rolls::new(self.settings.seed, &call.mark.server, 0, "hangs"));
         self.change(call, vmid, "set_password", |entry| {
             let machine = entry.machine()?;
             if machine.power == Power::Off {
                 return Err(Error::Transient(format!("machine {vmid} is off, its agent does not answer")));
+            }
+            if hangs {
+                return Err(Error::Unknown("the agent did not answer (simulated)".into()));
             }
             machine.password = Some(format!("{user}:{}", password.expose_secret()));
             Ok(())

@@ -129,8 +129,10 @@ impl Context<'_> {
         if self.task.opened.unsure {
             match self.already(hv).await {
                 Ok(true) => return Ok(Ok(Acted { found_done: true, note: Some("an earlier try had done it".into()), ..Acted::done() })),
-                // What is about to be given up is not asked for again: the look is the last word.
-                Ok(false) if self.is_last_try() => return Ok(Ok(Acted::new(Outcome::Retry("no answer came, and a look shows that it did not happen".into())))),
+                // What is about to be given up is not asked for again: the look is the last word. A build is not given up for its guest's silence.
+                Ok(false) if self.is_last_try() && self.task.step != Step::SetCredentials => {
+                    return Ok(Ok(Acted::new(Outcome::Retry("no answer came, and a look shows that it did not happen".into()))));
+                }
                 Ok(false) => {}
                 Err(error) => return Ok(Err(error)),
             }
@@ -311,6 +313,10 @@ impl Context<'_> {
             Err(Error::Permanent(why)) if self.task.step == Step::SetCredentials => {
                 Ok(Acted { agent: Some(Agent::Missing), note: Some(format!("no password: {why}")), ..Acted::done() })
             }
+            // Nor does it get its build back by not answering.
+            Err(error) if self.task.step == Step::SetCredentials && self.is_last_try() => {
+                Ok(Acted { agent: Some(Agent::Missing), note: Some(format!("going on without a password: {error}")), ..Acted::done() })
+            }
             set => set.map(|()| Acted::done()),
         }
     }
@@ -329,8 +335,6 @@ impl Context<'_> {
         let s = self.server();
         let wrong = if m.mark.as_ref() != Some(&self.call.mark) {
             Some("it carries another mark")
-        } else if m.power != Power::On {
-            Some("it is off")
         } else if m.disk_gb < s.disk_gb {
             Some("its disk is too small")
         } else if m.mac != s.mac {
@@ -338,10 +342,21 @@ impl Context<'_> {
         } else {
             None
         };
-        Ok(match wrong {
-            Some(wrong) => Acted::new(Outcome::Retry(format!("the machine is not as it should be: {wrong}"))),
-            None => Acted { endpoint: m.ssh.map(|at| at.to_string()), ..Acted::done() },
+        if let Some(wrong) = wrong {
+            return Ok(Acted::new(Outcome::Retry(format!("the machine is not as it should be: {wrong}"))));
+        }
+        let note = if m.power == Power::Off { Some(self.switched_off(hv).await?) } else { None };
+        Ok(match note {
+            Some(why) if !self.is_last_try() => Acted::new(Outcome::Retry(why)),
+            note => Acted { note, endpoint: m.ssh.map(|at| at.to_string()), ..Acted::done() },
         })
+    }
+
+    /// A guest that switches itself off is switched on again as long as there are tries, and then delivered as it is: what its owner has it
+    /// do is no reason to give the price back. A node that cannot start it is one.
+    async fn switched_off(&self, hv: &dyn Hypervisor) -> std::result::Result<String, Error> {
+        hv.ensure_power(&self.call, self.vmid, Power::On).await?;
+        Ok("its guest switched itself off; it was switched on again".into())
     }
 
     /// The second sighting: absent still, and long enough after the first.

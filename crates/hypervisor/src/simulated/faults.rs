@@ -28,6 +28,10 @@ pub struct Faults {
     pub capacity: f64,
     /// The guest's agent never answers (drawn once a server).
     pub agent_never: f64,
+    /// The guest switches itself off as soon as it is on (drawn once a server).
+    pub guest_off: f64,
+    /// The guest's agent says that it is ready and nothing more (drawn once a server).
+    pub agent_hangs: f64,
     /// The guest refuses a new password.
     pub password_refused: f64,
     /// Something of the guest's first boot goes wrong (drawn once a server).
@@ -106,6 +110,14 @@ impl Faults {
 
     pub(super) fn agent_never(&self, rolls: &Rolls) -> bool {
         rolls.nth(1) < self.agent_never
+    }
+
+    pub(super) fn guest_off(&self, rolls: &Rolls) -> bool {
+        rolls.nth(1) < self.guest_off
+    }
+
+    pub(super) fn agent_hangs(&self, rolls: &Rolls) -> bool {
+        rolls.nth(1) < self.agent_hangs
     }
 
     pub(super) fn guest_troubled(&self, rolls: &Rolls) -> bool {
