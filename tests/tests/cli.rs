@@ -244,6 +244,10 @@ fn keys_are_rotated_beside_a_running_house_and_nobody_is_locked_out() {
     assert_eq!(lists().code, 0);
     let before = p.json(&["server", "credentials", "web"]);
     let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&file).unwrap());
+    // The file may be elsewhere, behind a link.
+    std::fs::rename(&file, p.path("real.key")).unwrap();
+    std::os::unix::fs::symlink(p.path("real.key"), &file).unwrap();
+    std::fs::copy(p.path("real.key"), p.path("copy.key")).unwrap();
     // What a rotation that was cut off left is in nobody's way.
     std::fs::write(p.path("leasehold.key.next"), "half").unwrap();
     for round in 0..2 {
@@ -258,6 +262,18 @@ fn keys_are_rotated_beside_a_running_house_and_nobody_is_locked_out() {
         assert_eq!((lists().code, &p.json(&["server", "credentials", "web"])), (0, &before), "the customer's key is what it was");
     }
     assert!(p.run(&["doctor"]).out.contains("opens a secret of each kind"));
+    assert!(std::fs::symlink_metadata(&file).unwrap().is_symlink());
+    // Whoever has a copy from before seals nothing with a key that is gone.
+    std::fs::write(p.path("user-data"), "#cloud-config\n").unwrap();
+    let mut sealing = p.command(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--user-data", "user-data"]);
+    let ended = sealing.env("LEASEHOLD__SECRETS__KEY_FILE", p.path("copy.key")).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && said.contains("was removed; give this process the file of now"), "{said}");
+    // One command at a time changes the file.
+    let held = std::fs::File::open(p.path("")).unwrap();
+    held.lock().unwrap();
+    p.refuses(4, &["another command is changing"], &["secrets", "rotate"]);
+    drop(held);
     assert_eq!(daemon.stop(), Some(0));
     let is = std::fs::metadata(&file).unwrap();
     assert_eq!((std::os::unix::fs::MetadataExt::mode(&is) & 0o777, std::os::unix::fs::MetadataExt::uid(&is)), (0o600, owner));

@@ -4,7 +4,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::FromRow;
 
-use crate::{KeyRing, Result, StoreError, Tx, args};
+use crate::{KeyRing, Result, StoreError, Tx, args, dialect::Dialect};
 
 /// Where a secret belongs.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +31,13 @@ impl Tx {
     /// Seals a secret in the place of the one before it.
     pub async fn put_secret(&mut self, place: Place<'_>, secret: &SecretString) -> Result<()> {
         let (key, sealed) = self.ring()?.seal(&place.aad(), secret.expose_secret(), self.dice())?;
-        let sql = "insert into sealed (owner_table, owner_column, owner_id, key_id, box) values ($1, $2, $3, $4, $5) \
+        let sql = "insert into sealed (owner_table, owner_column, owner_id, key_id, box) \
+                   select $1, $2, $3, $4, $5 where not exists (select 1 from retired_keys r where r.key_id = $4) \
                    on conflict (owner_table, owner_column, owner_id) do update set key_id = excluded.key_id, box = excluded.box";
-        self.exec_one(sql, args![place.table, place.column, place.id, key, sealed]).await
+        match self.exec(sql, args![place.table, place.column, place.id, &key, sealed]).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::Sealed(format!("the key file's first key '{key}' was removed; give this process the file of now, not a copy from before"))),
+        }
     }
 
     /// Opens a secret.
@@ -59,6 +63,22 @@ impl Tx {
         Ok(())
     }
 
+    /// Takes keys out of use: nothing is sealed with them from now on. None of them is when one still seals something; which, and how much.
+    pub async fn retire_keys(&mut self, old: &[String]) -> Result<Option<(String, i64)>> {
+        // Whoever seals at this moment is waited for; who comes later finds them retired.
+        if self.dialect() == Dialect::Postgres {
+            self.exec("lock table sealed in share mode", &[]).await?;
+        }
+        if let Some(used) = self.sealed_by_key().await?.into_iter().find(|(id, _)| old.contains(id)) {
+            return Ok(Some(used));
+        }
+        for id in old {
+            let sql = "insert into retired_keys (key_id, retired_at) values ($1, $2) on conflict (key_id) do nothing";
+            self.exec(sql, args![id, self.now]).await?;
+        }
+        Ok(None)
+    }
+
     /// Seals up to `limit` secrets anew that another than this key sealed; how many are still to do, one that was written meanwhile included.
     pub async fn reseal(&mut self, first: &str, limit: i64) -> Result<i64> {
         let sql =
@@ -67,7 +87,8 @@ impl Tx {
             let aad = Place { table: &row.owner_table, column: &row.owner_column, id: &row.owner_id }.aad();
             let secret = self.ring()?.open(&aad, &row.key_id, &row.sealed)?;
             let (key, sealed) = self.ring()?.seal(&aad, secret.expose_secret(), self.dice())?;
-            let sql = "update sealed set key_id = $1, box = $2 where owner_table = $3 and owner_column = $4 and owner_id = $5 and box = $6";
+            let sql = "update sealed set key_id = $1, box = $2 where owner_table = $3 and owner_column = $4 and owner_id = $5 and box = $6 \
+                       and not exists (select 1 from retired_keys r where r.key_id = $1)";
             self.exec(sql, args![key, sealed, &row.owner_table, &row.owner_column, &row.owner_id, &row.sealed]).await?;
         }
         self.int("select count(*) from sealed where key_id <> $1", args![first]).await

@@ -4,8 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write,
     os::unix::fs::{MetadataExt, OpenOptionsExt, chown},
-    path::Path,
-    time::Duration,
+    path::{Path, PathBuf},
 };
 
 use clap::{Subcommand, ValueEnum};
@@ -49,9 +48,6 @@ pub enum Rotation {
 
 /// Secrets that are sealed anew in one transaction.
 const BATCH: i64 = 500;
-/// A transaction that began before a key was removed may still write with it; it is looked for this often, so far apart.
-const LOOKS: u32 = 3;
-const APART: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(c: &Context, command: &Secrets) -> Result<(), Failure> {
     match command {
@@ -129,8 +125,8 @@ async fn list(c: &Context) -> Result<(), Failure> {
 
 /// Puts a new key first; its id.
 fn add(c: &Context) -> Result<String, Failure> {
-    let file = c.configured()?.secrets.key_file;
-    replace(&file, &KeyRing::read(&file)?.with_new_key(&Dice::from_os()))?;
+    let KeyFile { file, ring, _held } = KeyFile::hold(&c.configured()?)?;
+    replace(&file, &ring.with_new_key(&Dice::from_os()))?;
     KeyRing::read(&file)?.ids().into_iter().next().ok_or_else(|| Failure::Failed(format!("{} has no key", file.display())))
 }
 
@@ -162,28 +158,37 @@ async fn reseal(c: &Context) -> Result<i64, Failure> {
 /// Takes the keys out of the file that seal nothing any more.
 async fn remove(c: &Context) -> Result<Vec<String>, Failure> {
     let app = c.app_with_keys().await?;
-    let file = app.config.secrets.key_file.clone();
-    let ring = KeyRing::read(&file)?;
+    let KeyFile { file, ring, _held } = KeyFile::hold(&app.config)?;
     let old = ring.ids().split_off(1);
-    let sealed = app.store.read().await?.sealed_by_key().await?;
-    if let Some((id, n)) = sealed.iter().find(|(id, _)| old.contains(id)) {
-        return Err(Failure::Refused(format!("{n} secrets are sealed with key {id}; first: leasehold secrets rotate --step reseal")));
-    }
-    let whole = fs::read_to_string(&file)?;
-    replace(&file, &ring.with_first_key_only())?;
-    for _ in 0..LOOKS {
-        tokio::time::sleep(APART).await;
-        let sealed = app.store.read().await?.sealed_by_key().await?;
-        if let Some((id, n)) = sealed.iter().find(|(id, _)| old.contains(id)) {
-            replace(&file, &whole)?;
-            let why = "a daemon has a copy of the file from before; restart it, then --step reseal and --step remove again";
-            return Err(Failure::Refused(format!("{n} secrets were sealed with key {id} meanwhile, so the old keys are back in the file: {why}")));
-        }
-    }
+    // Retired first: cut off here, the keys still open, seal nothing, and the next call takes them out.
     let mut tx = app.store.begin().await?;
+    if let Some((id, n)) = tx.retire_keys(&old).await? {
+        let why = "first: leasehold secrets rotate --step reseal; where that was done, a daemon has a copy of the file from before: restart it";
+        return Err(Failure::Refused(format!("{n} secrets are sealed with key {id}; {why}")));
+    }
     tx.log(&app.actor, "secrets.remove", None, None, &old.join(", ")).await?;
     tx.commit().await?;
+    replace(&file, &ring.with_first_key_only())?;
     Ok(old)
+}
+
+/// The key file itself, also behind a link, held so that one command at a time changes it.
+struct KeyFile {
+    file: PathBuf,
+    ring: KeyRing,
+    _held: fs::File,
+}
+
+impl KeyFile {
+    fn hold(configured: &Config) -> Result<Self, Failure> {
+        let said = &configured.secrets.key_file;
+        KeyRing::read(said)?;
+        let file = fs::canonicalize(said)?;
+        // Its folder: the file itself is replaced.
+        let held = fs::File::open(file.parent().unwrap_or(&file))?;
+        held.try_lock().map_err(|_| Failure::Refused(format!("another command is changing {}; wait for it", file.display())))?;
+        Ok(Self { ring: KeyRing::read(&file)?, file, _held: held })
+    }
 }
 
 /// Puts this text in the place of a file, whole or not at all; its owner and mode stay.
