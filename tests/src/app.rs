@@ -193,11 +193,12 @@ impl App {
     /// Queues with a row that is due. Looked at and not only tried: a transaction that was dropped may hold its rows for a moment on
     /// PostgreSQL, and claims pass them by.
     async fn due_queues(&self) -> Vec<Queue> {
-        let sql = "select 'mails' as queue where exists (select 1 from mails where next_at <= $1) union all \
+        let sql = "with due(queue) as (select 'mails' where exists (select 1 from mails where next_at <= $1) union all \
                    select 'nodes' where exists (select 1 from nodes where next_at <= $1) union all \
                    select 'servers' where exists (select 1 from servers where next_at <= $1) union all \
                    select 'names' where exists (select 1 from names where next_at <= $1) union all \
-                   select 'webhooks' where exists (select 1 from webhook_deliveries where next_at <= $1)";
+                   select 'webhooks' where exists (select 1 from webhook_deliveries where next_at <= $1)) \
+                   select queue from due where queue = 'nodes' or not exists (select 1 from restoration where released_at is null)";
         let mut tx = self.store.read().await.unwrap();
         let due: Vec<(String,)> = tx.all(sql, args![self.now()]).await.unwrap();
         due.into_iter().map(|(queue,)| queue.parse().unwrap()).collect()

@@ -8,8 +8,8 @@ use leasehold_store::Queue;
 
 use crate::commands::{
     account::Account, attention::Attention, billing::Billing, breaker::Breaker, catalog::Catalog, clock::ClockCommand, config::ConfigCommand, coupon::Coupon,
-    demo::Demo, invoice::Invoice, key::Key, machine::Machine, mail::Mail, member::Member, node::Node, queue::QueueCommand, secrets::Secrets, server::Server,
-    ssh_key::SshKey, tick::Tick,
+    demo::Demo, invoice::Invoice, key::Key, machine::Machine, mail::Mail, member::Member, node::Node, queue::QueueCommand, restore::Restore, secrets::Secrets,
+    server::Server, ssh_key::SshKey, tick::Tick,
 };
 
 /// The daemon behind a VPS host's shop window.
@@ -132,6 +132,8 @@ pub enum Command {
     /// The jobs.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Put a backup in the place of the database; without a file: how a restoration stands, and its release.
+    Restore(Restore),
     /// The ticks, as a role of its own (PostgreSQL).
     Scheduler,
     /// The key file.

@@ -63,7 +63,7 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::NotFound { .. } => Self::NotFound(text),
             StoreError::SchemaOld(_) => Self::TryAgain(text),
-            StoreError::Locked(_) => Self::Refused(text),
+            StoreError::Locked(_) | StoreError::Restored { .. } => Self::Refused(text),
             e if e.is_outage() => Self::TryAgain(text),
             _ => Self::Failed(text),
         }

@@ -64,7 +64,7 @@ impl From<StoreError> for CommandError {
         match error {
             StoreError::NotFound { .. } => Self::NotFound(error.to_string()),
             StoreError::Refused(Refused::Funds { available, wanted }) => Self::Funds { available, wanted },
-            StoreError::Illegal(_) | StoreError::ReferenceUsed { .. } => Self::Refused(error.to_string()),
+            StoreError::Illegal(_) | StoreError::ReferenceUsed { .. } | StoreError::Restored { .. } => Self::Refused(error.to_string()),
             StoreError::Refused(_) | StoreError::Money(_) | StoreError::Ambiguous { .. } => Self::Invalid(error.to_string()),
             other if other.is_outage() => Self::TryAgain(other.to_string()),
             other => Self::Store(other),

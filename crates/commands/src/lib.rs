@@ -20,6 +20,7 @@ pub mod people;
 pub mod preview;
 pub mod ptr;
 pub mod refunds;
+pub mod restore;
 pub mod servers;
 pub mod shop;
 pub mod sign_in;

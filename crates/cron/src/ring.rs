@@ -49,6 +49,9 @@ const PUT_OFF: Duration = Duration::from_mins(1);
 /// What ends, removes or forgets: not by a clock that cannot be believed. The settler asks for itself.
 const REMOVES: &[&str] = &["addons", "heartbeat", "prune"];
 
+/// What stands still while restored books were not compared with the world.
+const STANDS_STILL: &[&str] = &["addons", "prune", "settle"];
+
 impl Every {
     fn next(self, now: Timestamp) -> Timestamp {
         match self {
@@ -135,6 +138,9 @@ impl Scheduler {
 
     async fn work(&self, name: &str) -> Result<()> {
         if REMOVES.contains(&name) && !self.settler.believes_the_clock().await? {
+            return Ok(());
+        }
+        if STANDS_STILL.contains(&name) && self.store.read().await?.is_restored().await? {
             return Ok(());
         }
         match name {

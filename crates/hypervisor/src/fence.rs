@@ -33,6 +33,11 @@ impl Fence {
         Ok(())
     }
 
+    /// The newest epoch that spoke.
+    pub(crate) fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
     /// Who spoke for this number first.
     pub(crate) fn server(&self) -> Option<&Mark> {
         self.server.as_ref()

@@ -160,6 +160,12 @@ impl Qemu {
     }
 }
 
+/// The numbers of machines that have or had a folder there.
+fn numbers(endpoint: &std::path::Path) -> Result<impl Iterator<Item = i64>> {
+    let entries = std::fs::read_dir(endpoint).map_err(folder::io)?;
+    Ok(entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()))
+}
+
 #[async_trait]
 impl Hypervisor for Qemu {
     async fn node_status(&self) -> Result<NodeStatus> {
@@ -168,7 +174,7 @@ impl Hypervisor for Qemu {
         }
         self.make_endpoint()?;
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(folder::io)?;
-        Ok(NodeStatus { boot_id: boot_id.trim().to_owned(), version: launch::version().await? })
+        Ok(NodeStatus { boot_id: boot_id.trim().to_owned(), version: launch::version().await?, highest: numbers(self.endpoint()?)?.max() })
     }
 
     async fn probe(&self) -> Result<String> {
@@ -184,14 +190,14 @@ impl Hypervisor for Qemu {
 
     async fn list_owned(&self) -> Result<Vec<Owned>> {
         let endpoint = self.endpoint()?;
-        let entries = std::fs::read_dir(endpoint).map_err(folder::io)?;
-        let mut vmids: Vec<i64> = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+        let mut vmids: Vec<i64> = numbers(endpoint)?.collect();
         vmids.sort_unstable();
         let mut owned = Vec::new();
         for vmid in vmids {
             let folder = Folder::new(endpoint.join(vmid.to_string()));
-            if let Some(mark) = folder.read()?.owner(&folder) {
-                owned.push(Owned { vmid, mark, power: folder.power()? });
+            let record = folder.read()?;
+            if let Some(mark) = record.owner(&folder) {
+                owned.push(Owned { vmid, mark, power: folder.power()?, epoch: record.epoch() });
             }
         }
         Ok(owned)

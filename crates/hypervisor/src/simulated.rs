@@ -96,7 +96,7 @@ impl Simulated {
 impl Hypervisor for Simulated {
     async fn node_status(&self) -> Result<NodeStatus> {
         self.settings.faults.node_down(&self.settings.endpoint)?;
-        Ok(NodeStatus { boot_id: "simulated".into(), version: format!("simulated {}", env!("CARGO_PKG_VERSION")) })
+        Ok(NodeStatus { boot_id: "simulated".into(), version: format!("simulated {}", env!("CARGO_PKG_VERSION")), highest: self.directory.highest() })
     }
 
     async fn probe(&self) -> Result<String> {
@@ -106,7 +106,8 @@ impl Hypervisor for Simulated {
     async fn list_owned(&self) -> Result<Vec<Owned>> {
         self.settings.faults.node_down(&self.settings.endpoint)?;
         let entries = self.directory.list()?;
-        let owned = |(vmid, e): (i64, Entry)| e.owner().map(|mark| Owned { vmid, mark, power: e.machine.map_or(Power::Off, |m| m.power) });
+        let owned =
+            |(vmid, e): (i64, Entry)| e.owner().map(|mark| Owned { vmid, mark, epoch: e.fence.epoch(), power: e.machine.map_or(Power::Off, |m| m.power) });
         Ok(entries.into_iter().filter_map(owned).collect())
     }
 

@@ -22,6 +22,8 @@ pub struct NodeStatus {
     pub boot_id: String,
     /// The backend's version, for people.
     pub version: String,
+    /// The highest machine number that was ever spoken for there, also of what is gone.
+    pub highest: Option<i64>,
 }
 
 /// A machine of ours.
@@ -33,6 +35,8 @@ pub struct Owned {
     pub mark: Mark,
     /// On or off.
     pub power: Power,
+    /// The newest epoch that spoke for it.
+    pub epoch: i64,
 }
 
 /// What is under a number.

@@ -189,10 +189,12 @@ const RULES: &[Rule] = &[
               where i.net <> coalesce(n.net, 0) or i.total <> i.net + i.tax",
     },
     Rule {
-        name: "invoice numbers have no gap",
+        name: "invoice numbers have no gap, but for those that a restoration lost",
         sql: "select s.id as subject, 'next ' || s.next_no || ', issued ' || coalesce(i.n, 0) as detail from invoice_series s \
               left join (select series, count(*) as n, max(number) as last from invoices group by series) i on i.series = s.id \
-              where coalesce(i.n, 0) <> s.next_no - 1 or coalesce(i.last, 0) <> s.next_no - 1",
+              left join (select series, cast(sum(last - first + 1) as bigint) as n, max(last) as last from lost_documents group by series) l on l.series = s.id \
+              where coalesce(i.n, 0) + coalesce(l.n, 0) <> s.next_no - 1 \
+              or s.next_no - 1 <> case when coalesce(i.last, 0) > coalesce(l.last, 0) then coalesce(i.last, 0) else coalesce(l.last, 0) end",
     },
     Rule {
         name: "every server has its lease and its order confirmation",

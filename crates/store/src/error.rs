@@ -51,6 +51,12 @@ pub enum StoreError {
     /// The schema was made by a later program that says this one must not use it.
     #[error("the database was migrated by a newer leasehold (it wants at least {0}); install that version")]
     SchemaNew(i64),
+    /// The books were restored and nobody released them.
+    #[error("{why}; nothing is placed, destroyed or numbered until it was compared: leasehold drift, then: leasehold restore --release")]
+    Restored {
+        /// How it is known.
+        why: String,
+    },
     /// Another daemon holds the SQLite file.
     #[error("another leasehold daemon is running on {0}; stop it first, or use PostgreSQL for several daemons")]
     Locked(String),

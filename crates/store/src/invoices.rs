@@ -83,7 +83,7 @@ impl Tx {
             return Ok(Vec::new());
         }
         let (now, zone, seller) = (self.now, self.house_zone().await?, self.seller().await?);
-        let series = year(now, &zone);
+        let [series, _] = self.series_now().await?;
         let first = self.next_document_numbers(&series, sales.len() as i64).await?;
         let mut heads = Rows::new("id:t series:t number:i account:t currency:t net:i tax:i total:i at:i seller:t buyer:t taxes:t reverse:i zone:t");
         let mut lines = Rows::new("id:t no:i lease:t charge:i description:t from:i until:i amount:i zone:t");
@@ -148,8 +148,17 @@ impl Tx {
         self.one(sql, args![id]).await
     }
 
+    /// The series of this year's invoices, and that of its credit notes.
+    pub async fn series_now(&mut self) -> Result<[String; 2]> {
+        let (now, zone) = (self.now, self.house_zone().await?);
+        let since_restored = self.restoration().await?.map_or_else(String::new, |r| r.series);
+        let year = format!("{}{since_restored}", year(now, &zone));
+        Ok([year.clone(), format!("CN{year}")])
+    }
+
     /// The first of so many numbers; the series is locked until the transaction ends.
     async fn next_document_numbers(&mut self, series: &str, count: i64) -> Result<i64> {
+        self.refuse_when_restored().await?;
         let sql = "insert into invoice_series (id, next_no) values ($1, $2 + 1) on conflict (id) do update set next_no = invoice_series.next_no + $2 returning next_no";
         Ok(self.int(sql, args![series, count]).await? - count)
     }
@@ -162,7 +171,7 @@ impl Tx {
             return Err(StoreError::Broken(format!("{} can be given back of {} {}, not {amount}", left, of.kind, of.name())));
         }
         let (now, zone) = (self.now, self.house_zone().await?);
-        let series = format!("CN{}", year(now, &zone));
+        let [_, series] = self.series_now().await?;
         // All notes together have the tax of their sum: rounding never adds up.
         let tax = Money::new(total + amount.minor, amount.currency).part(of.tax, of.total)?.minor - tax;
         let net = amount.minor - tax;

@@ -11,7 +11,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 const POSTGRES_TUNING: &str = include_str!("../../../migrations/postgres/tuning.sql");
 
 /// What this program is, in the counting of `schema_info.min_binary`.
-const BINARY: i64 = 4;
+pub(crate) const BINARY: i64 = 4;
 
 /// A migration that was not applied yet.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -168,6 +168,15 @@ pub fn log_alone(path: &str) -> Option<String> {
     alone.then(|| file.display().to_string())
 }
 
+/// Takes the place of the one daemon on a SQLite file, which need not be there.
+pub fn lock_file(path: &Path) -> Result<DaemonLock> {
+    let lock = path.with_added_extension("lock");
+    let io = |e: std::io::Error| StoreError::Broken(format!("lock file {}: {e}", lock.display()));
+    let file = File::options().create(true).append(true).open(&lock).map_err(io)?;
+    file.try_lock().map_err(|_| StoreError::Locked(path.display().to_string()))?;
+    Ok(DaemonLock { _file: Some(file) })
+}
+
 /// Device and number of a file, as long as it is there.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
@@ -281,12 +290,22 @@ impl Store {
 
     /// Takes the place of the one daemon on a SQLite file; several daemons share a PostgreSQL database freely.
     pub fn lock_daemon(&self) -> Result<DaemonLock> {
-        let Pool::Sqlite { path, .. } = &self.0.pool else { return Ok(DaemonLock { _file: None }) };
-        let lock = path.with_added_extension("lock");
-        let io = |e: std::io::Error| StoreError::Broken(format!("lock file {}: {e}", lock.display()));
-        let file = File::options().create(true).append(true).open(&lock).map_err(io)?;
-        file.try_lock().map_err(|_| StoreError::Locked(path.display().to_string()))?;
-        Ok(DaemonLock { _file: Some(file) })
+        match &self.0.pool {
+            Pool::Sqlite { path, .. } => lock_file(path),
+            Pool::Postgres(_) => Ok(DaemonLock { _file: None }),
+        }
+    }
+
+    /// Looks at every page of a SQLite file, and whether it is a database of ours.
+    pub async fn check_whole(&self) -> Result<()> {
+        if let Pool::Sqlite { write, .. } = &self.0.pool {
+            let (said,): (String,) = sqlx::query_as("pragma integrity_check(1)").fetch_one(write).await?;
+            if said != "ok" {
+                return Err(StoreError::Broken(said));
+            }
+        }
+        let min = self.read().await?.int("select min_binary from schema_info where id = 1", &[]).await?;
+        if min > crate::migrate::BINARY { Err(StoreError::SchemaNew(min)) } else { Ok(()) }
     }
 
     /// Writes a consistent copy of a SQLite database to `target`, which must not exist.

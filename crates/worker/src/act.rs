@@ -85,9 +85,12 @@ pub(crate) async fn act(w: &Worker, task: &Task) -> Result<Acted> {
     match asked {
         Ok(acted) => Ok(acted),
         Err(Error::Stale(_)) if w.store.read().await?.server(&s.id).await?.epoch != s.epoch => Err(StoreError::Lost { id: s.id.to_string(), epoch: s.epoch }),
-        Err(error @ Error::Stale(_)) => {
-            let why = format!("{error}; the node has heard more than the records know: were they restored from a backup, or does another database work on it?");
-            Ok(Acted { unsure: task.opened.unsure, ..Acted::new(Outcome::Failed(why)) })
+        // The records are from before, and so may be what they want done.
+        Err(Error::Stale(why)) => {
+            let mut tx = w.store.begin().await?;
+            tx.begin_restoration(&format!("node {node_id} has heard more of server {} than the records know ({why})", s.id)).await?;
+            tx.commit().await?;
+            Err(StoreError::Lost { id: s.id.to_string(), epoch: s.epoch })
         }
         Err(Error::Transient(why)) => Ok(Acted { unsure: task.opened.unsure, ..Acted::new(Outcome::Retry(why)) }),
         Err(error @ Error::Unknown(_)) => Ok(Acted { unsure: true, ..Acted::new(Outcome::Unknown(error.to_string())) }),
@@ -227,8 +230,8 @@ impl Context<'_> {
                 hv.ensure_absent(&self.call, self.vmid).await?;
                 Ok(Acted { no_room: true, ..Acted::new(Outcome::Failed(why)) })
             }
-            // It was cleared before, and the answer was lost.
-            Err(Error::Destroyed(why)) if s.build == BuildKind::First => Ok(Acted { no_room: true, ..Acted::new(Outcome::Failed(why)) }),
+            // It was cleared before, and the answer was lost; or the records gave out a number that the node knows.
+            Err(Error::Destroyed(why) | Error::Conflict(why)) if s.build == BuildKind::First => Ok(Acted { no_room: true, ..Acted::new(Outcome::Failed(why)) }),
             other => self.progress(other),
         }
     }

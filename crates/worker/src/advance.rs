@@ -28,7 +28,8 @@ const PASSWORD_LEN: usize = 24;
 /// Why an order is given up that could not begin in the time of its policy.
 pub(crate) async fn never_begun(tx: &mut Tx, s: &Server) -> Result<Option<String>> {
     let waits = s.status == Status::Pending && s.goal != Goal::Terminated && s.deadline_at.is_none();
-    let waited = tx.believed_now().await?.since(s.ordered_at);
+    let released = tx.restoration().await?.and_then(|r| r.released_at).map_or(s.ordered_at, |at| at.0);
+    let waited = tx.believed_now().await?.since(s.ordered_at.max(released));
     if !waits || waited < SOON {
         return Ok(None);
     }
@@ -68,7 +69,10 @@ pub(crate) async fn in_records(w: &Worker, tx: &mut Tx, s: &mut Server, task: &T
 
 async fn no_room(tx: &mut Tx, s: &mut Server, why: Outcome) -> Result<Outcome> {
     let mut excluded: Vec<NodeId> = serde_json::from_str(&s.excluded).unwrap_or_default();
-    excluded.extend(s.node_id.clone().map(NodeId));
+    if let Some(node) = s.node_id.clone().map(NodeId) {
+        tx.want_look(&node).await?;
+        excluded.push(node);
+    }
     if s.build == BuildKind::Reinstall || excluded.len() >= NODES_TRIED {
         return Ok(why);
     }

@@ -65,10 +65,14 @@ async fn look(w: &Worker, node: &Node) -> Result<Rest> {
                 None => (&status.boot_id, next_at),
             };
             tx.node_seen(node, boot_id, next_at).await?;
+            if let Some(highest) = status.highest {
+                tx.numbers_seen(id, highest).await?;
+            }
             tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;
             let mut orphans = compare(&mut tx, node, &owned).await?;
-            // How old they are is not known by a clock that cannot be believed.
-            orphans.retain(|_| plain);
+            // How old they are is not known by a clock that cannot be believed, and whose they are not by restored books.
+            let known = plain && !tx.is_restored().await?;
+            orphans.retain(|_| known);
             tx.ask_backups(id).await?;
             tx.commit().await?;
             remove(w, node, orphans).await;
@@ -116,6 +120,7 @@ async fn switched_off(w: &Worker, tx: &mut Tx, before: &[Placed], owned: &[Owned
 /// Notes what does not fit; answers the machines that may be removed: the records know them as over, seen twice.
 async fn compare(tx: &mut Tx, node: &Node, owned: &[Owned]) -> Result<Vec<(Owned, i64)>> {
     let placed = tx.placed_on(&node.id).await?;
+    older_than(tx, node, &placed, owned).await?;
     let mut removable = Vec::new();
     for machine in owned {
         if placed.iter().any(|p| p.vmid == machine.vmid && p.id == machine.mark.server) {
@@ -141,6 +146,27 @@ async fn compare(tx: &mut Tx, node: &Node, owned: &[Owned]) -> Result<Vec<(Owned
     }
     tx.drift_settled(&node.id).await?;
     Ok(removable)
+}
+
+/// A node that has heard more of a machine than the records know: they are from before, and whatever else they say may be, too.
+async fn older_than(tx: &mut Tx, node: &Node, placed: &[Placed], owned: &[Owned]) -> Result<()> {
+    for machine in owned {
+        let Some(p) = placed.iter().find(|p| p.vmid == machine.vmid && p.id == machine.mark.server) else { continue };
+        if p.generation < machine.mark.generation {
+            tx.drift_seen(&node.id, p.id.as_str(), "later system", Some(&machine.mark.to_string())).await?;
+            tx.system_is_later(&p.id, machine.mark.generation).await?;
+        } else if p.epoch >= machine.epoch {
+            continue;
+        }
+        let why = format!(
+            "node {} has heard more of server {} than the records know: they were restored, or a standby took over that lacks the last of them",
+            node.id, p.id
+        );
+        if tx.begin_restoration(&why).await? {
+            tracing::error!(node = %node.id, server = %p.id, "the records are older than the machines");
+        }
+    }
+    Ok(())
 }
 
 async fn remove(w: &Worker, node: &Node, orphans: Vec<(Owned, i64)>) {

@@ -25,6 +25,7 @@ pub(crate) mod member;
 mod migrate;
 pub(crate) mod node;
 pub(crate) mod queue;
+pub(crate) mod restore;
 mod roles;
 pub(crate) mod secrets;
 pub(crate) mod server;
@@ -134,6 +135,7 @@ pub(crate) async fn run(mut cli: Cli) -> Result<(), Failure> {
         Command::Migrate { check } => migrate::run(c, check).await,
         Command::Node(command) => node::run(c, command).await,
         Command::Queue(command) => queue::run(c, command).await,
+        Command::Restore(options) => restore::run(c, options).await,
         Command::Scheduler => roles::scheduler(c).await,
         Command::Secrets(command) => secrets::run(c, &command).await,
         Command::Serve => roles::serve(c).await,

@@ -52,6 +52,11 @@ impl Record {
         self.defined.as_ref().map(|d| d.mark.clone()).or_else(disk)
     }
 
+    /// The newest epoch that spoke for it.
+    pub(super) fn epoch(&self) -> i64 {
+        self.fence.epoch()
+    }
+
     pub(super) fn defined(&mut self) -> Result<&mut Defined> {
         self.defined.as_mut().ok_or_else(|| Error::Permanent("there is no such machine".into()))
     }

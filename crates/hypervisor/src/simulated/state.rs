@@ -146,10 +146,18 @@ impl Directory {
         Ok(done)
     }
 
-    pub(super) fn list(&self) -> Result<Vec<(i64, Entry)>> {
-        let Ok(files) = fs::read_dir(&self.0) else { return Ok(Vec::new()) };
+    fn numbers(&self) -> impl Iterator<Item = i64> {
         let number = |f: fs::DirEntry| f.file_name().to_str()?.strip_suffix(".json")?.parse().ok();
-        let mut vmids: Vec<i64> = files.flatten().filter_map(number).collect();
+        fs::read_dir(&self.0).into_iter().flatten().flatten().filter_map(number)
+    }
+
+    /// The highest number of all, machines that are gone included.
+    pub(super) fn highest(&self) -> Option<i64> {
+        self.numbers().max()
+    }
+
+    pub(super) fn list(&self) -> Result<Vec<(i64, Entry)>> {
+        let mut vmids: Vec<i64> = self.numbers().collect();
         vmids.sort_unstable();
         vmids.into_iter().map(|vmid| Ok((vmid, self.read(vmid)?))).collect()
     }

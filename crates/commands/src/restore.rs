@@ -1,0 +1,113 @@
+//! After a restoration: what an operator must know and say before the house goes on.
+
+use leasehold_domain::Timestamp;
+use leasehold_store::{Store, activity::Actor, nodes::Drift, restoration::Restoration};
+
+use crate::{CommandError, Result, commit};
+
+/// What was numbered after the backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Numbered {
+    /// The last invoice and the last credit note of this year, as they were issued; none of that kind this year: `None`.
+    Last {
+        /// `2026-000123`
+        invoice: Option<String>,
+        /// `CN2026-000004`
+        credit_note: Option<String>,
+    },
+    /// Nobody knows: a new series begins, the year followed by these letters.
+    NewSeries(String),
+}
+
+/// How things stand.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The restoration.
+    pub restoration: Restoration,
+    /// Nodes that were not looked at since.
+    pub unseen: Vec<String>,
+    /// What the nodes have and the records do not, and the other way round.
+    pub drift: Vec<Drift>,
+    /// This year's invoices and credit notes: their series and the number that would come next.
+    pub next: Vec<(String, i64)>,
+}
+
+/// How things stand; none: the books were never restored, or were released.
+pub async fn standing(store: &Store) -> Result<Option<Standing>> {
+    let mut tx = store.read().await?;
+    let Some(restoration) = tx.restoration().await?.filter(|r| r.released_at.is_none()) else { return Ok(None) };
+    let unseen = tx.unseen_nodes(restoration.at).await?.into_iter().map(|n| n.id.0).collect();
+    let drift = tx.drift().await?;
+    let mut next = Vec::new();
+    for series in tx.series_now().await? {
+        let number = tx.next_document(&series).await?;
+        next.push((series, number));
+    }
+    Ok(Some(Standing { restoration, unseen, drift, next }))
+}
+
+/// Says that the books were restored by other means than `restore FILE`.
+pub async fn declare(store: &Store, actor: &Actor, why: &str) -> Result<bool> {
+    let mut tx = store.begin().await?;
+    let new = tx.begin_restoration(why).await?;
+    if new {
+        tx.log(actor, "restore.begin", None, None, why).await?;
+    }
+    commit(tx).await?;
+    Ok(new)
+}
+
+/// Lets the house go on; answers since when it stood.
+pub async fn release(store: &Store, actor: &Actor, numbered: Numbered, without: &[String], keep_orphans: bool) -> Result<Timestamp> {
+    let Some(standing) = standing(store).await? else { return Err(CommandError::Refused("nothing waits for a release: the books were not restored".into())) };
+    let unseen: Vec<&str> = standing.unseen.iter().filter(|node| !without.contains(node)).map(String::as_str).collect();
+    if !unseen.is_empty() {
+        let why = "is a worker running? To go on without knowing what is there: --without NODE";
+        return Err(CommandError::Refused(format!("not looked at since the restoration: {}; {why}", unseen.join(", "))));
+    }
+    let orphans: Vec<String> = standing.drift.iter().filter(|d| d.kind == "orphan").map(|d| format!("{} on {}", d.subject, d.node_id)).collect();
+    if !orphans.is_empty() && !keep_orphans {
+        let why = "their addresses would be given to others while they use them: remove them at their nodes and look again (leasehold node look NAME), or say --keep-orphans";
+        return Err(CommandError::Refused(format!("no row knows of {}; {why}", orphans.join(", "))));
+    }
+    let mut tx = store.begin().await?;
+    let series = tx.series_now().await?;
+    let new_series = match numbered {
+        Numbered::Last { invoice, credit_note } => {
+            for (series, said) in series.iter().zip([invoice, credit_note]) {
+                let last = match said {
+                    None => 0,
+                    Some(name) => last_of(series, &name)?,
+                };
+                let known = tx.next_document(series).await? - 1;
+                if last < known {
+                    return Err(CommandError::Refused(format!("the books themselves have {series}-{known:06}, so {series}-{last:06} was not the last")));
+                }
+                tx.set_last_document(series, last).await?;
+            }
+            None
+        }
+        Numbered::NewSeries(letters) => {
+            if letters.is_empty() || letters.len() > 3 || !letters.bytes().all(|b| b.is_ascii_uppercase()) {
+                return Err(CommandError::Invalid(format!("'{letters}' is not one to three letters A to Z")));
+            }
+            if letters <= standing.restoration.series {
+                return Err(CommandError::Refused(format!(
+                    "the series '{}' was begun at an earlier restoration; choose letters that sort behind it",
+                    standing.restoration.series
+                )));
+            }
+            Some(letters)
+        }
+    };
+    tx.end_restoration(standing.restoration.at, new_series.as_deref()).await?;
+    tx.attended("restored", "house", &actor.name).await?;
+    tx.log(actor, "restore.release", None, None, &format!("stood since {}", standing.restoration.at.human())).await?;
+    commit(tx).await?;
+    Ok(standing.restoration.at)
+}
+
+fn last_of(series: &str, name: &str) -> Result<i64> {
+    let number = name.strip_prefix(series).and_then(|rest| rest.strip_prefix('-')).and_then(|n| n.parse::<i64>().ok()).filter(|n| *n > 0);
+    number.ok_or_else(|| CommandError::Invalid(format!("'{name}' is no number of this year's series {series}, like {series}-000123; none was issued: none")))
+}
