@@ -8,7 +8,7 @@ use crate::{Queue, Result, StoreError, Tx, When, args, nodes::Node};
 
 /// No work row is claimed this often between a backup and its restoration.
 const EPOCHS: i64 = 1 << 32;
-/// Numbers of accounts that are left out, since people may have seen them.
+/// Numbers of accounts and keys that are left out, since people may have seen them.
 const NUMBERS: i64 = 1_000;
 
 /// That the books were restored.
@@ -56,7 +56,7 @@ impl Tx {
         for queue in Queue::ALL {
             self.exec_on(queue.table(), "update {table} set epoch = epoch + $1", args![EPOCHS]).await?;
         }
-        self.exec("update counters set value = value + $1", args![NUMBERS]).await?;
+        self.exec("update counters set value = value + $1 where name <> 'activity'", args![NUMBERS]).await?;
         let mails = self.exec("update mails set state = 'ambiguous', next_at = null where state = 'queued'", &[]).await?;
         self.exec("update nodes set next_at = $1, look_at = null, parked_at = null, wants = wants + 1", args![now]).await?;
         self.wake(Queue::Nodes);
