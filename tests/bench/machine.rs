@@ -51,7 +51,7 @@ pub(crate) async fn measure(kind: Kind) -> Vec<Figure> {
         .replace("\"target/guest\"", &format!("\"{images}\""))
         .replace("\"machines\"", &format!("\"{}\"", host.program.path("machines").display()));
     std::fs::write(host.program.path("real.toml"), text).unwrap();
-    host.program.ok(&["catalog", "import", "real.toml"]);
+    host.program.ok(&["catalog", "import", "real.toml", "--yes"]);
     let daemon = tokio::task::block_in_place(|| host.daemon());
     let store = Store::open(Options::new(host.url.clone())).await.unwrap();
     let (mut alone, mut whole) = (Vec::new(), Vec::new());

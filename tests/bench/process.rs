@@ -49,7 +49,7 @@ impl Host {
             .replace("203.0.113.1\"", "10.0.0.1\"")
             .replace("latency = \"50ms..200ms\"\nboot_time = \"2s\"", node);
         std::fs::write(program.path("large.toml"), large).unwrap();
-        program.ok(&["catalog", "import", "large.toml"]);
+        program.ok(&["catalog", "import", "large.toml", "--yes"]);
         Self { program, url, role, account }
     }
 

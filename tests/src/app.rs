@@ -111,6 +111,7 @@ impl App {
 
     async fn import_text(&self, text: &str, how: catalog::How) {
         let catalog = catalog::Catalog::parse(text).unwrap();
+        let how = catalog::How { confirmed: true, ..how };
         catalog::import(&self.store, &Self::operator(), &catalog, |_, _| Ok(()), how).await.unwrap();
     }
 

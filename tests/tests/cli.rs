@@ -430,3 +430,43 @@ fn a_statement_leads_from_one_balance_to_the_next() {
     assert_eq!((&earlier["opening"], &earlier["closing"]), (&json!("0.00"), &json!("0.00")));
     assert!(p.ok(&["account", "statement", "1001"]).contains("closing balance"));
 }
+
+#[test]
+fn an_import_tells_old_and_new_and_asks_before_it_changes_much_or_takes_away() {
+    let p = Program::new(None);
+    let account = p.set_up("50.00");
+    let good = std::fs::read_to_string(p.path("catalog.toml")).unwrap();
+    let import = |text: &str, more: &[&str]| {
+        std::fs::write(p.path("other.toml"), text).unwrap();
+        p.run(&[&["catalog", "import", "other.toml"], more].concat())
+    };
+    // What is exported is what is there.
+    std::fs::write(p.path("exported.toml"), p.ok(&["catalog", "export"])).unwrap();
+    assert_eq!(p.ok(&["catalog", "import", "exported.toml"]), "nothing to change\n");
+    let cheap = good.replace("1m = \"5.00\"", "1m = \"0.50\"");
+    let told = import(&cheap, &["--dry-run"]);
+    assert!(told.out.contains("~ product small: 1m EUR 5.00 → 0.50, −90 %\n"), "{told:?}");
+    let refused = import(&cheap, &[]);
+    assert!(refused.code == 4 && refused.err.contains("5.00 → 0.50, −90 %") && refused.err.contains("--yes"), "{refused:?}");
+    assert_eq!(p.ok(&["catalog", "import", "catalog.toml"]), "nothing to change\n", "a refused import changes nothing");
+    let less = import(&good.replace("1m = \"5.00\"", "1m = \"4.50\"").replace("DE = \"19\"", "DE = \"21\"").replace("3d\"\n# After", "3d\"\n# After"), &[]);
+    assert!(less.code == 0 && less.out.contains("1m EUR 5.00 → 4.50, −10 %") && less.out.contains("~ tax DE: 19 → 21, +10.5 %"), "{less:?}");
+    let gone = import(&good[..good.find("[[coupon]]").unwrap()], &[]);
+    assert!(gone.code == 4 && gone.err.contains("- coupon WELCOME (hidden)") && gone.err.contains("- tax DE (hidden)"), "{gone:?}");
+    // Meant all the same, and sold by; the diff is kept.
+    assert_eq!(import(&cheap, &["--yes"]).code, 0);
+    let activity = p.ok(&["activity"]);
+    assert!(activity.contains("1m EUR 4.50 → 0.50, −88.9 %"), "{activity}");
+    p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "bargain"]);
+    assert_eq!(import(&good, &["--yes"]).code, 0);
+    // No price changes any more: the lease is compared with the catalogue.
+    let would = p.ok(&["catalog", "reprice", "--dry-run"]);
+    assert!(!would.contains("lease"), "nothing was delivered yet, so nothing runs: {would}");
+    let daemon = p.daemon(&["serve"]);
+    eventually("it runs", || p.run(&["server", "show", "bargain", "--json"]).out.contains("\"status\": \"running\""));
+    p.refuses(4, &["say --yes", "product small: 1 lease(s) pay 5.00 EUR every 1m"], &["catalog", "reprice"]);
+    p.refuses(3, &["no product or add-on 'tiny'"], &["catalog", "reprice", "--only", "tiny"]);
+    assert!(p.ok(&["catalog", "reprice", "--yes"]).contains("~ product small: 1 lease(s) pay 5.00 EUR every 1m from their next period on\ndone"));
+    assert_eq!(p.ok(&["catalog", "reprice"]), "nothing to change\n");
+    assert_eq!(daemon.stop(), Some(0));
+}

@@ -267,7 +267,7 @@ fn a_real_machine_is_built_through_a_worker_that_dies_on_the_way() {
     let _smtp = mail_server(&p.path(""), port);
     let account = p.set_up("20.00");
     std::fs::write(p.path("real.toml"), real_catalogue(&p)).unwrap();
-    p.ok(&["catalog", "import", "real.toml"]);
+    p.ok(&["catalog", "import", "real.toml", "--yes"]);
     let keys = ssh_keys_of_the_account(&mut p, &account);
 
     // The first worker dies right after the machine was switched on, before it could write that down.

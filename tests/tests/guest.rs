@@ -102,7 +102,7 @@ fn in_a_network_of_its_own() {
     let _dns = DnsServer::for_guests(&p.path(""), "10.66.0.1", "mail", "192.0.2.25");
     let account = p.set_up("20.00");
     std::fs::write(p.path("real.toml"), catalogue(&p)).unwrap();
-    p.ok(&["catalog", "import", "real.toml"]);
+    p.ok(&["catalog", "import", "real.toml", "--yes"]);
     ssh::key_pair(&p.path("id"));
     p.ok(&["ssh-key", "add", "id.pub", "--account", &account]);
     std::fs::write(

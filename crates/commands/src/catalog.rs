@@ -5,16 +5,20 @@ mod addons;
 mod affiliates;
 mod check;
 mod coupons;
+mod diff;
 mod entries;
+mod export;
 mod policies;
 mod pools;
 mod products;
+pub mod reprice;
 mod seller;
 mod templates;
 mod tiers;
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use leasehold_store::{
     Store, Tx,
     activity::Actor,
@@ -23,6 +27,7 @@ use leasehold_store::{
 };
 
 pub use affiliates::affiliates;
+use diff::Change;
 pub use entries::Catalog;
 use entries::NodeEntry;
 
@@ -33,29 +38,19 @@ use crate::{CommandError, Result, commit};
 pub struct How {
     /// Nothing is written.
     pub dry_run: bool,
-    /// Prices that change also change for leases that run, from their next period on; else for new orders only.
+    /// Leases that run pay the prices of the file, too, from their next period on; else only new orders do.
     pub reprice: bool,
+    /// What changes by more than half, or goes away, was seen and is meant.
+    pub confirmed: bool,
 }
 
-/// One line of what an import changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// New.
-    Added(String),
-    /// Other than before.
-    Changed(String),
-    /// Not offered any more.
-    Hidden(String),
-}
-
-impl std::fmt::Display for Change {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Added(what) => write!(f, "+ {what}"),
-            Self::Changed(what) => write!(f, "~ {what}"),
-            Self::Hidden(what) => write!(f, "- {what} (hidden)"),
-        }
-    }
+/// What an import changed, or would.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// A line each: `~ product small: 1m EUR 5.00 → 0.50, −90 %`.
+    pub lines: Vec<String>,
+    /// Those that must be confirmed.
+    pub grave: Vec<String>,
 }
 
 impl Catalog {
@@ -71,13 +66,19 @@ impl Catalog {
         let text = String::from_utf8(read(file)?).map_err(|e| CommandError::Invalid(format!("{}: {e}", file.display())))?;
         let mut catalog = Self::parse(&text)?;
         if let Some(logo) = catalog.seller.as_mut().and_then(|s| s.logo.as_mut()) {
-            let image = read(&file.parent().unwrap_or_else(|| Path::new(".")).join(&*logo))?;
+            let image = match logo.strip_prefix(INLINE_LOGO) {
+                Some(text) => STANDARD.decode(text).map_err(|e| CommandError::Invalid(format!("seller: the logo: {e}")))?,
+                None => read(&file.parent().unwrap_or_else(|| Path::new(".")).join(&*logo))?,
+            };
             let text = seller::logo(&image).and_then(|text| check_logo(&text).map(|()| text));
             *logo = text.map_err(|why| CommandError::Invalid(format!("seller: the logo {logo} cannot be used: {why}")))?;
         }
         Ok(catalog)
     }
 }
+
+/// Before a logo that stands in the file itself.
+const INLINE_LOGO: &str = "data:image/png;base64,";
 
 /// More than this no system's resolver asks.
 const RESOLVERS_MAX: usize = 3;
@@ -115,28 +116,47 @@ fn node_row(e: &NodeEntry) -> Result<Node> {
     })
 }
 
-/// What an import would change, or a refusal. `check_node` says whether a backend accepts its settings.
-pub async fn import(store: &Store, actor: &Actor, catalog: &Catalog, check_node: impl Fn(&str, &str) -> Result<()>, how: How) -> Result<Vec<Change>> {
+/// What an import changes, or a refusal. `check_node` says whether a backend accepts its settings.
+pub async fn import(store: &Store, actor: &Actor, catalog: &Catalog, check_node: impl Fn(&str, &str) -> Result<()>, how: How) -> Result<Imported> {
     check::check(catalog)?;
     check_references(catalog)?;
     let mut tx = store.begin().await?;
-    let mut changes = Vec::new();
-    regions(&mut tx, catalog, &mut changes).await?;
-    templates::import(&mut tx, catalog, &mut changes).await?;
-    nodes(&mut tx, catalog, check_node, &mut changes).await?;
-    pools::import(&mut tx, catalog, &mut changes).await?;
-    products::import(&mut tx, catalog, how.reprice, &mut changes).await?;
-    addons::import(&mut tx, catalog, how.reprice, &mut changes).await?;
-    coupons::import(&mut tx, catalog, &mut changes).await?;
-    seller::import(&mut tx, catalog, &mut changes).await?;
-    affiliates::import(&mut tx, catalog, &mut changes).await?;
-    tiers::import(&mut tx, catalog, &mut changes).await?;
-    policies::import(&mut tx, catalog, &mut changes).await?;
-    if !changes.is_empty() && !how.dry_run {
-        tx.log(actor, "catalog.import", None, None, &format!("{} changes", changes.len())).await?;
-        commit(tx).await?;
+    let before = export::export(&mut tx).await?;
+    regions(&mut tx, catalog).await?;
+    templates::import(&mut tx, catalog).await?;
+    nodes(&mut tx, catalog, check_node).await?;
+    pools::import(&mut tx, catalog).await?;
+    products::import(&mut tx, catalog).await?;
+    addons::import(&mut tx, catalog).await?;
+    coupons::import(&mut tx, catalog).await?;
+    seller::import(&mut tx, catalog).await?;
+    affiliates::import(&mut tx, catalog).await?;
+    tiers::import(&mut tx, catalog).await?;
+    policies::import(&mut tx, catalog).await?;
+    let changes = diff::diff(&before, &export::export(&mut tx).await?);
+    let repriced = if how.reprice { reprice::leases(&mut tx, None).await? } else { Vec::new() };
+    let lines: Vec<String> = changes.iter().map(Change::to_string).chain(repriced).collect();
+    let grave: Vec<String> = changes.iter().filter(|change| change.is_grave()).map(Change::to_string).collect();
+    if how.dry_run || lines.is_empty() {
+        return Ok(Imported { lines, grave });
     }
-    Ok(changes)
+    if !how.confirmed && !grave.is_empty() {
+        return Err(CommandError::Refused(format!("nothing was imported, since it changes by more than half or takes away: {}", grave.join("; "))));
+    }
+    for line in &lines {
+        tx.log(actor, "catalog.import", None, None, line).await?;
+    }
+    commit(tx).await?;
+    Ok(Imported { lines, grave })
+}
+
+/// The catalogue that the house has, as the text of a file that imports as "nothing to change".
+pub async fn export(store: &Store) -> Result<String> {
+    let mut catalog = export::export(&mut store.read().await?).await?;
+    if let Some(logo) = catalog.seller.as_mut().and_then(|s| s.logo.as_mut()) {
+        *logo = format!("{INLINE_LOGO}{logo}");
+    }
+    toml::to_string(&catalog).map_err(|e| CommandError::Invalid(format!("catalogue: {e}")))
 }
 
 fn check_references(c: &Catalog) -> Result<()> {
@@ -149,28 +169,22 @@ fn check_references(c: &Catalog) -> Result<()> {
     }
 }
 
-/// Compares one row with the one before it and says whether it must be written.
-fn differs<T: PartialEq>(before: Option<&T>, now: &T, what: String, changes: &mut Vec<Change>) -> bool {
-    match before {
-        Some(before) if before == now => return false,
-        Some(_) => changes.push(Change::Changed(what)),
-        None => changes.push(Change::Added(what)),
-    }
-    true
+/// Whether a row must be written: it is new or other than before.
+fn differs<T: PartialEq>(before: Option<&T>, now: &T) -> bool {
+    before != Some(now)
 }
 
-async fn regions(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
+async fn regions(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let before = tx.regions().await?;
     for e in &c.region {
         let row = Region { id: e.id.as_str().into(), name: e.name.clone(), hidden: false, resolvers: resolvers(&e.resolvers, &format!("region '{}'", e.id))? };
-        if differs(before.iter().find(|b| b.id == row.id), &row, format!("region {}", e.id), changes) {
+        if differs(before.iter().find(|b| b.id == row.id), &row) {
             tx.put_region(&row).await?;
         }
     }
     for gone in before.into_iter().filter(|b| !b.hidden && !c.region.iter().any(|e| e.id == b.id.as_str())) {
         let live = tx.int("select count(*) from servers where region_id = $1 and status <> 'terminated'", leasehold_store::args![&gone.id]).await?;
         refuse_orphans(live, &format!("region '{}'", gone.id))?;
-        changes.push(Change::Hidden(format!("region {}", gone.id)));
         tx.put_region(&Region { hidden: true, ..gone }).await?;
     }
     Ok(())
@@ -190,7 +204,7 @@ fn in_file(n: &Node) -> ([String; 4], [i64; 4], bool) {
     ([n.region_id.to_string(), n.backend.clone(), n.settings.clone(), n.resolvers.clone()], [n.vcpu, n.ram_mb, n.disk_gb, n.builds], n.hidden)
 }
 
-async fn nodes(tx: &mut Tx, c: &Catalog, check: impl Fn(&str, &str) -> Result<()>, changes: &mut Vec<Change>) -> Result<()> {
+async fn nodes(tx: &mut Tx, c: &Catalog, check: impl Fn(&str, &str) -> Result<()>) -> Result<()> {
     let before = tx.nodes().await?;
     let used: BTreeMap<String, i64> = tx.node_use().await?.into_iter().map(|u| (u.node_id, u.servers)).collect();
     let live = |id: &str| used.get(id).copied().unwrap_or(0);
@@ -202,13 +216,12 @@ async fn nodes(tx: &mut Tx, c: &Catalog, check: impl Fn(&str, &str) -> Result<()
         if let Some(old) = old.filter(|b| b.backend != row.backend || b.region_id != row.region_id || endpoint(&b.settings) != endpoint(&row.settings)) {
             refuse_orphans(live(old.id.as_str()), &format!("the backend, endpoint or region of node '{}'", old.id))?;
         }
-        if differs(old.map(in_file).as_ref(), &in_file(&row), format!("node {}", e.id), changes) {
+        if differs(old.map(in_file).as_ref(), &in_file(&row)) {
             tx.put_node(&row).await?;
         }
     }
     for gone in before.into_iter().filter(|b| !b.hidden && !c.node.iter().any(|e| e.id == b.id.as_str())) {
         refuse_orphans(live(gone.id.as_str()), &format!("node '{}'", gone.id))?;
-        changes.push(Change::Hidden(format!("node {}", gone.id)));
         tx.put_node(&Node { hidden: true, ..gone }).await?;
     }
     Ok(())

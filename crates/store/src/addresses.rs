@@ -40,6 +40,12 @@ impl Address {
 }
 
 impl Tx {
+    /// What a pool has to give, taken or not.
+    pub async fn pool_addresses(&mut self, pool: &str) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> = self.all("select address from addresses where pool_id = $1 and not hidden order by no", args![pool]).await?;
+        Ok(rows.into_iter().map(|(address,)| address).collect())
+    }
+
     /// Takes one free address or block for an add-on; `None` when the region has none left.
     pub(crate) async fn take_for_addon(&mut self, s: &Server, a: &ServerAddon) -> Result<Option<String>> {
         let (now, rested) = (self.now, self.believed_now().await?);

@@ -188,8 +188,7 @@ impl Tx {
     /// Whether the records know this mark as over: its server terminated, failed, at a later generation, or elsewhere. One that waits for a place is
     /// not over: in restored books it may be the very machine that it was given since.
     pub async fn mark_is_over(&mut self, mark: &Mark, node: &NodeId) -> Result<bool> {
-        let sql =
-            "select count(*) from servers where id = $1 and generation >= $2 and ((node_id is null and status in ('failed', 'terminated')) or node_id <> $3 or coalesce(installed, generation) > $2)";
+        let sql = "select count(*) from servers where id = $1 and generation >= $2 and ((node_id is null and status in ('failed', 'terminated')) or node_id <> $3 or coalesce(installed, generation) > $2)";
         Ok(self.int(sql, args![&mark.server, mark.generation, node]).await? == 1)
     }
 

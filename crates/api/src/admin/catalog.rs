@@ -1,7 +1,7 @@
 //! What is sold, and where it is built.
 
 use axum::{Json, extract::State};
-use leasehold_commands::catalog::{self, Catalog, Change, How};
+use leasehold_commands::catalog::{self, Catalog, How};
 use leasehold_domain::{Money, addon::AddonKind, server::Medium};
 use leasehold_store::catalog::{AddressPool, Region, Template};
 use serde::{Deserialize, Serialize};
@@ -181,9 +181,12 @@ pub(crate) struct Import {
     /// Nothing is written.
     #[serde(default)]
     dry_run: bool,
-    /// Prices that change also change for servers that run, from their next period on.
+    /// Servers that run pay the prices of the file, too, from their next period on.
     #[serde(default)]
     reprice: bool,
+    /// What changes by more than half, or goes away, is meant; else that is refused.
+    #[serde(default)]
+    confirm: bool,
 }
 
 /// What an import changes.
@@ -191,19 +194,21 @@ pub(crate) struct Import {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Imported {
     /// One line each: `+` new, `~` other than before, `-` not offered any more.
-    #[schema(example = json!(["+ product 'small'"]))]
+    #[schema(example = json!(["~ product small: 1m EUR 5.00 → 0.50, −90 %"]))]
     changes: Vec<String>,
+    /// Those that must be confirmed.
+    grave: Vec<String>,
     dry_run: bool,
 }
 
 /// Brings the catalogue to what a TOML file says, in one transaction. What is gone is hidden, and what live servers need is refused.
 #[utoipa::path(post, path = "/catalog/import", tag = "operator", security(("operator" = [])), params(Import), request_body(content = String, content_type = "application/toml"), responses(
     (status = 200, body = Imported),
-    (status = 409, body = super::error::Problem, description = "live servers need what the file leaves out"),
+    (status = 409, body = super::error::Problem, description = "live servers need what the file leaves out, or something changes by more than half and was not confirmed"),
 ))]
 pub(crate) async fn import(State(api): State<Api>, operator: Operator, Asked(how): Asked<Import>, Text(text): Text) -> Result<Json<Imported>, Failure> {
-    let how = How { dry_run: how.dry_run, reprice: how.reprice };
+    let how = How { dry_run: how.dry_run, reprice: how.reprice, confirmed: how.confirm };
     let catalog = Catalog::parse(&text)?;
-    let changes = catalog::import(&api.store, &operator, &catalog, api.settings.check_node, how).await?;
-    Ok(Json(Imported { changes: changes.iter().map(Change::to_string).collect(), dry_run: how.dry_run }))
+    let imported = catalog::import(&api.store, &operator, &catalog, api.settings.check_node, how).await?;
+    Ok(Json(Imported { changes: imported.lines, grave: imported.grave, dry_run: how.dry_run }))
 }

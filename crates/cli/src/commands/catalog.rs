@@ -3,16 +3,17 @@
 use clap::Subcommand;
 use leasehold_commands::{
     CommandError,
-    catalog::{self, Catalog as File, Change, How},
+    catalog::{self, Catalog as File, How, Imported, reprice},
 };
 use leasehold_domain::Money;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Context;
 use crate::{
+    app::App,
     exit::Failure,
-    output::{show, table},
+    output::{confirm, show, table},
 };
 
 /// `leasehold catalog …`
@@ -25,9 +26,26 @@ pub enum Catalog {
         /// Only show what would change.
         #[arg(long)]
         dry_run: bool,
-        /// Prices that change also change for servers that run, from their next period on.
+        /// Servers that run pay the prices of the file, too, from their next period on.
         #[arg(long)]
         reprice: bool,
+        /// Do it also where prices change by more than half or something goes away.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// The catalogue as a file, which imports as "nothing to change"; on stdout.
+    Export,
+    /// Have servers that run pay what the catalogue says, from their next period on.
+    Reprice {
+        /// Of this product or add-on only, by its key.
+        #[arg(long, value_name = "KEY")]
+        only: Option<String>,
+        /// Only show who would pay what.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
     },
     /// What is offered.
     Show,
@@ -41,34 +59,67 @@ pub(crate) fn check_node(backend: &str, settings: &str) -> Result<(), CommandErr
 pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
     let app = if matches!(command, Catalog::Import { dry_run: false, .. }) { c.app_or_new().await? } else { c.app().await? };
     match command {
-        Catalog::Import { file, dry_run, reprice } => {
-            let changes =
-                catalog::import(&app.store, &app.actor, &File::read(&file, leasehold_notifier::check_logo)?, check_node, How { dry_run, reprice }).await?;
-            let silent = app.store.read().await?.regions_without_resolvers().await?;
-            let note =
-                |region: &String| format!("region {region} has no resolvers: no name resolves in guests whose image brings none; give it resolvers = [\"…\"]");
-            let notes: Vec<String> = silent.iter().map(note).collect();
-            show(c.json(), &json!({ "changes": changes.iter().map(Change::to_string).collect::<Vec<_>>(), "notes": notes, "dryRun": dry_run }), || {
-                changes.iter().for_each(|change| say!("{change}"));
-                notes.iter().for_each(|note| say!("note: {note}"));
-                say!(
-                    "{}",
-                    if changes.is_empty() {
-                        "nothing to change"
-                    } else if dry_run {
-                        "not written (--dry-run)"
-                    } else {
-                        "done"
-                    }
-                );
-            });
+        Catalog::Import { file, dry_run, reprice, yes } => import(c, &app, &file, How { dry_run, reprice, confirmed: yes }).await,
+        Catalog::Export => {
+            let text = catalog::export(&app.store).await?;
+            show(c.json(), &json!({ "catalog": text }), || say!("{}", text.trim_end()));
+            Ok(())
+        }
+        Catalog::Reprice { only, dry_run, yes } => {
+            let mut lines = reprice::reprice(&app.store, &app.actor, only.as_deref(), true).await?;
+            if !dry_run && !lines.is_empty() {
+                if !yes && !confirm(&format!("{}; do it?", lines.join("; "))) {
+                    return Err(Failure::Refused(format!("nothing was changed; say --yes to do it: {}", lines.join("; "))));
+                }
+                lines = reprice::reprice(&app.store, &app.actor, only.as_deref(), false).await?;
+            }
+            print(c, &Imported { lines, grave: vec![] }, &[], dry_run);
             Ok(())
         }
         Catalog::Show => offered(c, &app).await,
     }
 }
 
-async fn offered(c: &Context, app: &crate::app::App) -> Result<(), Failure> {
+async fn import(c: &Context, app: &App, file: &Path, how: How) -> Result<(), Failure> {
+    let file = File::read(file, leasehold_notifier::check_logo)?;
+    let mut how = how;
+    if !how.dry_run && !how.confirmed {
+        // Seen before it is asked for.
+        let would = catalog::import(&app.store, &app.actor, &file, check_node, How { dry_run: true, ..how }).await?;
+        if !would.grave.is_empty() {
+            let grave = would.grave.join("; ");
+            if !confirm(&format!("this changes by more than half or takes away: {grave}; do it?")) {
+                return Err(Failure::Refused(format!("nothing was imported; say --yes to do it, since it changes by more than half or takes away: {grave}")));
+            }
+            how.confirmed = true;
+        }
+    }
+    let imported = catalog::import(&app.store, &app.actor, &file, check_node, how).await?;
+    let silent = app.store.read().await?.regions_without_resolvers().await?;
+    let note = |region: &String| format!("region {region} has no resolvers: no name resolves in guests whose image brings none; give it resolvers = [\"…\"]");
+    let notes: Vec<String> = silent.iter().map(note).collect();
+    print(c, &imported, &notes, how.dry_run);
+    Ok(())
+}
+
+fn print(c: &Context, imported: &Imported, notes: &[String], dry_run: bool) {
+    show(c.json(), &json!({ "changes": imported.lines, "grave": imported.grave, "notes": notes, "dryRun": dry_run }), || {
+        imported.lines.iter().for_each(|line| say!("{line}"));
+        notes.iter().for_each(|note| say!("note: {note}"));
+        say!(
+            "{}",
+            if imported.lines.is_empty() {
+                "nothing to change"
+            } else if dry_run {
+                "not written (--dry-run)"
+            } else {
+                "done"
+            }
+        );
+    });
+}
+
+async fn offered(c: &Context, app: &App) -> Result<(), Failure> {
     let mut tx = app.store.read().await?;
     let (products, prices, offers) = (tx.products().await?, tx.prices().await?, tx.product_regions().await?);
     let (regions, templates, pools) = (tx.regions().await?, tx.templates().await?, tx.pools().await?);

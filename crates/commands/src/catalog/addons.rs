@@ -7,7 +7,7 @@ use leasehold_store::{
 };
 
 use super::{
-    Catalog, Change, differs,
+    Catalog, differs,
     entries::AddonEntry,
     products::{product_id, read_prices, short_id},
 };
@@ -39,7 +39,7 @@ fn plans(c: &Catalog, e: &AddonEntry) -> Result<Vec<ProductId>> {
     Ok(plans)
 }
 
-pub(super) async fn import(tx: &mut Tx, c: &Catalog, reprice: bool, changes: &mut Vec<Change>) -> Result<()> {
+pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let (before, all_prices, all_plans) = (tx.addons().await?, tx.addon_prices().await?, tx.addon_products().await?);
     for e in &c.addon {
         let row = row(e)?;
@@ -53,17 +53,11 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, reprice: bool, changes: &mu
             (prices, plans)
         };
         let old = before.iter().find(|b| b.id == row.id).map(|b| (b.clone(), had(&b.id)));
-        if differs(old.as_ref(), &(row.clone(), (prices.clone(), plans.clone())), format!("add-on {}", e.key), changes) {
+        if differs(old.as_ref(), &(row.clone(), (prices.clone(), plans.clone()))) {
             tx.put_addon(&row, &prices, &plans).await?;
-            let changed = prices.iter().filter(|p| old.as_ref().is_some_and(|(_, (before, _))| !before.contains(p)));
-            for p in changed.filter(|_| reprice) {
-                let leases = tx.reprice_addon(p).await?;
-                changes.push(Change::Changed(format!("add-on {}: {leases} lease(s) of {} pay the new price from their next period on", e.key, p.cycle)));
-            }
         }
     }
     for gone in before.into_iter().filter(|b| !b.hidden && !c.addon.iter().any(|e| e.key == b.key)) {
-        changes.push(Change::Hidden(format!("add-on {}", gone.key)));
         tx.put_addon(&Addon { hidden: true, ..gone }, &[], &[]).await?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use leasehold_domain::coupon::Coupon;
 use leasehold_store::Tx;
 
-use super::{Catalog, Change, differs, entries::CouponEntry};
+use super::{Catalog, differs, entries::CouponEntry};
 use crate::{Result, coupons::NewCoupon};
 
 fn row(e: &CouponEntry) -> Result<Coupon> {
@@ -22,7 +22,7 @@ fn row(e: &CouponEntry) -> Result<Coupon> {
     .check()
 }
 
-pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
+pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let (before, imported) = (tx.coupons(false).await?, tx.coupons(true).await?);
     for e in &c.coupon {
         let row = row(e)?;
@@ -30,12 +30,11 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
         // How often it was used is not the file's, and what an operator disabled stays so.
         let by_hand = old.is_some_and(|b| b.disabled) && !imported.iter().any(|i| i.code == row.code);
         let row = Coupon { used: old.map_or(0, |b| b.used), disabled: by_hand, ..row };
-        if differs(old, &row, format!("coupon {}", row.code), changes) {
+        if differs(old, &row) {
             tx.put_coupon(&row, !by_hand).await?;
         }
     }
     for gone in imported.into_iter().filter(|b| !b.disabled && !c.coupon.iter().any(|e| e.code.eq_ignore_ascii_case(&b.code))) {
-        changes.push(Change::Hidden(format!("coupon {}", gone.code)));
         tx.put_coupon(&Coupon { disabled: true, ..gone }, true).await?;
     }
     Ok(())

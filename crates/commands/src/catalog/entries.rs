@@ -3,30 +3,30 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use leasehold_domain::{Percent, Timestamp, affiliate::Affiliates, document::Party};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A catalogue file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalog {
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) region: Vec<RegionEntry>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) node: Vec<NodeEntry>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) template: Vec<TemplateEntry>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) iso: Vec<IsoEntry>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) pool: Vec<PoolEntry>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) product: Vec<ProductEntry>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) addon: Vec<AddonEntry>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) coupon: Vec<CouponEntry>,
     /// What partners get off, by what they bought within 30 days.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) tier: Vec<TierEntry>,
     /// Who sells, as documents name it.
     pub(super) seller: Option<Party>,
@@ -36,20 +36,20 @@ pub struct Catalog {
     #[serde(default)]
     pub(super) tax: BTreeMap<String, String>,
     /// The rules of dunning, where they differ from the built-in ones.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub(super) policy: toml::Table,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RegionEntry {
     pub(super) id: String,
     pub(super) name: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) resolvers: Vec<IpAddr>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Capacity {
     pub(super) vcpu: i64,
@@ -58,7 +58,7 @@ pub(super) struct Capacity {
 }
 
 /// What is not named here goes to the backend as its settings.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct NodeEntry {
     pub(super) id: String,
     pub(super) region: String,
@@ -66,7 +66,7 @@ pub(super) struct NodeEntry {
     pub(super) capacity: Capacity,
     #[serde(default = "builds")]
     pub(super) builds: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) resolvers: Vec<IpAddr>,
     #[serde(flatten)]
     pub(super) settings: BTreeMap<String, toml::Value>,
@@ -76,7 +76,7 @@ const fn builds() -> i64 {
     4
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TemplateEntry {
     pub(super) id: String,
@@ -92,7 +92,7 @@ pub(super) struct TemplateEntry {
 }
 
 /// A CD.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IsoEntry {
     pub(super) id: String,
@@ -123,7 +123,7 @@ fn username() -> String {
     "root".into()
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PoolEntry {
     pub(super) id: String,
@@ -132,7 +132,7 @@ pub(super) struct PoolEntry {
     pub(super) cidr: String,
     pub(super) gateway: IpAddr,
     pub(super) range: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) resolvers: Vec<IpAddr>,
     /// Handed out in blocks with a prefix of this length, for add-ons; absent: address by address.
     #[serde(default)]
@@ -142,7 +142,7 @@ pub(super) struct PoolEntry {
 /// Currency, then cycle, then amount.
 pub(super) type Prices = BTreeMap<String, BTreeMap<String, String>>;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddonEntry {
     pub(super) key: String,
@@ -169,7 +169,7 @@ const fn keep_days() -> i64 {
 }
 
 /// `percent`, or `amount` with its `currency`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CouponEntry {
     pub(super) code: String,
@@ -186,7 +186,7 @@ pub(super) struct CouponEntry {
     pub(super) uses_per_account: Option<i64>,
     pub(super) from: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) products: Vec<String>,
 }
 
@@ -196,7 +196,7 @@ const fn once() -> Option<i64> {
 }
 
 /// A step of the partner programme.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TierEntry {
     pub(super) name: String,
@@ -205,7 +205,7 @@ pub(super) struct TierEntry {
     pub(super) from: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProductEntry {
     pub(super) key: String,
@@ -217,6 +217,6 @@ pub(super) struct ProductEntry {
     pub(super) regions: Vec<String>,
     pub(super) prices: Prices,
     /// The rules of dunning for its leases, where they differ from the house's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub(super) policy: toml::Table,
 }

@@ -8,11 +8,11 @@ use leasehold_domain::{
 };
 use leasehold_store::Tx;
 
-use super::{Catalog, Change, differs, products::product_id};
+use super::{Catalog, differs, products::product_id};
 use crate::{CommandError, Result};
 
 /// `{ suspend_after = "3d", breaker = { suspensions = { count = 50 } } }` as keys with points and texts.
-fn flat(table: &toml::Table, prefix: &str, rules: &mut BTreeMap<String, String>) {
+pub(super) fn flat(table: &toml::Table, prefix: &str, rules: &mut BTreeMap<String, String>) {
     for (key, value) in table {
         let key = format!("{prefix}{key}");
         let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
@@ -25,7 +25,7 @@ fn flat(table: &toml::Table, prefix: &str, rules: &mut BTreeMap<String, String>)
 }
 
 /// The rules of the house and of its plans become what the file says; the built-in ones stand where it says nothing.
-pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
+pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let plans = c.product.iter().map(|e| (Level::Plan, product_id(&e.key).to_string(), format!("product {}: ", e.key), &e.policy));
     for (level, subject, who, table) in std::iter::once((Level::System, String::new(), String::new(), &c.policy)).chain(plans) {
         let mut texts = BTreeMap::new();
@@ -42,12 +42,11 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
         }
         let before: BTreeMap<Key, String> = tx.rules(level, &subject).await?.into_iter().map(|r| (r.key, r.value)).collect();
         for (key, value) in &wanted {
-            if differs(before.get(key), value, format!("{who}policy {key} = {value}"), changes) {
+            if differs(before.get(key), value) {
                 tx.set_rule(level, &subject, *key, Some(value)).await?;
             }
         }
         for key in before.keys().filter(|key| !wanted.contains_key(*key)) {
-            changes.push(Change::Changed(format!("{who}policy {key} as it is built in")));
             tx.set_rule(level, &subject, *key, None).await?;
         }
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use leasehold_store::{Tx, catalog::AddressPool};
 
-use super::{Catalog, Change, differs, entries::PoolEntry, refuse_orphans, resolvers};
+use super::{Catalog, differs, entries::PoolEntry, refuse_orphans, resolvers};
 use crate::{CommandError, Result};
 
 /// Addresses in one pool at most.
@@ -19,6 +19,18 @@ fn to_number(ip: IpAddr) -> u128 {
 
 fn from_number(number: u128, family: i64) -> IpAddr {
     if family == 4 { IpAddr::V4((number as u32).into()) } else { IpAddr::V6(number.into()) }
+}
+
+/// What a range must say to bring these addresses or blocks.
+pub(super) fn lowest_and_highest(addresses: &[String], family: i64) -> Option<(IpAddr, IpAddr)> {
+    let bits = if family == 4 { 32 } else { 128 };
+    let ends = addresses.iter().filter_map(|address| {
+        let (ip, length) = address.split_once('/').map_or((address.as_str(), Some(bits)), |(ip, length)| (ip, length.parse().ok()));
+        let first = to_number(ip.parse().ok()?);
+        Some((first, first + (1 << (bits - length?)) - 1))
+    });
+    let (first, last) = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+    Some((from_number(first, family), from_number(last, family)))
 }
 
 /// The addresses of a pool's range, without its gateway.
@@ -73,7 +85,7 @@ fn pool_addresses(e: &PoolEntry) -> Result<Vec<String>> {
     Ok((first..=last).step_by(size as usize).map(|n| format!("{}/{length}", from_number(n, e.family))).collect())
 }
 
-pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
+pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let before = tx.pools().await?;
     for e in &c.pool {
         let addresses = pool_addresses(e)?;
@@ -91,17 +103,15 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
         let orphaned = taken.iter().filter(|(address,)| !addresses.contains(address)).count();
         refuse_orphans(orphaned as i64, &format!("addresses of pool '{}'", e.id))?;
         let offered = tx.int("select count(*) from addresses where pool_id = $1 and not hidden", leasehold_store::args![&e.id]).await?;
-        let what = format!("pool {} ({} addresses)", e.id, addresses.len());
         let now = (row.clone(), addresses.len() as i64);
         let old = before.iter().find(|b| b.id == row.id).map(|b| (b.clone(), offered));
-        if differs(old.as_ref(), &now, what, changes) {
+        if differs(old.as_ref(), &now) {
             tx.put_pool(&row, &addresses).await?;
         }
     }
     for gone in before.into_iter().filter(|b| !b.hidden && !c.pool.iter().any(|e| e.id == b.id)) {
         let taken = tx.int("select count(*) from addresses where pool_id = $1 and server_id is not null", leasehold_store::args![&gone.id]).await?;
         refuse_orphans(taken, &format!("pool '{}'", gone.id))?;
-        changes.push(Change::Hidden(format!("pool {}", gone.id)));
         tx.put_pool(&AddressPool { hidden: true, ..gone }, &[]).await?;
     }
     Ok(())

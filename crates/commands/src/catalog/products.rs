@@ -7,7 +7,7 @@ use leasehold_store::{
 };
 
 use super::{
-    Catalog, Change, differs,
+    Catalog, differs,
     entries::{Prices, ProductEntry},
 };
 use crate::{CommandError, Result};
@@ -54,7 +54,7 @@ fn price_rows(e: &ProductEntry, product: &ProductId) -> Result<Vec<Price>> {
     Ok(rows)
 }
 
-pub(super) async fn import(tx: &mut Tx, c: &Catalog, reprice: bool, changes: &mut Vec<Change>) -> Result<()> {
+pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let (before, prices, offers) = (tx.products().await?, tx.prices().await?, tx.product_regions().await?);
     for e in &c.product {
         let row = product_row(e);
@@ -68,19 +68,13 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, reprice: bool, changes: &mu
         regions.sort();
         let now = (row.clone(), (price_rows(e, &row.id)?, regions));
         let old = before.iter().find(|b| b.id == row.id).map(|b| (b.clone(), offer(&b.id)));
-        if differs(old.as_ref(), &now, format!("product {}", e.key), changes) {
+        if differs(old.as_ref(), &now) {
             tx.put_product(&row).await?;
             let regions: Vec<_> = now.1.1.iter().map(|r| r.as_str().into()).collect();
             tx.put_offer(&row.id, &now.1.0, &regions).await?;
-            let changed = now.1.0.iter().filter(|p| old.as_ref().is_some_and(|(_, (before, _))| !before.contains(p)));
-            for p in changed.filter(|_| reprice) {
-                let leases = tx.reprice_plan(p).await?;
-                changes.push(Change::Changed(format!("product {}: {leases} lease(s) of {} pay the new price from their next period on", e.key, p.cycle)));
-            }
         }
     }
     for gone in before.into_iter().filter(|b| !b.hidden && !c.product.iter().any(|e| e.key == b.key)) {
-        changes.push(Change::Hidden(format!("product {}", gone.key)));
         tx.put_product(&Product { hidden: true, ..gone }).await?;
     }
     Ok(())

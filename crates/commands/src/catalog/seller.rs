@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use leasehold_domain::{Percent, VatId, document::Party, names};
 use leasehold_store::Tx;
 
-use super::{Catalog, Change};
+use super::Catalog;
 use crate::{CommandError, Result};
 
 /// The largest logo, bytes: it goes with every document.
@@ -18,7 +18,7 @@ pub(super) fn logo(image: &[u8]) -> std::result::Result<String, String> {
     Ok(STANDARD.encode(image))
 }
 
-pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
+pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let invalid = |why: String| CommandError::Invalid(format!("seller: {why}"));
     if let Some(seller) = &c.seller {
         names::person(&seller.name).map_err(|e| invalid(e.to_string()))?;
@@ -28,7 +28,6 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
         names::address(&seller.address.join("\n")).map_err(|e| invalid(e.to_string()))?;
         let before = tx.seller().await?;
         if tx.party(before.as_deref()).await? != *seller {
-            changes.push(Change::Changed(format!("seller {}", seller.name)));
             tx.set_seller(seller).await?;
         }
     }
@@ -38,7 +37,6 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
         rates.push((country.clone(), rate.parse::<Percent>().map_err(|e| CommandError::Invalid(format!("tax {country}: {e}")))?));
     }
     if tx.tax_rates().await? != rates {
-        changes.push(Change::Changed(format!("tax of {} countries", rates.len())));
         tx.put_tax_rates(&rates).await?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use leasehold_domain::server::Medium;
 use leasehold_store::{Tx, catalog::Template};
 
 use super::{
-    Change, differs,
+    differs,
     entries::{Catalog, IsoEntry, TemplateEntry},
 };
 use crate::{CommandError, Result};
@@ -80,17 +80,16 @@ fn check(rows: &[Template]) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
+pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let before = tx.templates().await?;
     let rows: Vec<Template> = c.template.iter().map(Template::from).chain(c.iso.iter().map(Template::from)).collect();
     check(&rows)?;
     for row in &rows {
-        if differs(before.iter().find(|b| b.id == row.id), row, called(row), changes) {
+        if differs(before.iter().find(|b| b.id == row.id), row) {
             tx.put_template(row).await?;
         }
     }
     for gone in before.into_iter().filter(|b| !b.hidden && !rows.iter().any(|row| row.id == b.id)) {
-        changes.push(Change::Hidden(called(&gone)));
         tx.put_template(&Template { hidden: true, ..gone }).await?;
     }
     Ok(())

@@ -3,10 +3,10 @@
 use leasehold_domain::Money;
 use leasehold_store::{Tx, partners::Tier};
 
-use super::{Catalog, Change};
+use super::Catalog;
 use crate::{CommandError, Result};
 
-pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) -> Result<()> {
+pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let mut wanted = Vec::new();
     for e in &c.tier {
         let invalid = |why: String| CommandError::Invalid(format!("tier '{}': {why}", e.name));
@@ -18,8 +18,6 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog, changes: &mut Vec<Change>) 
     }
     wanted.sort_by(|a, b| (&a.currency, a.amount, &a.name).cmp(&(&b.currency, b.amount, &b.name)));
     if tx.tiers().await? != wanted {
-        changes
-            .push(Change::Changed(format!("partner tiers ({})", c.tier.iter().map(|t| format!("{} {} %", t.name, t.percent)).collect::<Vec<_>>().join(", "))));
         tx.put_tiers(&wanted).await?;
     }
     Ok(())
