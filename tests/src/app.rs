@@ -97,6 +97,20 @@ impl App {
         self.import_text(&catalog_text(self.dir.path(), node), catalog::How::default()).await;
     }
 
+    /// Takes the nodes off the net.
+    pub async fn nodes_go(&self) {
+        self.import("faults = { down_file = true }").await;
+        for node in ["node-a", "node-b"].map(|node| self.path(node)) {
+            std::fs::create_dir_all(&node).unwrap();
+            std::fs::write(node.join("down"), "").unwrap();
+        }
+    }
+
+    /// The nodes are back.
+    pub async fn nodes_come(&self) {
+        self.import("").await;
+    }
+
     /// Imports the catalogue with another text in it.
     pub async fn import_with(&self, from: &str, to: &str, how: catalog::How) {
         let text = catalog_text(self.dir.path(), "").replace(from, to);

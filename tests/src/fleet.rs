@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_domain::Timestamp;
+use leasehold_domain::{Timestamp, lease::Cycle, period::Anchor};
 use leasehold_store::{Store, args};
 
 /// How many, and how they stand.
@@ -27,7 +27,6 @@ pub const PRICE: i64 = 900;
 /// Money in a wallet that is not empty, cents: enough for many periods.
 pub const FUNDS: i64 = 10_000_000;
 
-const MONTH: Duration = Duration::from_hours(31 * 24);
 const HOUR_MS: i64 = 3_600_000;
 
 /// Every row list is counted from this number, so that ids sort as numbers do.
@@ -60,7 +59,7 @@ const ROWS: &[(&str, bool)] = &[
     ),
     (
         "insert into leases (id, account_id, server_id, state, cycle, price, currency, zone, anchor_at, anchor_no, period_no, paid_until, decide_at, auto_renew, created_at) \
-         select 'l' || i, 'a' || ((i - $1) / $7 + $10), 's' || i, 'active', '1m', $4, 'EUR', 'UTC', $3, 1, 1, \
+         select 'l' || i, 'a' || ((i - $1) / $7 + $10), 's' || i, 'active', '1m', $4, 'EUR', 'UTC', $3 - (((i - $1) / $7 + $10) * 7919) % $9, 1, 1, \
          $8 - (((i - $1) / $7 + $10) * 7919) % $9, $8 - (((i - $1) / $7 + $10) * 7919) % $9, true, $3 from n",
         false,
     ),
@@ -72,12 +71,18 @@ const ROWS: &[(&str, bool)] = &[
     ),
     (
         "insert into charges (lease_id, kind, no, from_at, until_at, amount, currency, state, transfer, created_at, paid_at) \
-         select 'l' || i, 'period', 1, $3, $8 - (((i - $1) / $7 + $10) * 7919) % $9, $4, 'EUR', 'paid', 'order:s' || i || ':1', $3, $3 from n",
+         select 'l' || i, 'period', 1, $3 - (((i - $1) / $7 + $10) * 7919) % $9, $8 - (((i - $1) / $7 + $10) * 7919) % $9, $4, 'EUR', 'paid', 'order:s' || i || ':1', $3, $3 from n",
         false,
     ),
     (
         "insert into mails (id, kind, dedup_key, account_id, server_id, recipient, locale, data, message_id, state, created_at) \
          select 'm' || i, 'order_confirmation', 'order_confirmation:s' || i, 'a' || ((i - $1) / $7 + $10), 's' || i, 'a@example.org', 'en', '{}', '<m' || i || '>', \
+         'sent', $3 from n",
+        false,
+    ),
+    (
+        "insert into mails (id, kind, dedup_key, account_id, server_id, recipient, locale, data, message_id, state, created_at) \
+         select 'r' || i, 'server_ready', 'server_ready:s' || i || ':1', 'a' || ((i - $1) / $7 + $10), 's' || i, 'a@example.org', 'en', '{}', '<r' || i || '>', \
          'sent', $3 from n",
         false,
     ),
@@ -106,8 +111,14 @@ pub async fn found(store: &Store, fleet: Fleet) {
     tx.commit().await.unwrap();
 }
 
+/// The beginning of a period that ends then.
+fn a_month_before(end: Timestamp) -> Timestamp {
+    let ends_then = |at: &Timestamp| Anchor { at: *at, no: 1, cycle: Cycle::Month, zone: "UTC".into() }.end_of(1).is_ok_and(|until| until == end);
+    (28..=31).map(|days| end - Duration::from_hours(days * 24)).find(ends_then).unwrap()
+}
+
 async fn chunk(store: &Store, fleet: Fleet, from: i64, accounts: i64) {
-    let began = fleet.due - MONTH;
+    let began = a_month_before(fleet.due);
     let mut tx = store.begin().await.unwrap();
     for (sql, per_account) in ROWS {
         let (first, count) = if *per_account { (FIRST + from, accounts) } else { (FIRST + from * fleet.leases, accounts * fleet.leases) };

@@ -422,10 +422,27 @@ on_both!(a_statement_says_what_each_movement_paid(app) {
     for called in ["second", address.as_str(), &other.id.as_str()[..35]] {
         assert_eq!(tx.find_server(called).await.unwrap().id, other.id, "{called}");
     }
+    // What somebody calls theirs hides nobody's: all are named, and nothing is done to either.
+    drop(tx);
+    let decoy = order::Order { label: Some(other.id.as_str()[..18].to_owned()), hostname: Some(address.clone()), ..app.an_order("decoy") };
+    order::order(&app.store, &App::operator(), &decoy).await.unwrap();
+    let mut tx = app.store.read().await.unwrap();
+    for called in [address.as_str(), &other.id.as_str()[..18]] {
+        let several = tx.find_server(called).await.unwrap_err().to_string();
+        assert!(several.contains("several servers") && several.contains("second, running"), "{several}");
+    }
     let several = tx.find_server(&other.id.as_str()[..6]).await.unwrap_err().to_string();
     assert!(several.contains("web, running, account") && several.contains(other.id.as_str()), "{several}");
     let account = tx.find_account(&app.account).await.unwrap();
     assert_eq!(tx.find_account(&account.email.to_uppercase()).await.unwrap().id, account.id);
+    drop(tx);
+    // Two people whose addresses differ in capitals only: neither gets the other's money.
+    let capitals = account.email.to_uppercase();
+    app.new_account(&capitals, "1.00").await;
+    let mut tx = app.store.read().await.unwrap();
+    for called in [&account.email, &capitals] {
+        assert!(tx.find_account(called).await.unwrap_err().to_string().contains("several accounts"), "{called}");
+    }
 });
 
 on_both!(days_and_years_on_paper_are_those_of_the_zone(app) {
@@ -570,13 +587,13 @@ on_both!(a_failed_reinstall_is_not_charged_until_it_is_retried(app) {
     servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
     app.drain().await;
     // Past the swap there is no way back.
-    app.import("faults = { busy = 1.0 }").await;
+    app.nodes_go().await;
     app.advance(HOUR);
     app.until_quiet().await;
     assert_eq!(app.status("web").await, Status::Failed);
     app.live(20 * DAY).await;
     assert_eq!(app.charges("web").await.len(), 1);
-    app.import("").await;
+    app.nodes_come().await;
     servers::retry(&app.store, &App::operator(), "web").await.unwrap();
     // A hold that comes and goes meanwhile does not bring it back.
     let me = App::operator();
@@ -647,6 +664,27 @@ on_both!(a_lease_whose_data_is_broken_is_put_aside_and_the_others_are_billed(app
     assert_eq!(count(app, "select count(*) from charges where no = 2").await, 5_000);
     assert!(app.attention().await.is_empty());
 });
+
+#[tokio::test]
+async fn an_account_that_takes_too_long_is_put_off_and_the_others_are_billed() {
+    leasehold_tests::app::tell(leasehold_tests::Kind::Postgres, async |app: &mut App| {
+        found(app, 100, 0).await;
+        // As a statement ends that took a minute.
+        let slow = "create function slow() returns trigger language plpgsql as $$ begin \
+                    if new.lease_id = 'l100000077' then raise exception 'too long' using errcode = '57014'; end if; return new; end $$";
+        change(app, slow).await;
+        change(app, "create trigger slow before insert on charges for each row execute function slow()").await;
+        let settled = app.settle().await;
+        assert_eq!(settled.verbs[&Verb::Renew], 198, "its account has two leases");
+        assert_eq!(app.attention().await.len(), 1);
+        assert!(app.attention().await[0].starts_with("account_slow account:"), "{:?}", app.attention().await);
+        change(app, "drop trigger slow on charges").await;
+        app.advance(HOUR);
+        app.settle().await;
+        assert_eq!(count(app, "select count(*) from charges where no = 2").await, 200);
+    })
+    .await;
+}
 
 on_both!(a_payment_that_races_a_tick_renews_once(app) {
     app.debit("91.00").await;

@@ -252,19 +252,13 @@ on_both!(resolving_a_failed_reinstall_keeps_the_paid_machine(app) {
     app.import("boot_time = \"60s\"").await;
     servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
     app.drain().await;
-    app.import("faults = { down_file = true }").await;
-    let nodes = ["node-a", "node-b"].map(|node| app.path(node).join("down"));
-    for down in &nodes {
-        std::fs::create_dir_all(down.parent().unwrap()).unwrap();
-        std::fs::write(down, "").unwrap();
-    }
+    app.nodes_go().await;
     app.advance(Duration::from_hours(1));
     app.until_quiet().await;
     assert_eq!(app.server(&server.id).await.status, Status::Failed);
-    nodes.iter().for_each(|down| std::fs::remove_file(down).unwrap());
     servers::resolve(&app.store, &App::operator(), "web", "seen", Duration::ZERO).await.unwrap();
     assert!(app.server(&server.id).await.node_id.is_some());
-    app.import("").await;
+    app.nodes_come().await;
     servers::retry(&app.store, &App::operator(), "web").await.unwrap();
     app.until_quiet().await;
     assert_eq!(app.server(&server.id).await.status, Status::Running);

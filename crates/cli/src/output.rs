@@ -31,12 +31,18 @@ pub(crate) fn show(json: bool, value: &Value, human: impl FnOnce()) {
     if json { say!("{value:#}") } else { human() }
 }
 
+/// Words of others: what would move a terminal's cursor, or turn the direction of a line, is shown as a point.
+pub(crate) fn harmless(words: &str) -> String {
+    let moves = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    words.chars().map(|c| if moves(c) { '·' } else { c }).collect()
+}
+
 /// A table with a head.
 pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
     rows.into_iter().for_each(|row| {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| harmless(cell)));
     });
     say!("{table}");
 }

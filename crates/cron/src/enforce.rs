@@ -63,7 +63,7 @@ async fn some(store: &Store, step: Enforcement) -> Result<Settled> {
     let tried = leases.len() as i64;
     let settled = match tx.settle(claimed, &permits).await {
         Ok(settled) => settled,
-        Err(error) if error.is_outage() => return Err(error),
+        Err(error) if error.is_outage() && !error.is_cut_short() => return Err(error),
         Err(_) => {
             drop(tx.rollback().await);
             return one_by_one(store, step, &accounts, &permits, tried).await;
@@ -100,7 +100,7 @@ async fn one_by_one(store: &Store, step: Enforcement, accounts: &[AccountId], pe
         let mut tx = store.begin().await?;
         let claimed = tx.claim_accounts(std::slice::from_ref(account)).await?;
         settled = settled.and(match settle::write(tx, claimed, permits).await {
-            Err(error) if !error.is_outage() => settle::settle_halves(store, std::slice::from_ref(account), error).await?,
+            Err(error) if !error.is_outage() || error.is_cut_short() => settle::settle_halves(store, std::slice::from_ref(account), error).await?,
             done => done?,
         });
     }

@@ -190,14 +190,24 @@ pub(crate) async fn write(mut tx: Tx, claimed: leasehold_store::settle::Claimed,
     Ok(settled)
 }
 
+/// How long an account waits whose settlement takes longer than a statement may: everybody else's goes on.
+const PUT_OFF: Duration = Duration::from_hours(1);
+
 /// A batch that failed is halved until the account that fails stands alone; that one is put aside, the others go on.
 pub(crate) async fn settle_halves(store: &Store, accounts: &[AccountId], error: StoreError) -> Result<Settled> {
     // Not for a schema that this program does not know: somebody upgraded the database under it.
     store.check_schema().await?;
-    if let ([_], true) = (accounts, error.is_outage()) {
-        return Err(error);
-    }
     if let [account] = accounts {
+        if error.is_cut_short() {
+            tracing::error!(%account, %error, "the account takes too long and is put off");
+            let mut tx = store.begin().await?;
+            tx.put_off_account(account, PUT_OFF, &error.to_string()).await?;
+            tx.commit().await?;
+            return Ok(Settled { accounts: 1, ..Settled::default() });
+        }
+        if error.is_outage() {
+            return Err(error);
+        }
         tracing::error!(%account, %error, "the account is put aside");
         let mut tx = store.begin().await?;
         tx.park_account(account, &error.to_string()).await?;

@@ -9,22 +9,48 @@ use crate::Timestamp;
 
 /// A shared random generator. Cloning shares its state.
 #[derive(Clone, Debug)]
-pub struct Dice(Arc<Mutex<StdRng>>);
+pub struct Dice(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    rng: StdRng,
+    last: Last,
+}
+
+/// The time in the last id, and how many before it had the same.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    ms: u64,
+    count: u16,
+}
+
+impl Last {
+    /// The ids of one millisecond that are kept in order, as RFC 9562 has it (6.2, method 1): twelve bits.
+    const MOST: u16 = 0xfff;
+
+    fn next(self, ms: u64) -> Self {
+        if ms == self.ms && self.count < Self::MOST { Self { ms, count: self.count + 1 } } else { Self { ms, count: 0 } }
+    }
+}
 
 impl Dice {
     /// Seeded by the operating system.
     #[expect(clippy::disallowed_methods, reason = "the one place where chance enters")]
     pub fn from_os() -> Self {
-        Self(Arc::new(Mutex::new(rand::make_rng())))
+        Self::of(rand::make_rng())
     }
 
     /// The same seed gives the same ids, secrets and jitter.
     pub fn seeded(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+        Self::of(StdRng::seed_from_u64(seed))
+    }
+
+    fn of(rng: StdRng) -> Self {
+        Self(Arc::new(Mutex::new(State { rng, last: Last::default() })))
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut StdRng) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).rng)
     }
 
     /// Random bytes, good enough for keys and passwords.
@@ -44,14 +70,32 @@ impl Dice {
         probability > 0.0 && self.with(RngExt::random::<f64>) < probability
     }
 
-    /// A UUIDv7 for `now`: ids sort by time of creation.
+    /// A UUIDv7 for `now`: ids sort by time of creation, those of one millisecond by their order.
     pub fn uuid(&self, now: Timestamp) -> Uuid {
-        uuid::Builder::from_unix_timestamp_millis(now.as_millis().max(0) as u64, &self.bytes()).into_uuid()
+        let (ms, mut bytes) = (now.as_millis().max(0) as u64, self.bytes::<10>());
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.last = state.last.next(ms);
+        [bytes[0], bytes[1]] = state.last.count.to_be_bytes();
+        uuid::Builder::from_unix_timestamp_millis(ms, &bytes).into_uuid()
     }
 
     /// A text of `len` characters drawn evenly from `alphabet` (ASCII).
     pub fn text(&self, alphabet: &str, len: usize) -> String {
         let bytes = alphabet.as_bytes();
         (0..len).map(|_| char::from(bytes[self.below(bytes.len() as u64) as usize])).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_one_millisecond_sort_by_their_order() {
+        let (dice, now) = (Dice::seeded(1), Timestamp::from_millis(1_790_000_000_000));
+        let ids: Vec<Uuid> = (0..1000).map(|_| dice.uuid(now)).collect();
+        assert!(ids.is_sorted() && ids[0] != ids[1]);
+        assert!(dice.uuid(Timestamp::from_millis(1_790_000_000_001)) > ids[999]);
+        assert_eq!(ids[0].get_version_num(), 7);
     }
 }

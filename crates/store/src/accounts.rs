@@ -225,14 +225,13 @@ impl Tx {
         self.optional("select * from accounts where id = $1", args![id]).await?.ok_or_else(|| StoreError::not_found("account", id))
     }
 
-    /// One account by its id, its number or where its mails go.
+    /// One account by its id, its number or where its mails go, in capitals or not.
     pub async fn find_account(&mut self, called: &str) -> Result<Account> {
         let number = called.parse::<i64>().unwrap_or(-1);
         if let Some(account) = self.optional("select * from accounts where id = $1 or number = $2", args![called, number]).await? {
             return Ok(account);
         }
-        let mut found: Vec<Account> =
-            self.all("select * from accounts where email in ($1, $2) order by number limit 20", args![called, called.to_lowercase()]).await?;
+        let mut found: Vec<Account> = self.all("select * from accounts where lower(email) = lower($1) order by number limit 20", args![called]).await?;
         match found.len() {
             0 => Err(StoreError::not_found("account", called)),
             1 => Ok(found.remove(0)),

@@ -1,5 +1,7 @@
 //! The audit: what must hold over all rows when nothing is in flight between two commits. Each rule is one query that finds nothing.
 
+mod periods;
+
 use std::collections::BTreeMap;
 
 use leasehold_domain::{Money, document::DocumentKind, server::next_step};
@@ -69,6 +71,10 @@ const RULES: &[Rule] = &[
         name: "every paid charge has its posted transfer of the same amount",
         sql: "select c.lease_id as subject, c.kind || ' ' || c.no as detail from charges c left join transfers t on t.reference = c.transfer \
               where c.state = 'paid' and c.amount > 0 and (t.reference is null or t.state <> 'posted' or t.amount <> c.amount)",
+    },
+    Rule {
+        name: "what was paid for is paid",
+        sql: "select lease_id as subject, kind || ' ' || no || ' is ' || state as detail from charges where transfer is not null and state <> 'paid'",
     },
     Rule {
         name: "every posted order paid one charge",
@@ -202,6 +208,33 @@ const RULES: &[Rule] = &[
               or not exists (select 1 from mails m where m.dedup_key = 'order_confirmation:' || s.id)",
     },
     Rule {
+        name: "every document was told of",
+        sql: "select i.id as subject, i.series || '-' || i.number as detail from invoices i where not exists (select 1 from mails m where m.dedup_key = \
+              case i.kind when 'invoice' then 'receipt:' else 'credit_note:' end || i.id)",
+    },
+    Rule {
+        name: "every server that was delivered was told of",
+        sql: "select s.id as subject, s.status as detail from servers s where s.running_at is not null \
+              and s.id not in (select server_id from mails where kind = 'server_ready' and server_id is not null)",
+    },
+    Rule {
+        name: "whoever owes was told",
+        sql: "select l.id as subject, l.state as detail from leases l join charges c on c.lease_id = l.id and c.kind = 'period' and c.state = 'open' \
+              where not exists (select 1 from mails m where m.dedup_key = 'payment_failed:' || l.id || ':' || c.no)",
+    },
+    Rule {
+        name: "a lease is suspended after its charge is due and after what was told before",
+        sql: "select l.id as subject, 'suspended at ' || l.suspended_at as detail from leases l join charges c on c.lease_id = l.id and c.kind = 'period' and c.state = 'open' \
+              where l.state = 'suspended' and (l.suspended_at is null or l.suspended_at < c.from_at or l.off_at < l.suspended_at or exists (select 1 from mails m \
+              where m.charge = l.id || ':' || c.no and m.resend_of is null and m.kind in ('payment_failed', 'payment_reminder') and m.sent_at > l.suspended_at))",
+    },
+    Rule {
+        name: "a warning of the end is sent after the suspension that it follows",
+        sql: "select l.id as subject, 'suspended at ' || l.suspended_at as detail from leases l join charges c on c.lease_id = l.id and c.kind = 'period' and c.state = 'open' \
+              join mails m on m.charge = l.id || ':' || c.no and m.kind in ('server_suspended', 'termination_warning') \
+              where l.state = 'suspended' and m.sent_at < l.suspended_at",
+    },
+    Rule {
         name: "a server that is over holds no address, room or secret",
         sql: "select s.id as subject, s.status as detail from servers s where s.node_id is null and s.status in ('failed', 'terminated') \
               and (exists (select 1 from addresses a where a.server_id = s.id) or exists (select 1 from reservations r where r.server_id = s.id) \
@@ -229,6 +262,7 @@ impl Store {
         }
         found.extend(at_rest_with_work_left(&mut tx).await?);
         found.extend(wrong_parts(&mut tx).await?);
+        found.extend(periods::wrong(&mut tx).await?);
         found.extend(wrong_taxes(&mut tx).await?);
         Ok(found)
     }

@@ -244,24 +244,26 @@ impl Tx {
         if server.epoch == epoch { Ok(server) } else { Err(StoreError::Lost { id: id.to_string(), epoch }) }
     }
 
-    /// One server by its id, or by its label or hostname where only one server that is not terminated has it.
+    /// One server by its id, or by whatever else it is called by, where only one is: its label or hostname (while it is not terminated), an address of
+    /// its, how its id begins. What one customer calls theirs never hides another's: then all of them are named.
     pub async fn find_server(&mut self, text: &str) -> Result<Server> {
         // An id is nobody else's, whatever others call their servers.
         match self.server(&text.into()).await {
             Err(StoreError::NotFound { .. }) => {}
             found => return found,
         }
-        let names = "select s.id, s.label, a.number, s.status from servers s join accounts a on a.id = s.account_id \
+        let called = "select s.id, s.label, a.number, s.status from servers s join accounts a on a.id = s.account_id \
                      where (s.label = $1 or s.hostname = $1) and s.status <> 'terminated' order by s.id limit 20";
         let addresses = "select s.id, s.label, a.number, s.status from addresses x join servers s on s.id = x.server_id join accounts a on a.id = s.account_id where x.address = $1";
-        let mut found: Vec<(String, String, i64, String)> = self.all(names, args![text]).await?;
-        if found.is_empty() {
-            found = self.all(addresses, args![text]).await?;
-        }
-        if found.is_empty() && text.len() >= ID_START && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+        let address = text.parse::<std::net::IpAddr>().map_or_else(|_| text.to_owned(), |ip| ip.to_string());
+        let mut found: Vec<(String, String, i64, String)> = self.all(called, args![text]).await?;
+        found.extend(self.all(addresses, args![address]).await?);
+        if text.len() >= ID_START && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
             let begins = "select s.id, s.label, a.number, s.status from servers s join accounts a on a.id = s.account_id where s.id >= $1 and s.id < $2 order by s.id limit 20";
-            found = self.all(begins, args![text.to_lowercase(), format!("{}g", text.to_lowercase())]).await?;
+            found.extend(self.all(begins, args![text.to_lowercase(), format!("{}g", text.to_lowercase())]).await?);
         }
+        found.sort();
+        found.dedup();
         match found.as_slice() {
             [(id, ..)] => self.server(&id.as_str().into()).await,
             [] => Err(StoreError::not_found("server", text)),

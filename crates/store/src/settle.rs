@@ -8,7 +8,7 @@ mod load;
 mod tell;
 mod write;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_domain::{
     AccountId, LeaseId, ProductId, Timestamp,
@@ -154,6 +154,16 @@ impl Tx {
         self.exec_one(sql, args![now, error, account]).await?;
         let detail = format!("its books cannot be settled: {error}; after mending the cause: leasehold account resume {account}");
         self.attend("account_parked", &format!("account:{account}"), &detail).await
+    }
+
+    /// Settles an account later, whose settlement took longer than a statement may.
+    pub async fn put_off_account(&mut self, account: &AccountId, wait: Duration, error: &str) -> Result<()> {
+        let at = self.now + wait;
+        self.exec_one("update wallets set settle_at = $1, last_error = $2 where account_id = $3", args![at, error, account]).await?;
+        let detail = format!(
+            "its books take too long to settle ({error}); it is tried again in an hour, everybody else's are settled: look at the database, what holds or slows it"
+        );
+        self.attend("account_slow", &format!("account:{account}"), &detail).await
     }
 
     /// Takes an account up again that was put aside.

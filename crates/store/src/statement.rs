@@ -1,6 +1,8 @@
 //! The statement of an account: what moved its wallet, and the balance before and after. A movement counts from when it was posted;
 //! what is only held moves nothing yet.
 
+use std::collections::HashMap;
+
 use leasehold_domain::{AccountId, Money, Timestamp, ledger::wallet_account};
 use sqlx::FromRow;
 
@@ -131,18 +133,20 @@ impl Tx {
 
     /// Of movements that paid a charge: for which server and days, and on which invoice.
     async fn say_what_was_paid(&mut self, account: &AccountId, movements: &mut [&mut Movement]) -> Result<()> {
-        let sql = "with v(v_id) as ({rows}) select c.transfer, c.lease_id, c.no, c.from_at, c.until_at, l.zone, s.label from v join charges c on c.transfer = v.v_id \
-                   join leases l on l.id = c.lease_id join servers s on s.id = l.server_id where l.account_id = $2";
+        let sql = "with v(v_id) as ({rows}) select c.transfer, c.lease_id, c.no, c.from_at, c.until_at, l.zone, s.label from v cross join charges c \
+                   join leases l on l.id = c.lease_id join servers s on s.id = l.server_id where c.transfer = v.v_id and l.account_id = $2";
         let charges: Vec<Charged> = self.all_rows_on("", sql, Rows::ids(movements.iter().map(|m| m.reference.as_str())), args![account]).await?;
         let (Some(first), Some(last)) = (movements.iter().map(|m| m.at).min(), movements.iter().map(|m| m.at).max()) else { return Ok(()) };
         let sql = "select i.series, i.number, n.lease_id, n.charge_no, n.from_at from invoices i join invoice_lines n on n.invoice_id = i.id \
                    where i.account_id = $1 and i.kind = 'invoice' and i.created_at >= $2 and i.created_at <= $3";
         let lines: Vec<(String, i64, String, i64, i64)> = self.all(sql, args![account, first, last]).await?;
-        let invoice = |c: &Charged| lines.iter().find(|(_, _, lease, no, from)| (lease, *no, *from) == (&c.lease_id, c.no, c.from_at.as_millis()));
+        let invoices: HashMap<(&str, i64, i64), String> =
+            lines.iter().map(|(series, number, lease, no, from)| ((lease.as_str(), *no, *from), format!("{series}-{number:06}"))).collect();
+        let mut by_reference: HashMap<String, &mut Movement> = movements.iter_mut().map(|m| (m.reference.clone(), &mut **m)).collect();
         for c in charges {
-            let number = invoice(&c).map(|(series, number, ..)| format!("{series}-{number:06}"));
+            let number = invoices.get(&(c.lease_id.as_str(), c.no, c.from_at.as_millis())).cloned();
             let days = (c.from_at.day_in(&c.zone), c.until_at.day_in(&c.zone));
-            if let Some(m) = movements.iter_mut().find(|m| m.reference == c.transfer) {
+            if let Some(m) = by_reference.get_mut(&c.transfer) {
                 m.paid = Some(Paid { label: c.label, days, invoice: number });
             }
         }

@@ -156,8 +156,7 @@ impl Context<'_> {
 
     fn is_last_try(&self) -> bool {
         let s = self.server();
-        let late = s.deadline_at.is_some_and(|at| self.call.now >= at.0);
-        self.task.step.in_build(s.build) && s.facts().cursor.is_some() && (late || s.attempt + 1 >= self.w.limits.backoff.attempts)
+        self.task.step.in_build(s.build) && s.facts().cursor.is_some() && (self.task.late || s.attempt + 1 >= self.w.limits.backoff.attempts)
     }
 
     async fn ask_node(&self, hv: &dyn Hypervisor, step: Step) -> Asked {
@@ -281,7 +280,8 @@ impl Context<'_> {
             Readiness::Ready => return Ok(Acted { agent: Some(Agent::Ok), ..Acted::done() }),
             Readiness::Troubled(trouble) => return self.troubled(trouble).await,
         };
-        if self.waited() < self.w.limits.agent_wait {
+        // Past the build's deadline it is delivered, too: that it never answers is no reason to give the price back.
+        if self.waited() < self.w.limits.agent_wait && !self.task.late {
             return Ok(Acted { note: Some("the guest is starting".into()), ..self.look_again() });
         }
         // No password either way: a first boot that goes on later may lock it again.

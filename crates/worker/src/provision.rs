@@ -27,6 +27,8 @@ pub(crate) struct Task {
     pub(crate) opened: Opened,
     /// The password to set, for the steps that set one.
     pub(crate) password: Option<SecretString>,
+    /// Whether it began past its build's deadline, by a clock that is believed.
+    pub(crate) late: bool,
     /// The snapshot, for the steps that are about one.
     pub(crate) snapshot: Option<Snapshot>,
 }
@@ -102,7 +104,8 @@ async fn decide(w: &Worker, tx: &mut Tx, s: &mut Server, go_on: bool) -> Result<
         Step::TakeSnapshot | Step::RevertSnapshot | Step::DropSnapshot => tx.snapshot_due(&s.id).await?,
         _ => None,
     };
-    Ok(Next::Do(Box::new(Task { server: s.clone(), step, opened, password, snapshot })))
+    let late = s.facts().builds(step) && s.deadline_at.is_some_and(|at| tx.now >= at.0) && tx.clock_is_plain().await?;
+    Ok(Next::Do(Box::new(Task { server: s.clone(), step, opened, password, late, snapshot })))
 }
 
 /// The deadline runs from the placement of a build (waiting for a turn is not building) and stands still while a hold stops it.
@@ -133,12 +136,11 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
     let outcome = advance::in_records(w, &mut tx, &mut s, &task, &acted).await?;
     let word = word_of(&outcome, &acted);
     counter!("leasehold_steps_total", "step" => task.step.as_str(), "outcome" => word).increment(1);
-    let building = s.facts().builds(task.step);
-    let believed = building && tx.clock_is_plain().await?;
     let limits = leasehold_domain::server::Limits {
         attempt: s.attempt + 1,
         attempts: w.limits.backoff.attempts,
-        deadline: s.deadline_at.map(|at| at.0).filter(|_| believed),
+        // By the same word as the try itself: the last one was asked as such.
+        deadline: s.deadline_at.map(|at| at.0).filter(|_| task.late),
     };
     let later = |tx: &Tx| Some(now + w.limits.backoff.wait(limits.attempt, tx.dice()));
     let overtaken = s.generation != task.server.generation;

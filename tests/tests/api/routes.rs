@@ -161,11 +161,11 @@ const SIGNED: &[(&str, &str, u16, u16)] = &[
     ("GET /v2/account", "", 200, 200),
     ("POST /v2/account/data", r#"{"first_name":"Ada","last_name":"Lovelace","phone":"+44 20 7946 0000"}"#, 200, 200),
     ("PUT /v2/account/api", "", 200, 200),
-    ("POST /v2/account/api-new-secret-key", r#"{"api_key":"E24"}"#, 200, 404),
-    ("POST /v2/account/files-new-secret-key", r#"{"api_key":"S3"}"#, 200, 404),
+    ("POST /v2/account/api-new-secret-key", r#"{"api_key":"{e24}"}"#, 200, 404),
+    ("POST /v2/account/files-new-secret-key", r#"{"api_key":"{s3}"}"#, 200, 404),
     ("PUT /v2/account/sshkey", r#"{"name":"made","method":"generate"}"#, 200, 200),
     ("DELETE /v2/account/{ssh_id}/sshkey", "", 200, 404),
-    ("DELETE /v2/account/api", r#"{"api_key":"E24"}"#, 200, 404),
+    ("DELETE /v2/account/api", r#"{"api_key":"{e24}"}"#, 200, 404),
 ];
 
 /// What operators ask, in an order in which it can be done; `web` is their server, and another one failed.
@@ -441,7 +441,7 @@ on_both!(every_signed_route_asks_for_a_signature_and_the_account(app) {
     for own in [false, true] {
         for (route, body, status, others_status) in SIGNED {
             let (method, path) = route.split_once(' ').unwrap();
-            let (path, body) = (path.replace("{ssh_id}", &ssh_id), body.replace("E24", &about.key).replace("S3", &s3));
+            let (path, body) = (path.replace("{ssh_id}", &ssh_id), body.replace("{e24}", &about.key).replace("{s3}", &s3));
             if own {
                 let answer = asks.send(&api, method, &path, &body, app.now()).await;
                 assert_eq!(answer.status, *status, "{route}: {answer:?}");
