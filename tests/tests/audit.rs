@@ -58,7 +58,7 @@ const ALTERATIONS: &[(&str, &str)] = &[
     ("a welcome that is missing", "delete from mails where id = (select min(id) from mails where kind = 'server_ready')"),
     ("a confirmation that is missing", "delete from mails where id = (select min(id) from mails where kind = 'order_confirmation')"),
     ("nobody was told of a failed payment", "delete from mails where id in (select id from mails where kind = 'payment_failed')"),
-    ("told after the suspension", "update mails set sent_at = sent_at + 864000000 where kind in ('payment_failed', 'payment_reminder')"),
+    ("told after the suspension", "update mails set sent_at = sent_at + 864000000 where kind = 'payment_failed'"),
     ("suspended three days early", "update leases set suspended_at = suspended_at - 259200000 where state = 'suspended'"),
     ("suspended later than told", "update leases set suspended_at = suspended_at + 864000000 where state = 'suspended'"),
     ("suspended at no time", "update leases set suspended_at = null where state = 'suspended'"),

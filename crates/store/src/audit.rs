@@ -223,10 +223,11 @@ const RULES: &[Rule] = &[
               where not exists (select 1 from mails m where m.dedup_key = 'payment_failed:' || l.id || ':' || c.no)",
     },
     Rule {
+        // One that could not be delivered for a week counts as told, and may arrive later.
         name: "a lease is suspended after its charge is due and after what was told before",
         sql: "select l.id as subject, 'suspended at ' || l.suspended_at as detail from leases l join charges c on c.lease_id = l.id and c.kind = 'period' and c.state = 'open' \
               where l.state = 'suspended' and (l.suspended_at is null or l.suspended_at < c.from_at or l.off_at < l.suspended_at or exists (select 1 from mails m \
-              where m.charge = l.id || ':' || c.no and m.resend_of is null and m.kind in ('payment_failed', 'payment_reminder') and m.sent_at > l.suspended_at))",
+              where m.charge = l.id || ':' || c.no and m.resend_of is null and m.kind = 'payment_failed' and m.sent_at >= l.suspended_at and m.created_at > l.suspended_at - 604800000))",
     },
     Rule {
         name: "a warning of the end is sent after the suspension that it follows",

@@ -191,7 +191,8 @@ impl StoreError {
     /// Whether the database itself is the trouble, so that asking again later may help.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::FileGone { .. } => true,
+            // Restored books go on once they are released.
+            Self::Unreachable { .. } | Self::FileGone { .. } | Self::Restored { .. } => true,
             Self::Migrate(MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _)) | Self::Sql(e) => match e {
                 sqlx::Error::Database(e) => e.code().is_some_and(|code| is_outage_code(&code)),
                 sqlx::Error::Io(_)

@@ -24,6 +24,8 @@ const ORPHAN_AGE: Duration = Duration::from_mins(10);
 const SOON: Duration = Duration::from_secs(10);
 /// The longest until a node that does not answer is looked at again: orders may wait for it.
 const AGAIN: Duration = Duration::from_secs(30);
+/// The highest machine number that a node is believed; no hypervisor has higher ones.
+const NUMBER_MAX: i64 = 999_999_999;
 /// Failed looks in a row before an operator is told.
 const TELL_AFTER: i64 = 3;
 
@@ -65,7 +67,7 @@ async fn look(w: &Worker, node: &Node) -> Result<Rest> {
                 None => (&status.boot_id, next_at),
             };
             tx.node_seen(node, boot_id, next_at).await?;
-            if let Some(highest) = status.highest {
+            if let Some(highest) = status.highest.filter(|number| *number <= NUMBER_MAX) {
                 tx.numbers_seen(id, highest).await?;
             }
             tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;

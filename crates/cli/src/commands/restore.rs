@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, chown},
     path::{Path, PathBuf},
 };
 
@@ -136,6 +136,13 @@ async fn replace(c: &Context, file: &Path) -> Result<(), Failure> {
         remove(&next)?;
         return Err(error);
     }
+    // Whoever runs this, the daemon's user has it as before.
+    let lock = path.with_added_extension("lock");
+    if let Ok(is) = fs::metadata(&path).or_else(|_| fs::metadata(path.parent().unwrap_or(&path))) {
+        for file in [&next, &lock] {
+            own(file, &is)?;
+        }
+    }
     let aside = set_aside(&path)?;
     fs::rename(&next, &path)?;
     fs::File::open(path.parent().unwrap_or(&path))?.sync_all()?;
@@ -147,6 +154,16 @@ async fn replace(c: &Context, file: &Path) -> Result<(), Failure> {
         say!("{NEXT}");
     });
     Ok(())
+}
+
+/// Gives a file to the owner of another.
+fn own(file: &Path, like: &fs::Metadata) -> Result<(), Failure> {
+    let is = fs::metadata(file)?;
+    if (is.uid(), is.gid()) == (like.uid(), like.gid()) {
+        return Ok(());
+    }
+    chown(file, Some(like.uid()), Some(like.gid()))
+        .map_err(|e| Failure::Failed(format!("{} cannot be given to the user of the database: {e}; run this as that user", file.display())))
 }
 
 /// A copy for its owner only, on the disk before this returns.
@@ -176,6 +193,9 @@ async fn prepare(file: &Path, copy: &Path, clock_mode: &str) -> Result<(), Failu
     store.check_schema().await?;
     restore::declare(&store, &Actor::operator("restore"), &format!("the database is the backup {}", file.display())).await?;
     store.close().await;
+    if with_end(copy, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        return Err(Failure::Failed(format!("{} is still open somewhere; try again", copy.display())));
+    }
     for end in ["-wal", "-shm"] {
         remove(&with_end(copy, end))?;
     }
