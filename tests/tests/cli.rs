@@ -443,6 +443,10 @@ fn an_import_tells_old_and_new_and_asks_before_it_changes_much_or_takes_away() {
     // What is exported is what is there.
     std::fs::write(p.path("exported.toml"), p.ok(&["catalog", "export"])).unwrap();
     assert_eq!(p.ok(&["catalog", "import", "exported.toml"]), "nothing to change\n");
+    let first = Program::new(None);
+    std::fs::write(first.path("catalog.toml"), &good).unwrap();
+    let told = first.ok(&["catalog", "import", "catalog.toml"]);
+    assert!(told.contains("+ product small\n") && !told.contains("product small: policy"), "{told}");
     let cheap = good.replace("1m = \"5.00\"", "1m = \"0.50\"");
     let told = import(&cheap, &["--dry-run"]);
     assert!(told.out.contains("~ product small: 1m EUR 5.00 → 0.50, −90 %\n"), "{told:?}");

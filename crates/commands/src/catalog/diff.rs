@@ -55,11 +55,13 @@ pub(super) fn diff(before: &Catalog, now: &Catalog) -> Vec<Change> {
     let mut changes = Vec::new();
     for (what, values) in &now {
         match before.get(what) {
+            None if values.is_empty() => {}
             None => changes.push(Change::Added(what.clone())),
             Some(old) => changes.extend(fields(what, old, values)),
         }
     }
-    changes.extend(before.keys().filter(|what| !now.contains_key(*what)).map(|gone| Change::Hidden(gone.clone())));
+    let gone = before.iter().filter(|(what, values)| !now.contains_key(*what) && !values.is_empty());
+    changes.extend(gone.map(|(what, _)| Change::Hidden(what.clone())));
     changes
 }
 
