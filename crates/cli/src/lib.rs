@@ -12,6 +12,7 @@ pub mod config;
 mod doctor;
 mod drive;
 mod exit;
+mod files;
 mod metrics;
 mod remote;
 mod supervise;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
+use leasehold_domain::names;
 use serde_json::Value;
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -32,9 +33,8 @@ pub(crate) fn show(json: bool, value: &Value, human: impl FnOnce()) {
 }
 
 /// Words of others: what would move a terminal's cursor, or turn the direction of a line, is shown as a point.
-pub(crate) fn harmless(words: &str) -> String {
-    let moves = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    words.chars().map(|c| if moves(c) { '·' } else { c }).collect()
+fn harmless(words: &str) -> String {
+    words.chars().map(|c| if names::is_invisible(c) { '·' } else { c }).collect()
 }
 
 /// A table with a head.

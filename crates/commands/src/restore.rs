@@ -35,7 +35,7 @@ pub struct Standing {
 /// How things stand; none: the books were never restored, or were released.
 pub async fn standing(store: &Store) -> Result<Option<Standing>> {
     let mut tx = store.read().await?;
-    let Some(restoration) = tx.restoration().await?.filter(|r| r.released_at.is_none()) else { return Ok(None) };
+    let Some(restoration) = tx.open_restoration().await? else { return Ok(None) };
     let unseen = tx.unseen_nodes(restoration.at).await?.into_iter().map(|n| n.id.0).collect();
     let drift = tx.drift().await?;
     let mut next = Vec::new();

@@ -48,9 +48,8 @@ const DAY: u64 = 86_400_000;
 const PUT_OFF: Duration = Duration::from_mins(1);
 /// What ends, removes or forgets: not by a clock that cannot be believed. The settler asks for itself.
 const REMOVES: &[&str] = &["addons", "heartbeat", "prune"];
-
-/// What stands still while restored books were not compared with the world.
-const STANDS_STILL: &[&str] = &["addons", "prune", "settle"];
+/// What stands still while restored books were not compared with the world; here, too, the settler asks for itself.
+const STANDS_STILL: &[&str] = &["addons", "prune"];
 
 impl Every {
     fn next(self, now: Timestamp) -> Timestamp {

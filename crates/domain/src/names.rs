@@ -69,7 +69,7 @@ pub fn person(text: &str) -> Result<(), BadName> {
 }
 
 /// Characters that nobody sees: they would make two texts of one.
-fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
         || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

@@ -9,7 +9,7 @@ mod state;
 use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use leasehold_domain::{Mark, Timestamp, server::Power, time, usage::Counters};
+use leasehold_domain::{Mark, ServerId, Timestamp, server::Power, time, usage::Counters};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,10 @@ impl Simulated {
     /// Opens the node; its directory is made at the first write.
     pub fn new(settings: Settings) -> Self {
         Self { directory: Directory::new(settings.endpoint.clone()), settings }
+    }
+
+    fn befalls(&self, server: &ServerId, name: &str, probability: f64) -> bool {
+        faults::Rolls::befalls(self.settings.seed, server, name, probability)
     }
 
     async fn latency(&self, roll: f64) {
@@ -170,9 +174,9 @@ impl Hypervisor for Simulated {
     }
 
     async fn ensure_power(&self, call: &Call, vmid: i64, power: Power) -> Result<Progress> {
-        let never = self.settings.faults.agent_never(&faults::Rolls::new(self.settings.seed, &call.mark.server, 0, "agent"));
+        let never = self.befalls(&call.mark.server, "agent", self.settings.faults.agent_never);
         let agent_at = (!never).then(|| call.now + self.settings.boot_time);
-        let off_again = self.settings.faults.guest_off(&faults::Rolls::new(self.settings.seed, &call.mark.server, 0, "off"));
+        let off_again = self.befalls(&call.mark.server, "off", self.settings.faults.guest_off);
         let name = if power == Power::On { "power_on" } else { "power_off" };
         self.change(call, vmid, name, |entry| {
             let machine = entry.machine()?;
@@ -207,12 +211,12 @@ impl Hypervisor for Simulated {
         if !machine.is_some_and(|m| m.mark == *mark && m.power == Power::On && m.agent_at.is_some_and(|at| at <= now)) {
             return Ok(Readiness::NotYet { answers: false });
         }
-        let troubled = self.settings.faults.guest_troubled(&faults::Rolls::new(self.settings.seed, &mark.server, 0, "guest"));
+        let troubled = self.befalls(&mark.server, "guest", self.settings.faults.guest_troubled);
         Ok(if troubled { Readiness::Troubled("the simulated guest could not set its locale".into()) } else { Readiness::Ready })
     }
 
     async fn set_password(&self, call: &Call, vmid: i64, user: &str, password: &SecretString) -> Result<()> {
-        let hangs = self.settings.faults.agent_hangs(&faults::Rolls::new(self.settings.seed, &call.mark.server, 0, "hangs"));
+        let hangs = self.befalls(&call.mark.server, "hangs", self.settings.faults.agent_hangs);
         self.change(call, vmid, "set_password", |entry| {
             let machine = entry.machine()?;
             if machine.power == Power::Off {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::FromRow;
 
-use crate::{Page, Result, Rows, StoreError, Tx, accounts::Account, args};
+use crate::{Page, Result, Rows, StoreError, Tx, accounts::Account, args, restoration::Restoration};
 
 /// How a buyer is named and taxed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,8 +83,7 @@ impl Tx {
             return Ok(Vec::new());
         }
         let (now, zone, seller) = (self.now, self.house_zone().await?, self.seller().await?);
-        let [series, _] = self.series_now().await?;
-        let first = self.next_document_numbers(&series, sales.len() as i64).await?;
+        let (series, first) = self.next_document_numbers(INVOICES, &zone, sales.len() as i64).await?;
         let mut heads = Rows::new("id:t series:t number:i account:t currency:t net:i tax:i total:i at:i seller:t buyer:t taxes:t reverse:i zone:t");
         let mut lines = Rows::new("id:t no:i lease:t charge:i description:t from:i until:i amount:i zone:t");
         let mut issued = Vec::with_capacity(sales.len());
@@ -150,17 +149,21 @@ impl Tx {
 
     /// The series of this year's invoices, and that of its credit notes.
     pub async fn series_now(&mut self) -> Result<[String; 2]> {
-        let (now, zone) = (self.now, self.house_zone().await?);
-        let since_restored = self.restoration().await?.map_or_else(String::new, |r| r.series);
-        let year = format!("{}{since_restored}", year(now, &zone));
-        Ok([year.clone(), format!("CN{year}")])
+        let (zone, restoration) = (self.house_zone().await?, self.restoration().await?);
+        Ok([INVOICES, CREDIT_NOTES].map(|kind| series(kind, self.now, &zone, restoration.as_ref())))
     }
 
-    /// The first of so many numbers; the series is locked until the transaction ends.
-    async fn next_document_numbers(&mut self, series: &str, count: i64) -> Result<i64> {
-        self.refuse_when_restored().await?;
+    /// The series that documents of a kind are numbered in now, and the first of so many numbers; the series is locked until the transaction ends.
+    /// Restored books give out none: the world may have seen them.
+    async fn next_document_numbers(&mut self, kind: &str, zone: &str, count: i64) -> Result<(String, i64)> {
+        let restoration = self.restoration().await?;
+        if let Some(Restoration { why, released_at: None, .. }) = restoration {
+            return Err(StoreError::Restored { why });
+        }
+        let series = series(kind, self.now, zone, restoration.as_ref());
         let sql = "insert into invoice_series (id, next_no) values ($1, $2 + 1) on conflict (id) do update set next_no = invoice_series.next_no + $2 returning next_no";
-        Ok(self.int(sql, args![series, count]).await? - count)
+        let first = self.int(sql, args![&series, count]).await? - count;
+        Ok((series, first))
     }
 
     /// Corrects an invoice by so much of it, tax included; never by more than is left of it. Under the account's lock.
@@ -171,7 +174,6 @@ impl Tx {
             return Err(StoreError::Broken(format!("{} can be given back of {} {}, not {amount}", left, of.kind, of.name())));
         }
         let (now, zone) = (self.now, self.house_zone().await?);
-        let [_, series] = self.series_now().await?;
         // All notes together have the tax of their sum: rounding never adds up.
         let tax = Money::new(total + amount.minor, amount.currency).part(of.tax, of.total)?.minor - tax;
         let net = amount.minor - tax;
@@ -183,7 +185,7 @@ impl Tx {
         };
         let parts = split(net, &|t| t.net).into_iter().zip(split(tax, &|t| t.tax));
         let taxes: Vec<Taxed> = rates.iter().zip(parts).map(|(t, (net, tax))| Taxed { rate: t.rate, net: net.minor, tax: tax.minor }).collect();
-        let number = self.next_document_numbers(&series, 1).await?;
+        let (series, number) = self.next_document_numbers(CREDIT_NOTES, &zone, 1).await?;
         let sql = "insert into invoices (id, series, number, account_id, currency, net, tax, total, created_at, kind, corrects, reason, seller, buyer, taxes, reverse_charge, zone) \
                    select $1, $2, $3, account_id, currency, $4, $5, $6, $7, 'credit_note', id, $8, seller, buyer, $9, reverse_charge, $11 from invoices where id = $10";
         self.exec_one(sql, args![&id, &series, number, net, tax, amount.minor, now, reason, json!(taxes).to_string(), &of.id, &zone]).await?;
@@ -271,6 +273,15 @@ pub struct Invoice {
     pub reverse_charge: bool,
     /// See [`Invoice::zone`].
     zone: Option<String>,
+}
+
+/// Before the years of invoices, and of credit notes.
+const INVOICES: &str = "";
+const CREDIT_NOTES: &str = "CN";
+
+/// `2026`, `CN2026`; after a restoration that began a new series, `2026B`.
+fn series(kind: &str, now: Timestamp, zone: &str, restoration: Option<&Restoration>) -> String {
+    format!("{kind}{}{}", year(now, zone), restoration.map_or("", |r| r.series.as_str()))
 }
 
 /// The year of a number, as the house counts it.

@@ -4,7 +4,7 @@
 use leasehold_domain::Timestamp;
 use sqlx::FromRow;
 
-use crate::{Queue, Result, StoreError, Tx, When, args, nodes::Node};
+use crate::{Queue, Result, Tx, When, args, nodes::Node};
 
 /// No work row is claimed this often between a backup and its restoration.
 const EPOCHS: i64 = 1 << 32;
@@ -31,17 +31,14 @@ impl Tx {
         self.optional("select at, why, released_at, series from restoration where id = 1", &[]).await
     }
 
-    /// Whether an operator still has to compare the books with the world.
-    pub async fn is_restored(&mut self) -> Result<bool> {
-        Ok(self.restoration().await?.is_some_and(|r| r.released_at.is_none()))
+    /// The restoration that an operator did not release yet, if there is one.
+    pub async fn open_restoration(&mut self) -> Result<Option<Restoration>> {
+        Ok(self.restoration().await?.filter(|r| r.released_at.is_none()))
     }
 
-    /// Refuses what the world may have seen already.
-    pub(crate) async fn refuse_when_restored(&mut self) -> Result<()> {
-        match self.restoration().await? {
-            Some(r) if r.released_at.is_none() => Err(StoreError::Restored { why: r.why }),
-            _ => Ok(()),
-        }
+    /// Whether an operator still has to compare the books with the world.
+    pub async fn is_restored(&mut self) -> Result<bool> {
+        Ok(self.open_restoration().await?.is_some())
     }
 
     /// From now on nothing is placed, destroyed or numbered; epochs and numbers rise above whatever was seen of them, and mails that wait may have been

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, OpenOptionsExt, chown},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +15,7 @@ use super::Context;
 use crate::{
     config,
     exit::Failure,
+    files,
     output::{show, table},
 };
 
@@ -129,23 +130,22 @@ async fn replace(c: &Context, file: &Path) -> Result<(), Failure> {
     let path = path.canonicalize().unwrap_or(path);
     let _held = lock_file(&path)?;
     let next = path.with_added_extension("restoring");
-    remove(&next)?;
+    files::remove(&next)?;
     copy(file, &next)?;
     let prepared = prepare(file, &next, &config.clock.mode).await;
     if let Err(error) = prepared {
-        remove(&next)?;
+        files::remove(&next)?;
         return Err(error);
     }
     // Whoever runs this, the daemon's user has it as before.
     let lock = path.with_added_extension("lock");
     if let Ok(is) = fs::metadata(&path).or_else(|_| fs::metadata(path.parent().unwrap_or(&path))) {
         for file in [&next, &lock] {
-            own(file, &is)?;
+            files::own(file, &is)?;
         }
     }
     let aside = set_aside(&path)?;
-    fs::rename(&next, &path)?;
-    fs::File::open(path.parent().unwrap_or(&path))?.sync_all()?;
+    files::put(&next, &path)?;
     show(c.json(), &json!({ "database": path, "before": aside }), || {
         match &aside {
             Some(aside) => say!("{} is in the place of {}, which is kept as {}", file.display(), path.display(), aside.display()),
@@ -156,21 +156,11 @@ async fn replace(c: &Context, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives a file to the owner of another.
-fn own(file: &Path, like: &fs::Metadata) -> Result<(), Failure> {
-    let is = fs::metadata(file)?;
-    if (is.uid(), is.gid()) == (like.uid(), like.gid()) {
-        return Ok(());
-    }
-    chown(file, Some(like.uid()), Some(like.gid()))
-        .map_err(|e| Failure::Failed(format!("{} cannot be given to the user of the database: {e}; run this as that user", file.display())))
-}
-
 /// A copy for its owner only, on the disk before this returns.
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     let missing = |e: std::io::Error| Failure::NotFound(format!("{}: {e}", from.display()));
     let mut source = fs::File::open(from).map_err(missing)?;
-    if fs::metadata(from.with_file_name(format!("{}-wal", from.file_name().unwrap_or_default().to_string_lossy()))).is_ok_and(|log| log.len() > 0) {
+    if has_log(from) {
         return Err(Failure::Refused(format!("{} has a log beside it and is no whole copy; make one from it with: leasehold backup", from.display())));
     }
     let mut target = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
@@ -193,25 +183,23 @@ async fn prepare(file: &Path, copy: &Path, clock_mode: &str) -> Result<(), Failu
     store.check_schema().await?;
     restore::declare(&store, &Actor::operator("restore"), &format!("the database is the backup {}", file.display())).await?;
     store.close().await;
-    if with_end(copy, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+    if has_log(copy) {
         return Err(Failure::Failed(format!("{} is still open somewhere; try again", copy.display())));
     }
     for end in ["-wal", "-shm"] {
-        remove(&with_end(copy, end))?;
+        files::remove(&with_end(copy, end))?;
     }
-    remove(&copy.with_added_extension("lock"))?;
-    remove(&copy.with_added_extension("wake"))
+    files::remove(&copy.with_added_extension("lock"))?;
+    files::remove(&copy.with_added_extension("wake"))
+}
+
+/// Whether some of a database stands in its log only.
+fn has_log(database: &Path) -> bool {
+    with_end(database, "-wal").metadata().is_ok_and(|log| log.len() > 0)
 }
 
 fn with_end(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(format!("{}{end}", path.display()))
-}
-
-fn remove(file: &Path) -> Result<(), Failure> {
-    match fs::remove_file(file) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::Failed(format!("{}: {e}", file.display()))),
-        _ => Ok(()),
-    }
 }
 
 /// Databases that are kept beside the one that is used.
@@ -231,7 +219,7 @@ fn set_aside(path: &Path) -> Result<Option<PathBuf>, Failure> {
         }
     }
     for end in ["-wal", "-shm"] {
-        remove(&with_end(path, end))?;
+        files::remove(&with_end(path, end))?;
     }
     Ok(kept)
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::Write,
-    os::unix::fs::{MetadataExt, OpenOptionsExt, chown},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +17,7 @@ use crate::{
     app::App,
     config::{self, Config},
     exit::Failure,
+    files,
     output::{progress, show, table},
 };
 
@@ -194,21 +195,12 @@ impl KeyFile {
 /// Puts this text in the place of a file, whole or not at all; its owner and mode stay.
 fn replace(file: &Path, text: &str) -> Result<(), Failure> {
     let (next, is) = (file.with_added_extension("next"), fs::metadata(file)?);
-    match fs::remove_file(&next) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Failure::Failed(format!("{}: {e}", next.display()))),
-        // One that was cut off before it took the place of the file was never used.
-        _ => {}
-    }
+    // One that was cut off before it took the place of the file was never used.
+    files::remove(&next)?;
     write_new(&next, text)?;
-    let now = fs::metadata(&next)?;
-    if (now.uid(), now.gid()) != (is.uid(), is.gid()) {
-        chown(&next, Some(is.uid()), Some(is.gid()))
-            .map_err(|e| Failure::Failed(format!("{}: it cannot be given to the owner of {}: {e}", next.display(), file.display())))?;
-    }
+    files::own(&next, &is)?;
     fs::set_permissions(&next, is.permissions())?;
-    fs::rename(&next, file)?;
-    let folder = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    Ok(fs::File::open(folder)?.sync_all()?)
+    files::put(&next, file)
 }
 
 /// Written for its owner only, never over another file.

@@ -1,6 +1,6 @@
 //! Leases that pay other prices than the catalogue has: what was agreed before a price changed, or what a mistake sold.
 
-use leasehold_domain::Money;
+use leasehold_domain::{Money, lease::Cycle};
 use leasehold_store::{Store, Tx, activity::Actor};
 
 use crate::{CommandError, Result, commit};
@@ -28,31 +28,21 @@ pub async fn reprice(store: &Store, actor: &Actor, only: Option<&str>, dry_run: 
 pub(super) async fn leases(tx: &mut Tx, only: Option<&str>) -> Result<Vec<String>> {
     let (products, addons) = (tx.products().await?, tx.addons().await?);
     let wanted = |key: &str| only.is_none_or(|only| only == key);
-    let shown = |currency: &str, minor: i64| currency.parse().map_or_else(|_| minor.to_string(), |c| Money::new(minor, c).to_string());
-    let mut lines = Vec::new();
+    let mut repriced = Vec::new();
     for price in tx.prices().await? {
-        let Some(p) = products.iter().find(|p| p.id.as_str() == price.product_id && !p.hidden && wanted(&p.key)) else { continue };
-        let leases = tx.reprice_plan(&price).await?;
-        if leases > 0 {
-            lines.push(format!(
-                "~ product {}: {leases} lease(s) pay {} every {} from their next period on",
-                p.key,
-                shown(&price.currency, price.amount),
-                price.cycle
-            ));
+        if let Some(p) = products.iter().find(|p| p.id.as_str() == price.product_id && !p.hidden && wanted(&p.key)) {
+            repriced.push((format!("product {}", p.key), tx.reprice_plan(&price).await?, price.currency, price.amount, price.cycle));
         }
     }
     for price in tx.addon_prices().await? {
-        let Some(a) = addons.iter().find(|a| a.id == price.addon_id && !a.hidden && wanted(&a.key)) else { continue };
-        let leases = tx.reprice_addon(&price).await?;
-        if leases > 0 {
-            lines.push(format!(
-                "~ add-on {}: {leases} lease(s) pay {} every {} from their next period on",
-                a.key,
-                shown(&price.currency, price.amount),
-                price.cycle
-            ));
+        if let Some(a) = addons.iter().find(|a| a.id == price.addon_id && !a.hidden && wanted(&a.key)) {
+            repriced.push((format!("add-on {}", a.key), tx.reprice_addon(&price).await?, price.currency, price.amount, price.cycle));
         }
     }
-    Ok(lines)
+    repriced.retain(|(_, leases, ..)| *leases > 0);
+    let line = |(what, leases, currency, minor, cycle): (String, u64, String, i64, Cycle)| {
+        let price = Money::new(minor, currency.parse().map_err(|e| CommandError::Invalid(format!("{e}")))?);
+        Ok(format!("~ {what}: {leases} lease(s) pay {price} every {cycle} from their next period on"))
+    };
+    repriced.into_iter().map(line).collect()
 }

@@ -60,6 +60,11 @@ impl Rolls {
         ((x ^ (x >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// Whether something befalls a server, drawn once for it.
+    pub(super) fn befalls(seed: u64, server: &ServerId, name: &str, probability: f64) -> bool {
+        Self::new(seed, server, 0, name).nth(1) < probability
+    }
+
     pub(super) fn latency(&self) -> f64 {
         self.nth(0)
     }
@@ -106,22 +111,6 @@ impl Faults {
             (if call == "set_password" { self.password_refused } else { 0.0 }, Fault::NoPassword),
         ];
         table.iter().zip(1..).find(|((p, _), n)| rolls.nth(*n) < *p).map(|((_, fault), _)| *fault)
-    }
-
-    pub(super) fn agent_never(&self, rolls: &Rolls) -> bool {
-        rolls.nth(1) < self.agent_never
-    }
-
-    pub(super) fn guest_off(&self, rolls: &Rolls) -> bool {
-        rolls.nth(1) < self.guest_off
-    }
-
-    pub(super) fn agent_hangs(&self, rolls: &Rolls) -> bool {
-        rolls.nth(1) < self.agent_hangs
-    }
-
-    pub(super) fn guest_troubled(&self, rolls: &Rolls) -> bool {
-        rolls.nth(1) < self.guest_troubled
     }
 
     pub(super) fn node_down(&self, directory: &Path) -> Result<()> {
