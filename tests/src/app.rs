@@ -213,7 +213,8 @@ impl App {
                    select 'servers' where exists (select 1 from servers where next_at <= $1) union all \
                    select 'names' where exists (select 1 from names where next_at <= $1) union all \
                    select 'webhooks' where exists (select 1 from webhook_deliveries where next_at <= $1)) \
-                   select queue from due where queue = 'nodes' or not exists (select 1 from restoration where released_at is null)";
+                   select queue from due where queue = 'nodes' or not exists (select 1 from restoration where released_at is null) \
+                   or (queue = 'mails' and exists (select 1 from mails where next_at <= $1 and kind = 'operator_digest'))";
         let mut tx = self.store.read().await.unwrap();
         let due: Vec<(String,)> = tx.all(sql, args![self.now()]).await.unwrap();
         due.into_iter().map(|(queue,)| queue.parse().unwrap()).collect()

@@ -4,19 +4,24 @@
 use std::time::Duration;
 
 use leasehold_commands::{
-    restore::{self, Numbered},
+    restore::{self, Numbered, Release},
     servers,
 };
-use leasehold_domain::server::Status;
-use leasehold_store::{Queue, args};
+use leasehold_domain::{Mark, ServerId, server::Status};
+use leasehold_hypervisor::{Call, Source};
+use leasehold_store::{Queue, args, restoration::Issued};
 use leasehold_tests::{
     app::App,
     on_both,
-    program::{Program, eventually},
+    program::{Program, Signal, eventually},
 };
 
 fn last(invoice: &str) -> Numbered {
     Numbered::Last { invoice: Some(invoice.into()), credit_note: None }
+}
+
+fn with(numbered: Numbered) -> Release {
+    Release { numbered, without: vec![], keep_orphans: false, sure: false }
 }
 
 on_both!(records_that_are_older_than_the_machines_stand_still_until_they_are_released(app) {
@@ -36,12 +41,17 @@ on_both!(records_that_are_older_than_the_machines_stand_still_until_they_are_rel
     app.live(Duration::from_hours(48)).await;
     let s = app.server(&server.id).await;
     assert_eq!((app.server(&waiting.id).await.status, s.reboot_done), (Status::Pending, 0), "nothing is placed, and nobody's machine is touched");
-    let release = async |numbered, without: &[String]| restore::release(&app.store, &App::operator(), numbered, without, false).await;
-    let bad = release(last("2026-000000"), &[]).await.unwrap_err().to_string();
-    assert!(bad.contains("is no number"), "{bad}");
+    let release = async |numbered| restore::release(&app.store, &App::operator(), with(numbered)).await;
+    let refused = async |invoice: &str| release(last(invoice)).await.unwrap_err().to_string();
+    for bad in ["2026-000000", "2026-1000000000", "2026-99999999999999999999", "2025-000001"] {
+        let said = refused(bad).await;
+        assert!(said.contains("is no number"), "{said}");
+    }
+    let far = refused("2026-010500").await;
+    assert!(far.contains("would count as lost for good") && far.contains("--yes"), "{far}");
     let standing = restore::standing(&app.store).await.unwrap().unwrap();
     assert!(standing.unseen.is_empty(), "its nodes were looked at meanwhile: {standing:?}");
-    release(last("2026-000500"), &[]).await.unwrap();
+    release(last("2026-000500")).await.unwrap();
     app.until_quiet().await;
     let (s, new) = (app.server(&server.id).await, app.server(&waiting.id).await);
     assert_eq!((s.reboot_done, new.status), (1, Status::Running));
@@ -53,6 +63,164 @@ on_both!(records_that_are_older_than_the_machines_stand_still_until_they_are_rel
     app.audit().await;
     app.machines_match().await;
     assert!(!app.attention().await.contains(&"restored house".into()));
+});
+
+/// As in a backup that was made before a server was placed: its machine stands, and its row knows nothing of it.
+async fn forget_place(app: &App, id: &ServerId) {
+    let mut tx = app.store.begin().await.unwrap();
+    let sql = "update servers set status = 'pending', cursor = null, node_id = null, vmid = null, mac = null, power = null, installed = null, booted = false, \
+               epoch = 1, next_at = 0 where id = $1";
+    tx.exec(sql, args![id]).await.unwrap();
+    tx.exec("delete from reservations where server_id = $1", args![id]).await.unwrap();
+    tx.release_addresses(id, app.now()).await.unwrap();
+    tx.begin_restoration("a backup was restored").await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+on_both!(what_a_machine_was_before_the_restoration_is_for_a_person_to_judge(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let old = app.machines();
+    forget_place(app, &server.id).await;
+    app.live(Duration::from_mins(30)).await;
+    let keep = Release { keep_orphans: true, ..with(Numbered::NewSeries("B".into())) };
+    restore::release(&app.store, &App::operator(), keep).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running, "it was built once more");
+    app.terminate(&server.id).await;
+    app.live(Duration::from_hours(2)).await;
+    assert_eq!(app.server(&server.id).await.status, Status::Terminated);
+    assert_eq!(app.machines(), old, "the machine that stood before stands, and only it");
+    assert!(app.attention().await.iter().any(|a| a.starts_with("orphan node:")), "{:?}", app.attention().await);
+});
+
+/// A machine that the records know nothing of, under a number that they never gave out.
+async fn unknown_machine(app: &App, server: &ServerId) {
+    let node = app.node_of(&app.server(server).await).await;
+    let call = Call { mark: Mark { server: ServerId("019cd80c-2300-7014-884b-b165180d0d99".into()), generation: 1 }, epoch: 1, now: app.now() };
+    node.ensure_disk(&call, 4711, &Source::Image("debian-12".into())).await.unwrap();
+}
+
+async fn look(app: &App) {
+    let mut tx = app.store.begin().await.unwrap();
+    tx.want_looks().await.unwrap();
+    tx.commit().await.unwrap();
+    app.drain_all_of(&[Queue::Nodes]).await;
+}
+
+on_both!(a_number_that_was_never_given_out_proves_that_the_records_are_old(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    unknown_machine(app, &server.id).await;
+    look(app).await;
+    let next = app.order("next").await;
+    app.until_quiet().await;
+    assert_eq!(app.server(&next.id).await.status, Status::Pending);
+    assert!(app.attention().await.contains(&"restored house".into()), "{:?}", app.attention().await);
+});
+
+on_both!(a_node_that_nobody_looked_at_takes_nothing_and_is_no_proof(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    unknown_machine(app, &server.id).await;
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("update nodes set seen_at = null, look_at = null", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    let next = app.order("next").await;
+    app.drain_all_of(&[Queue::Servers]).await;
+    let waiting = app.server(&next.id).await;
+    assert_eq!(waiting.status, Status::Pending);
+    assert!(waiting.last_error.as_ref().is_some_and(|e| e.contains("was not looked at yet")), "{:?}", waiting.last_error);
+    look(app).await;
+    assert_eq!(app.store.next_due(Queue::Servers).await.unwrap(), Some(app.now()), "it is looked at now that there is a node");
+    app.until_quiet().await;
+    assert_eq!(app.server(&next.id).await.status, Status::Running, "{:?}", app.attention().await);
+    assert!(!app.attention().await.contains(&"restored house".into()));
+});
+
+on_both!(the_operator_is_told_while_the_books_stand_still(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    let before = app.delivered();
+    let mut tx = app.store.begin().await.unwrap();
+    tx.begin_restoration("a backup was restored").await.unwrap();
+    tx.commit().await.unwrap();
+    app.order("waits").await;
+    app.advance(Duration::from_hours(2));
+    app.scheduler.run_due().await.unwrap();
+    app.drain().await;
+    let mut after = app.delivered();
+    after.retain(|subject| !before.contains(subject));
+    assert_eq!(after, ["1 matter needs a person"], "and no mail that may have been sent");
+});
+
+on_both!(every_restoration_raises_what_the_world_may_have_seen(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    app.scheduler.run_due().await.unwrap();
+    let first = app.server(&server.id).await;
+    let mut number = 0;
+    for round in 1..=3 {
+        let mut tx = app.store.begin().await.unwrap();
+        tx.exec("update ticks set started_at = $1", args![app.now()]).await.unwrap();
+        tx.commit().await.unwrap();
+        app.advance(Duration::from_hours(4));
+        restore::declare(&app.store, &App::operator(), "a backup of books that stood still, too", &Issued::default()).await.unwrap();
+        let account = app.new_account(&format!("customer-{round}@example.org"), "1.00").await.parse::<i64>().unwrap();
+        assert!(account > number + 4 * 3_600, "one for every second that the books were not at work: {number}, {account}");
+        number = account;
+        assert_eq!(app.server(&server.id).await.epoch, first.epoch + (round << 32));
+    }
+    // As long as it had when the books were last at work.
+    let mut tx = app.store.begin().await.unwrap();
+    let deadline = app.now() - Duration::from_mins(210);
+    tx.exec("update servers set deadline_at = $1", args![deadline]).await.unwrap();
+    tx.commit().await.unwrap();
+    app.advance(Duration::from_millis(1));
+    app.drain().await;
+    restore::release(&app.store, &App::operator(), with(Numbered::NewSeries("B".into()))).await.unwrap();
+    assert_eq!(app.server(&server.id).await.deadline_at.map(|at| at.0), Some(app.now() + Duration::from_mins(30)));
+});
+
+on_both!(what_spoke_last_is_spoken_above(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    let heard = app.server(&server.id).await.epoch;
+    // One backup, restored twice: what the first restoration did is not known to the second.
+    for _ in 0..2 {
+        let mut tx = app.store.begin().await.unwrap();
+        tx.exec("update servers set epoch = $2, generation = 1, installed = 1 where id = $1", args![&server.id, heard]).await.unwrap();
+        tx.exec("delete from restoration", &[]).await.unwrap();
+        tx.begin_restoration("a backup was restored").await.unwrap();
+        tx.commit().await.unwrap();
+        app.advance(Duration::from_millis(1));
+        app.drain().await;
+        restore::release(&app.store, &App::operator(), with(Numbered::NewSeries("B".into()))).await.unwrap();
+        servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
+        app.live(Duration::from_mins(30)).await;
+        assert!(restore::standing(&app.store).await.unwrap().is_none(), "it stands once only");
+        assert_eq!(app.server(&server.id).await.status, Status::Running);
+    }
+    let known = app.attention().await;
+    assert!(!known.contains(&format!("later_system server:{}", server.id)), "the reinstallation put an end to the doubt: {known:?}");
+});
+
+on_both!(a_system_that_is_later_stays_known_as_such(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    servers::reinstall(&app.store, &App::operator(), "web", None, false).await.unwrap();
+    app.until_quiet().await;
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("update servers set generation = 1, installed = 1, epoch = 3 where id = $1", args![&server.id]).await.unwrap();
+    tx.commit().await.unwrap();
+    look(app).await;
+    for _ in 0..3 {
+        app.live(Duration::from_mins(20)).await;
+        let drift = restore::standing(&app.store).await.unwrap().unwrap().drift;
+        assert!(drift.iter().any(|d| d.kind == "later system" && d.subject == server.id.to_string()), "{drift:?}");
+    }
+    assert!(app.attention().await.contains(&format!("later_system server:{}", server.id)));
+    assert_eq!(app.server(&server.id).await.generation, 2);
 });
 
 /// The machines on the node, by number.
@@ -130,4 +298,103 @@ fn a_backup_is_restored_by_the_drill() {
     assert!(machines(&p).iter().max() > was.iter().max(), "numbers that the node has seen are not given out again: {was:?}, {:?}", machines(&p));
     assert_eq!(p.run(&["billing", "audit"]).code, 0, "{}", p.run(&["billing", "audit"]).out);
     assert_eq!(daemon.stop(), Some(0));
+}
+
+/// The number of a new account.
+fn newcomer(p: &Program, name: &str) -> i64 {
+    let email = format!("{name}@example.org");
+    p.json(&["account", "create", "--email", &email, "--first-name", "New", "--last-name", "Comer"])["number"].as_i64().unwrap()
+}
+
+#[test]
+fn one_backup_restored_twice_gives_nothing_out_twice() {
+    let p = Program::new(None);
+    let account = p.set_up("200.00");
+    let order = |label: &str| p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", label]);
+    let is = |label: &str| p.run(&["server", "show", label, "--json"]).out.contains("\"status\": \"running\"");
+    let daemon = p.daemon(&["serve"]);
+    order("first");
+    eventually("it runs", || is("first"));
+    p.ok(&["backup", "before.db"]);
+    order("second");
+    eventually("it runs", || is("second"));
+    assert_eq!(daemon.stop(), Some(0));
+    let next = |p: &Program| p.json(&["restore"])["nextNumbers"][0].as_str().unwrap().to_owned();
+    let release = |letters: &str| p.ok(&["restore", "--release", "--new-series", letters, "--without", "node-1"]);
+
+    p.ok(&["restore", "before.db"]);
+    assert!(next(&p).ends_with("-000003"), "the database that was knows the second invoice: {}", next(&p));
+    release("B");
+    let one = newcomer(&p, "one");
+    p.ok(&["restore", "before.db"]);
+    p.refuses(4, &["'B' was begun at an earlier restoration"], &["restore", "--release", "--new-series", "B", "--without", "node-1"]);
+    release("C");
+    let two = newcomer(&p, "two");
+    assert!(one > 2_000 && two > one, "{one}, {two}");
+
+    // By hand, and the daemon is started: it looks before it does anything.
+    let daemon = p.daemon(&["serve"]);
+    eventually("the node was looked at", || is("first") && !p.json(&["drift"]).as_array().unwrap().is_empty());
+    assert_eq!(daemon.stop(), Some(0));
+    std::fs::remove_file(p.path("leasehold.db")).unwrap();
+    std::fs::copy(p.path("before.db"), p.path("leasehold.db")).unwrap();
+    order("third");
+    let daemon = p.daemon(&["serve"]);
+    eventually("it is known", || !p.json(&["restore"]).is_null());
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(!is("third") && p.json(&["invoice", "list"]).as_array().unwrap().len() == 1, "nothing was placed, nothing numbered");
+    let doctor = p.run(&["doctor"]);
+    assert!(doctor.code != 0 && doctor.out.contains("restored"), "{}", doctor.out);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_restoration_that_was_cut_off_is_run_once_more() {
+    let p = Program::new(None);
+    let account = p.set_up("100.00");
+    p.ok(&["backup", "before.db"]);
+    let daemon = p.daemon(&["serve"]);
+    eventually("it runs", || std::fs::read_to_string(p.path("daemon.log")).unwrap().contains("started"));
+    let mark = newcomer(&p, "last");
+    daemon.signal(Signal::KILL);
+    daemon.wait();
+    let (file, aside) = (p.path("leasehold.db"), p.path("leasehold.db.before-1"));
+    let log = |of: &std::path::Path| std::path::PathBuf::from(format!("{}-wal", of.display()));
+    assert!(log(&file).exists(), "what was written last stands in the log only");
+    // Cut off when the database had its other name, and its log had not.
+    std::fs::rename(&file, &aside).unwrap();
+    std::fs::write(p.path("leasehold.db.restoring"), "half a cop").unwrap();
+    std::fs::write(p.path("leasehold.db.restoring-wal"), "half a log").unwrap();
+    for command in [&["serve"][..], &["migrate"], &["account", "show", &account], &["catalog", "import", "catalog.toml"]] {
+        let ended = p.run(command);
+        assert!(ended.code != 0 && ended.err.contains("restoration was cut off") && !file.exists(), "{command:?}: {ended:?}");
+    }
+    // A file that is no backup changes nothing of that.
+    std::fs::write(p.path("bad.db"), "not a database").unwrap();
+    p.refuses(4, &["bad.db is no backup that can be used"], &["restore", "bad.db"]);
+    p.refuses(1, &["restoration was cut off"], &["account", "show", &account]);
+    assert_eq!(p.json(&["restore", "before.db"])["before"].as_str(), aside.to_str());
+    assert!(log(&aside).exists() && !log(&file).exists(), "the log went to its database");
+    p.refuses(3, &[&mark.to_string()], &["account", "show", &mark.to_string()]);
+    // It was the wrong one: the way back, log and all.
+    p.ok(&["restore", aside.to_str().unwrap()]);
+    assert_eq!(p.json(&["account", "show", &mark.to_string()])["email"], "last@example.org");
+    let left: Vec<_> = std::fs::read_dir(p.path("")).unwrap().flatten().map(|f| f.file_name()).filter(|f| f.to_string_lossy().contains("restoring")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn every_name_of_a_database_leads_to_its_one_lock() {
+    let mut p = Program::new(None);
+    p.set_up("1.00");
+    p.ok(&["backup", "before.db"]);
+    std::fs::create_dir(p.path("links")).unwrap();
+    std::os::unix::fs::symlink("../leasehold.db", p.path("links/house.db")).unwrap();
+    let daemon = p.daemon(&["serve"]);
+    eventually("it runs", || std::fs::read_to_string(p.path("daemon.log")).unwrap().contains("started"));
+    p.set("DATABASE__URL", &format!("sqlite:{}", p.path("links/house.db").display()));
+    p.refuses(4, &["another leasehold daemon is running"], &["restore", "before.db"]);
+    assert_eq!(daemon.stop(), Some(0));
+    p.ok(&["restore", "before.db"]);
+    assert!(p.path("links/house.db").is_symlink() && p.path("leasehold.db.before-1").exists(), "the file changed, not the link");
 }

@@ -44,6 +44,11 @@ pub struct App {
 /// How often a process gives a sign of life and measures the database's clock.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
+/// The longest that a process waits at its start for the nodes to be looked at.
+const FIRST_LOOKS: Duration = Duration::from_secs(30);
+/// How often it asks whether they were.
+const FIRST_LOOKS_EVERY: Duration = Duration::from_millis(100);
+
 /// How often names are looked for that nobody published.
 const NAMES_EVERY: Duration = Duration::from_mins(1);
 
@@ -170,6 +175,12 @@ impl App {
                 run_queues(&worker, &roles, stop.clone().cancelled_owned()).await.map_err(Failure::from)
             }
         };
+        let work = async {
+            if ticks || !queues.is_empty() {
+                self.look_first(&worker, queues.contains(&Queue::Nodes), &stop).await;
+            }
+            tokio::try_join!(bell, hands)
+        };
         let names = async {
             if publishes {
                 Box::pin(self.take_names_up(&stop)).await;
@@ -189,7 +200,7 @@ impl App {
             stop.cancel();
             Ok(())
         };
-        let ended = tokio::try_join!(told, hands, bell, heart, watch, gauges, names, web);
+        let ended = tokio::try_join!(told, work, heart, watch, gauges, names, web);
         listener.abort();
         let mut tx = self.store.begin().await?;
         tx.farewell(&process.name).await?;
@@ -197,6 +208,37 @@ impl App {
         self.store.close().await;
         tracing::info!("stopped");
         ended.map(|_| ())
+    }
+
+    /// Has the nodes looked at before anything is done for the books: they may know that these were restored while no process ran. One that is not
+    /// reached is not waited for longer than this.
+    async fn look_first(&self, worker: &Worker, looks: bool, stop: &CancellationToken) {
+        let looked = async {
+            self.want_looks().await?;
+            loop {
+                if looks {
+                    worker.run_some(Queue::Nodes, i64::from(u8::MAX)).await?;
+                }
+                if self.store.read().await?.nodes_were_asked().await? {
+                    return Ok::<_, StoreError>(());
+                }
+                tokio::time::sleep(FIRST_LOOKS_EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            looked = tokio::time::timeout(FIRST_LOOKS, looked) => match looked {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the nodes could not be looked at first"),
+                Err(_) => tracing::warn!("not every node could be looked at first; going on"),
+            },
+        }
+    }
+
+    async fn want_looks(&self) -> Result<(), StoreError> {
+        let mut tx = self.store.begin().await?;
+        tx.want_looks().await?;
+        tx.commit().await
     }
 
     /// Has names published that rest unpublished: from before there was a DNS server, or of a worker that has none.
@@ -228,15 +270,23 @@ impl App {
     }
 
     async fn heart(&self, process: &Process, stop: CancellationToken) -> Result<(), Failure> {
+        let mut silent = false;
         while tokio::time::timeout(HEARTBEAT, stop.cancelled()).await.is_err() {
             match self.beat(process).await {
                 Ok(()) => {
+                    // It may be another database by now that lacks the last of the one before.
+                    if std::mem::take(&mut silent)
+                        && let Err(error) = self.want_looks().await
+                    {
+                        tracing::warn!(%error, "the nodes could not be asked to be looked at");
+                    }
                     self.store.pulse().beat("heart", HEARTBEAT * 2);
                     if let Err(error) = self.store.end_what_stands_still().await {
                         tracing::warn!(%error, "it could not be seen who stands still");
                     }
                 }
                 Err(error) => {
+                    silent = true;
                     tracing::warn!(%error, "no heartbeat: the database does not answer; trying again");
                     self.store.pulse().trouble("heart", &error, HEARTBEAT * 2);
                 }

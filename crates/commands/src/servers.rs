@@ -293,7 +293,7 @@ pub async fn resolve(store: &Store, actor: &Actor, id: &str, reason: &str, quara
     if let Some(lease) = tx.lease_of(&s.id).await? {
         tx.waive_notices(&lease).await?;
     }
-    for kind in ["build_failed", "step_stuck", "agent_missing", "guest_troubled", "machine_gone", "reinstall_failed", "parked", "undelivered"] {
+    for kind in ["build_failed", "step_stuck", "agent_missing", "guest_troubled", "later_system", "machine_gone", "reinstall_failed", "parked", "undelivered"] {
         tx.attended(kind, &format!("server:{}", s.id), &actor.name).await?;
     }
     done(tx, actor, &s, "server.resolve", &format!("{reason}{}", if over { "; its machine counts as gone" } else { "" })).await

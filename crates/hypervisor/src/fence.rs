@@ -17,16 +17,16 @@ pub(crate) struct Fence {
 }
 
 impl Fence {
-    /// Refuses an older epoch, a destroyed machine (but for destroying it once more) and another server's number.
+    /// Refuses another server's number, an older epoch of this one, and a destroyed machine (but for destroying it once more).
     pub(crate) fn admit(&mut self, call: &Call, destroying: bool) -> Result<()> {
+        if let Some(owner) = self.server.as_ref().filter(|owner| owner.server != call.mark.server) {
+            return Err(Error::Conflict(format!("the number belongs to {owner}")));
+        }
         if call.epoch < self.epoch {
             return Err(Error::Stale(format!("epoch {} has spoken, this call is of epoch {}", self.epoch, call.epoch)));
         }
         if let Some(mark) = self.destroyed.as_ref().filter(|_| !destroying) {
             return Err(Error::Destroyed(format!("{mark} was destroyed")));
-        }
-        if let Some(owner) = self.server.as_ref().filter(|owner| owner.server != call.mark.server) {
-            return Err(Error::Conflict(format!("the number belongs to {owner}")));
         }
         self.epoch = call.epoch;
         self.server.get_or_insert_with(|| call.mark.clone());

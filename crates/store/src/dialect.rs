@@ -5,6 +5,8 @@ use std::{
     sync::{LazyLock, RwLock},
 };
 
+use crate::Queue;
+
 /// Which database a statement is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Dialect {
@@ -49,7 +51,13 @@ impl Dialect {
             Self::Sqlite => ("", ""),
             Self::Postgres => ("for no key update", "for no key update skip locked"),
         };
-        let text = sql.replace("{facts}", FACTS).replace("{superseded}", SUPERSEDED).replace("{lock}", lock).replace("{skip}", skip).replace("{table}", table);
+        let text = sql
+            .replace("{facts}", FACTS)
+            .replace("{superseded}", SUPERSEDED)
+            .replace("{lock}", lock)
+            .replace("{skip}", skip)
+            .replace("{goes_on}", Queue::goes_on(table))
+            .replace("{table}", table);
         let text = if text.contains("{rows}") { text.replace("{rows}", &row_list(list)) } else { text };
         let text: &'static str = Box::leak(text.into_boxed_str());
         if let Ok(mut texts) = TEXTS.write() {

@@ -20,6 +20,14 @@ pub enum StoreError {
         /// The file.
         path: String,
     },
+    /// A restoration ended between the database that was and the backup that was to come.
+    #[error(
+        "the database {path} is not there: its restoration was cut off; run leasehold restore once more. The database that was is the last {path}.before-N, with its -wal where it had one"
+    )]
+    CutOff {
+        /// The file.
+        path: String,
+    },
     /// The database could not be reached at all.
     #[error("the database {url} cannot be reached: {source}; check [database] url and that the server is up")]
     Unreachable {

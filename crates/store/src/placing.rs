@@ -23,8 +23,17 @@ struct CandidateRow {
     neighbours: i64,
 }
 
+/// Since when an open node does not answer.
+fn silence(n: &Node) -> Option<String> {
+    match (n.state, n.failing_since, n.seen_at) {
+        (NodeState::Active, Some(since), _) => Some(format!("{} does not answer since {}", n.id, since.0.human())),
+        (NodeState::Active, None, None) => Some(format!("{} was not looked at yet", n.id)),
+        _ => None,
+    }
+}
+
 impl Tx {
-    /// Open nodes of a region with what is left of them. Locks the region's nodes, so that two placements cannot take the same room.
+    /// Open nodes of a region that answered, with what is left of them. Locks the region's nodes, so that two placements cannot take the same room.
     pub async fn candidates(&mut self, region: &RegionId, account: &str, excluded: &[NodeId]) -> Result<Vec<Candidate>> {
         self.all::<(String,)>("select id from nodes where region_id = $1 order by id {lock}", args![region]).await?;
         let sql = "select n.id, n.builds as builds_limit, \
@@ -33,7 +42,7 @@ impl Tx {
             n.disk_gb - coalesce((select cast(sum(r.disk_gb) as bigint) from reservations r where r.node_id = n.id), 0) as disk_gb, \
             (select count(*) from servers s where s.node_id = n.id and s.status = 'building' and not exists (select 1 from holds h where h.server_id = s.id)) as builds, \
             (select count(*) from servers s where s.node_id = n.id and s.account_id = $2) as neighbours \
-            from nodes n where n.region_id = $1 and n.state = 'active' and not n.hidden and n.failing_since is null order by n.id";
+            from nodes n where n.region_id = $1 and n.state = 'active' and not n.hidden and n.failing_since is null and n.seen_at is not null order by n.id";
         let rows: Vec<CandidateRow> = self.all(sql, args![region, account]).await?;
         let candidate = |r: CandidateRow| Candidate {
             node: NodeId(r.id),
@@ -47,19 +56,26 @@ impl Tx {
 
     /// Why the nodes of a region that take nothing new do not, one sentence each.
     pub async fn closed_nodes(&mut self, region: &RegionId) -> Result<Vec<String>> {
-        let sql = "select * from nodes where region_id = $1 and not hidden and (state <> 'active' or failing_since is not null) order by id";
-        let why = |n: Node| match n.failing_since {
-            Some(since) if n.state == NodeState::Active => format!("{} does not answer since {}", n.id, since.0.human()),
-            _ => format!("{} takes nothing new ({})", n.id, n.state),
-        };
+        let sql = "select * from nodes where region_id = $1 and not hidden and (state <> 'active' or failing_since is not null or seen_at is null) order by id";
+        let why = |n: Node| silence(&n).unwrap_or_else(|| format!("{} takes nothing new ({})", n.id, n.state));
         Ok(self.all::<Node>(sql, args![region]).await?.into_iter().map(why).collect())
     }
 
-    /// Which open nodes of a region do not answer, one sentence each.
-    pub async fn silent_nodes(&mut self, region: &RegionId, excluded: &[NodeId]) -> Result<Vec<String>> {
-        let sql = "select * from nodes where region_id = $1 and not hidden and state = 'active' and failing_since is not null order by id";
-        let nodes = self.all::<Node>(sql, args![region]).await?.into_iter().filter(|n| !excluded.contains(&n.id));
-        Ok(nodes.filter_map(|n| Some(format!("{} does not answer since {}", n.id, n.failing_since?.0.human()))).collect())
+    /// Which open nodes of a region that are large enough do not answer, one sentence each.
+    pub async fn silent_nodes(&mut self, region: &RegionId, want: Size, excluded: &[NodeId]) -> Result<Vec<String>> {
+        let sql = "select * from nodes where region_id = $1 and not hidden and state = 'active' and (failing_since is not null or seen_at is null) \
+                   and vcpu >= $2 and ram_mb >= $3 and disk_gb >= $4 order by id";
+        let nodes = self.all::<Node>(sql, args![region, want.vcpu, want.ram_mb, want.disk_gb]).await?;
+        Ok(nodes.into_iter().filter(|n| !excluded.contains(&n.id)).filter_map(|n| silence(&n)).collect())
+    }
+
+    /// A node answers that did not, or never was asked: the orders of its region that wait are looked at now.
+    pub async fn node_is_back(&mut self, region: &RegionId) -> Result<()> {
+        let now = self.now;
+        let sql = "update servers set next_at = $1 where region_id = $2 and status = 'pending' and claimed_by is null and next_at > $1";
+        self.exec(sql, args![now, region]).await?;
+        self.wake(Queue::Servers);
+        Ok(())
     }
 
     /// Whether any open node of a region could take a server of this size now, as far as one can tell without locks.

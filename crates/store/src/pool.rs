@@ -1,8 +1,6 @@
 //! Connections to either database, and the store that hands out transactions.
 
 use std::{
-    fs::File,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -21,6 +19,7 @@ use sqlx::{
 use crate::{
     Clock, KeyRing, Pulse, Result, StoreError, Wakes,
     dialect::POSTGRES_NOW,
+    file::{DaemonLock, behind_links, folder, identity, left_behind, lock_file, wal_pages},
     tx::{Conn, Tx, in_time},
 };
 
@@ -74,18 +73,6 @@ struct Inner {
     file: Option<(u64, u64)>,
 }
 
-/// Held by the one daemon on a SQLite file; released when dropped or when the process ends.
-#[derive(Debug)]
-pub struct DaemonLock {
-    _file: Option<File>,
-}
-
-/// Bytes of a SQLite page.
-const PAGE: u64 = 4096;
-/// The log may grow to this part of what is free.
-const WAL_SHARE: u64 = 32;
-/// The fewest and the most pages of the log.
-const WAL_PAGES: (u64, u64) = (250, 16_000);
 const SQLITE_BUSY: Duration = Duration::from_secs(10);
 /// The longest wait for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
@@ -148,47 +135,13 @@ fn without_password(url: &str) -> String {
     format!("{head}://{}@{host}", login.split(':').next().unwrap_or_default())
 }
 
-/// Pages that the log beside a SQLite file may grow to before it is written back: as many as are good for long runs of writes (64 MB), fewer
-/// where the volume is small.
-fn wal_pages(file: &Path) -> u64 {
-    let folder = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    // What cannot be asked is taken for small.
-    let free = rustix::fs::statvfs(folder).map_or(0, |s| s.f_bavail * s.f_frsize);
-    (free / WAL_SHARE / PAGE).clamp(WAL_PAGES.0, WAL_PAGES.1)
-}
-
-/// The database whose log lies there without it, under the name that a link leads to.
-pub fn log_alone(path: &str) -> Option<String> {
-    let mut file = PathBuf::from(path);
-    while let Ok(target) = std::fs::read_link(&file) {
-        file = file.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
-    }
-    let log = PathBuf::from(format!("{}-wal", file.display()));
-    let alone = identity(&file).is_none() && std::fs::metadata(&log).is_ok_and(|m| m.len() > 0);
-    alone.then(|| file.display().to_string())
-}
-
-/// Takes the place of the one daemon on a SQLite file, which need not be there.
-pub fn lock_file(path: &Path) -> Result<DaemonLock> {
-    let lock = path.with_added_extension("lock");
-    let io = |e: std::io::Error| StoreError::Broken(format!("lock file {}: {e}", lock.display()));
-    let file = File::options().create(true).append(true).open(&lock).map_err(io)?;
-    file.try_lock().map_err(|_| StoreError::Locked(path.display().to_string()))?;
-    Ok(DaemonLock { _file: Some(file) })
-}
-
-/// Device and number of a file, as long as it is there.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
-}
-
 impl Store {
     /// Connects. SQLite is brought up to date here, PostgreSQL only by [`Store::migrate`].
     pub async fn open(options: Options) -> Result<Self> {
         let unreachable = |source| StoreError::Unreachable { url: without_password(&options.url), source };
         let (pool, wakes) = if let Some(path) = options.url.strip_prefix("sqlite:") {
-            if let Some(path) = log_alone(path) {
-                return Err(StoreError::LogAlone { path });
+            if let Some(error) = left_behind(Path::new(path)) {
+                return Err(error);
             }
             let plain = SqliteConnectOptions::new().filename(path);
             let trial = options.trial && !made_for_real_sqlite(&plain).await;
@@ -202,7 +155,7 @@ impl Store {
             write.set_connect_options(if options.as_it_is { connect.clone() } else { writer }.create_if_missing(false));
             let read = pool(options.connections.clamp(1, 8)).connect_lazy_with(connect.create_if_missing(false).pragma("query_only", "1"));
             let path = PathBuf::from(path);
-            let wakes = Wakes::poking(path.with_added_extension("wake"));
+            let wakes = Wakes::poking(behind_links(&path).with_added_extension("wake"));
             (Pool::Sqlite { write, read, path }, wakes)
         } else {
             // Which process it is, also where several share an address and the numbers of their processes.
@@ -318,8 +271,7 @@ impl Store {
     /// Bytes that are free on the volume of a SQLite database, and all of it.
     pub fn space(&self) -> Option<(u64, u64)> {
         let Pool::Sqlite { path, .. } = &self.0.pool else { return None };
-        let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        rustix::fs::statvfs(folder).ok().map(|s| (s.f_bavail * s.f_frsize, s.f_blocks * s.f_frsize))
+        rustix::fs::statvfs(folder(path)).ok().map(|s| (s.f_bavail * s.f_frsize, s.f_blocks * s.f_frsize))
     }
 
     /// Whether this is the embedded database.

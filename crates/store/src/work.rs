@@ -41,6 +41,15 @@ impl Queue {
         }
     }
 
+    /// Which of its rows are worked on in restored books that nobody released: nodes are looked at, and the operator is told.
+    pub(crate) fn goes_on(table: &str) -> &'static str {
+        match table {
+            "nodes" => "true",
+            "mails" => "(kind = 'operator_digest' or not exists (select 1 from restoration where released_at is null))",
+            _ => "not exists (select 1 from restoration where released_at is null)",
+        }
+    }
+
     /// The channel that PostgreSQL tells its wakes on.
     pub const fn channel(self) -> &'static str {
         match self {
@@ -110,18 +119,18 @@ impl Tx {
 }
 
 impl Store {
-    /// Claims up to `limit` due rows for `worker`, oldest first. In restored books only nodes are looked at.
+    /// Claims up to `limit` due rows for `worker`, oldest first. In restored books only nodes are looked at, and the operator is told.
     pub async fn claim(&self, queue: Queue, worker: &str, limit: i64, claim: Duration) -> Result<Vec<Claim>> {
         let mut tx = self.begin().await?;
         let until = tx.now + claim;
         // The choice is made once, and the rows are found by it: left to itself, PostgreSQL makes it anew for every due row when its
         // statistics say that nothing is due, and the first burst after a quiet day takes minutes a claim. Hence the `+ 0`, too.
-        let sql = "with due as materialized (select id from {table} where next_at <= $3 and ($5 or not exists (select 1 from restoration where released_at is null)) \
+        let sql = "with due as materialized (select id from {table} where next_at <= $3 and {goes_on} \
                    order by next_at, id limit $4 {skip}) \
                    update {table} set epoch = epoch + 1, lost = case when claimed_by is null then 0 else lost + 1 end, \
                    claimed_by = $1, claimed_until = $2, next_at = $2 where id in (select id from due) and next_at + 0 <= $3 \
                    returning id, epoch, wants, lost";
-        let rows = tx.all_on(queue.table(), sql, args![worker, until, tx.now, limit, queue == Queue::Nodes]).await?;
+        let rows = tx.all_on(queue.table(), sql, args![worker, until, tx.now, limit]).await?;
         if !rows.is_empty() {
             tx.commit().await?;
         }
@@ -175,8 +184,8 @@ impl Store {
     /// When the earliest row of a queue is due; `None` when all are at rest.
     pub async fn next_due(&self, queue: Queue) -> Result<Option<Timestamp>> {
         let mut tx = self.read().await?;
-        let sql = "select min(next_at) from {table} where next_at is not null and ($1 or not exists (select 1 from restoration where released_at is null))";
-        let rows: Vec<(Option<i64>,)> = tx.all_on(queue.table(), sql, args![queue == Queue::Nodes]).await?;
+        let sql = "select min(next_at) from {table} where next_at is not null and {goes_on}";
+        let rows: Vec<(Option<i64>,)> = tx.all_on(queue.table(), sql, &[]).await?;
         Ok(rows.into_iter().find_map(|(at,)| at).map(Timestamp::from_millis))
     }
 }

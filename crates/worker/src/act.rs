@@ -88,7 +88,7 @@ pub(crate) async fn act(w: &Worker, task: &Task) -> Result<Acted> {
         // The records are from before, and so may be what they want done.
         Err(Error::Stale(why)) => {
             let mut tx = w.store.begin().await?;
-            tx.begin_restoration(&format!("node {node_id} has heard more of server {} than the records know ({why})", s.id)).await?;
+            tx.books_are_old(&format!("node {node_id} has heard more of server {} than the records know ({why})", s.id)).await?;
             tx.commit().await?;
             Err(StoreError::Lost { id: s.id.to_string(), epoch: s.epoch })
         }
@@ -176,7 +176,11 @@ impl Context<'_> {
             Step::SetCredentials | Step::ResetPassword => self.set_password(hv).await,
             Step::Verify => self.verify(hv).await,
             Step::TakeSnapshot | Step::RevertSnapshot | Step::DropSnapshot => self.snapshot(hv).await,
-            Step::Destroy => self.progress(hv.ensure_absent(call, vmid).await),
+            Step::Destroy => match hv.ensure_absent(call, vmid).await {
+                // Whose number it is now, that machine stays; ours is not there.
+                Err(Error::Conflict(why)) => Ok(Acted { note: Some(why), ..Acted::done() }),
+                asked => self.progress(asked),
+            },
             Step::Release => self.release(hv).await,
         }
     }
@@ -200,7 +204,10 @@ impl Context<'_> {
     /// Whether a try whose answer is not known did what it should. What an older claim's frozen worker still asks for is shut out first:
     /// it could undo what is seen here.
     async fn already(&self, hv: &dyn Hypervisor) -> std::result::Result<bool, Error> {
-        hv.fence(&self.call, self.vmid).await?;
+        match hv.fence(&self.call, self.vmid).await {
+            Err(Error::Conflict(_)) if self.task.step == Step::Destroy => return Ok(true),
+            fenced => fenced?,
+        }
         let observed = hv.observe(self.vmid).await?;
         let present = |check: &dyn Fn(&Machine) -> bool| matches!(&observed, Observed::Present(m) if check(m));
         let ours = |m: &Machine| m.mark.as_ref() == Some(&self.call.mark);
@@ -209,7 +216,7 @@ impl Context<'_> {
             Step::ResizeDisk => present(&|m| ours(m) && m.disk_gb >= self.server().disk_gb),
             Step::Boot | Step::PowerOn => present(&|m| ours(m) && m.power == Power::On),
             Step::PowerOff => present(&|m| m.power == Power::Off && m.mark.is_some()),
-            Step::Destroy => observed == Observed::Absent,
+            Step::Destroy => !self.is_there(&observed),
             _ => false,
         })
     }
@@ -317,7 +324,11 @@ impl Context<'_> {
                 Ok(Acted { agent: Some(Agent::Missing), note: Some(format!("no password: {why}")), ..Acted::done() })
             }
             // Nor does it get its build back by not answering.
-            Err(error) if self.task.step == Step::SetCredentials && self.is_last_try() => {
+            Err(error)
+                if self.task.step == Step::SetCredentials
+                    && self.is_last_try()
+                    && !matches!(error, Error::Stale(_) | Error::Conflict(_) | Error::Destroyed(_)) =>
+            {
                 Ok(Acted { agent: Some(Agent::Missing), note: Some(format!("going on without a password: {error}")), ..Acted::done() })
             }
             set => set.map(|()| Acted::done()),
@@ -369,9 +380,15 @@ impl Context<'_> {
         if s.booted && self.call.now < due {
             return Ok(Acted { note: Some("looking once more before the addresses are given back".into()), ..Acted::new(Outcome::Wait(due)) });
         }
-        match hv.observe(self.vmid).await? {
-            Observed::Absent => Ok(Acted::done()),
-            Observed::Present(_) => Ok(Acted::new(Outcome::Failed("the machine came back".into()))),
+        let observed = hv.observe(self.vmid).await?;
+        Ok(if self.is_there(&observed) { Acted::new(Outcome::Failed("the machine came back".into())) } else { Acted::done() })
+    }
+
+    /// Whether anything of this server's may stand under its number. What carries another's mark is another's.
+    fn is_there(&self, observed: &Observed) -> bool {
+        match observed {
+            Observed::Absent => false,
+            Observed::Present(machine) => machine.mark.as_ref().is_none_or(|mark| mark.server == self.call.mark.server),
         }
     }
 }

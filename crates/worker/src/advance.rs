@@ -89,11 +89,12 @@ async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
     }
     let excluded: Vec<NodeId> = serde_json::from_str(&s.excluded).unwrap_or_default();
     let candidates = tx.candidates(&s.region_id, s.account_id.as_str(), &excluded).await?;
-    let node = match choose(&candidates, Size { vcpu: s.vcpu, ram_mb: s.ram_mb, disk_gb: s.disk_gb }) {
+    let size = Size { vcpu: s.vcpu, ram_mb: s.ram_mb, disk_gb: s.disk_gb };
+    let node = match choose(&candidates, size) {
         Ok(node) => node,
         Err(leasehold_domain::placement::NoRoom::Busy) => return Ok(Outcome::Wait(tx.now + TURN)),
         Err(none) => {
-            let silent = tx.silent_nodes(&s.region_id, &excluded).await?;
+            let silent = tx.silent_nodes(&s.region_id, size, &excluded).await?;
             if !silent.is_empty() {
                 // Nobody's order fails because a node is away: it may have room.
                 s.last_error = Some(format!("no node that answers has room, and {}", silent.join(", ")));
@@ -174,7 +175,7 @@ pub(crate) async fn found(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, 
             for password in ["password", "password_next"] {
                 tx.drop_secrets("servers", s.id.as_str(), Some(password)).await?;
             }
-            for matter in ["agent_missing", "guest_troubled"] {
+            for matter in ["agent_missing", "guest_troubled", "later_system"] {
                 tx.attended(matter, &format!("server:{}", s.id), "worker").await?;
             }
         }

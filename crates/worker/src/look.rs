@@ -67,11 +67,15 @@ async fn look(w: &Worker, node: &Node) -> Result<Rest> {
                 None => (&status.boot_id, next_at),
             };
             tx.node_seen(node, boot_id, next_at).await?;
+            if node.seen_at.is_none() || node.failing_since.is_some() {
+                tx.node_is_back(&node.region_id).await?;
+            }
+            let known_numbers = if node.seen_at.is_some() { tx.first_free_number(id).await? } else { i64::MAX };
             if let Some(highest) = status.highest.filter(|number| *number <= NUMBER_MAX) {
                 tx.numbers_seen(id, highest).await?;
             }
             tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;
-            let mut orphans = compare(&mut tx, node, &owned).await?;
+            let mut orphans = compare(&mut tx, node, &owned, known_numbers).await?;
             // How old they are is not known by a clock that cannot be believed, and whose they are not by restored books.
             let known = plain && !tx.is_restored().await?;
             orphans.retain(|_| known);
@@ -119,10 +123,11 @@ async fn switched_off(w: &Worker, tx: &mut Tx, before: &[Placed], owned: &[Owned
     Ok(missed)
 }
 
-/// Notes what does not fit; answers the machines that may be removed: the records know them as over, seen twice.
-async fn compare(tx: &mut Tx, node: &Node, owned: &[Owned]) -> Result<Vec<(Owned, i64)>> {
+/// Notes what does not fit; answers the machines that may be removed: the records know them as over, seen twice. Numbers from `free` on were never
+/// given out here.
+async fn compare(tx: &mut Tx, node: &Node, owned: &[Owned], free: i64) -> Result<Vec<(Owned, i64)>> {
     let placed = tx.placed_on(&node.id).await?;
-    older_than(tx, node, &placed, owned).await?;
+    older_than(tx, node, &placed, owned, free).await?;
     let mut removable = Vec::new();
     for machine in owned {
         if placed.iter().any(|p| p.vmid == machine.vmid && p.id == machine.mark.server) {
@@ -130,7 +135,7 @@ async fn compare(tx: &mut Tx, node: &Node, owned: &[Owned]) -> Result<Vec<(Owned
         }
         let (subject, mark) = (format!("machine {}", machine.vmid), machine.mark.to_string());
         let first_seen = tx.drift_seen(&node.id, &subject, "orphan", Some(&mark)).await?;
-        let over = tx.mark_is_over(&machine.mark, &node.id).await?;
+        let over = tx.mark_is_over(&machine.mark, &node.id).await? && !tx.is_from_before(&machine.mark.server, machine.epoch).await?;
         if over && tx.now.since(first_seen) >= ORPHAN_AGE {
             let epoch = tx.server(&machine.mark.server).await?.epoch;
             removable.push((machine.clone(), epoch));
@@ -150,22 +155,35 @@ async fn compare(tx: &mut Tx, node: &Node, owned: &[Owned]) -> Result<Vec<(Owned
     Ok(removable)
 }
 
-/// A node that has heard more of a machine than the records know: they are from before, and whatever else they say may be, too.
-async fn older_than(tx: &mut Tx, node: &Node, placed: &[Placed], owned: &[Owned]) -> Result<()> {
+/// A node that has heard more of a machine than the records know, or has one whose number they never gave out: they are from before, and whatever
+/// else they say may be, too.
+async fn older_than(tx: &mut Tx, node: &Node, placed: &[Placed], owned: &[Owned], free: i64) -> Result<()> {
     for machine in owned {
-        let Some(p) = placed.iter().find(|p| p.vmid == machine.vmid && p.id == machine.mark.server) else { continue };
+        let known = placed.iter().find(|p| p.vmid == machine.vmid && p.id == machine.mark.server);
+        let proof = match known {
+            Some(p) if p.generation < machine.mark.generation => "a later system of server",
+            Some(p) if p.epoch < machine.epoch => "more of server",
+            None if machine.vmid >= free => "a number that they never gave out, of server",
+            _ => continue,
+        };
+        let why = format!(
+            "node {} knows {proof} {}, and the records do not: they were restored, or a standby took over that lacks the last of them",
+            node.id, machine.mark.server
+        );
+        if tx.books_are_old(&why).await? {
+            tracing::error!(node = %node.id, server = %machine.mark.server, "the records are older than the machines");
+        }
+        let Some(p) = known else { continue };
+        tx.epoch_was_heard(&p.id, machine.epoch).await?;
         if p.generation < machine.mark.generation {
             tx.drift_seen(&node.id, p.id.as_str(), "later system", Some(&machine.mark.to_string())).await?;
             tx.system_is_later(&p.id, machine.mark.generation).await?;
-        } else if p.epoch >= machine.epoch {
-            continue;
-        }
-        let why = format!(
-            "node {} has heard more of server {} than the records know: they were restored, or a standby took over that lacks the last of them",
-            node.id, p.id
-        );
-        if tx.begin_restoration(&why).await? {
-            tracing::error!(node = %node.id, server = %p.id, "the records are older than the machines");
+            let detail = format!(
+                "the machine {} of this server carries {}, a later system than the records know: which template it is, who may log in and with what is not known; \
+                 look at it, and close this, or reinstall it",
+                p.vmid, machine.mark
+            );
+            tx.attend("later_system", &format!("server:{}", p.id), &detail).await?;
         }
     }
     Ok(())

@@ -83,7 +83,7 @@ impl Context {
         match file.try_exists() {
             Ok(true) => Ok(config),
             Err(e) => Err(Failure::Failed(format!("the database {} cannot be looked at: {e}; run this as the user that the daemon runs as", file.display()))),
-            Ok(false) if let Some(path) = leasehold_store::log_alone(&file.display().to_string()) => Err(leasehold_store::StoreError::LogAlone { path }.into()),
+            Ok(false) if let Some(error) = leasehold_store::file::left_behind(&file) => Err(error.into()),
             Ok(false) => Err(Failure::NotFound(format!(
                 "there is no database {} ({}); name the right configuration with --config, or make a new database with: leasehold migrate",
                 file.display(),

@@ -7,8 +7,13 @@ use std::{
 };
 
 use clap::Args;
-use leasehold_commands::restore::{self, Numbered, Standing};
-use leasehold_store::{Options, Store, activity::Actor, lock_file};
+use leasehold_commands::restore::{self, Numbered, Release, Standing};
+use leasehold_store::{
+    Options, Store,
+    activity::Actor,
+    file::{behind_links, has_log, lock_file, log_of, restoring},
+    restoration::Issued,
+};
 use serde_json::json;
 
 use super::Context;
@@ -16,7 +21,7 @@ use crate::{
     config,
     exit::Failure,
     files,
-    output::{show, table},
+    output::{self, show, table},
 };
 
 /// `leasehold restore …`
@@ -37,12 +42,15 @@ pub struct Restore {
     /// The last credit note of this year, like CN2026-000004; `none` when there was none.
     #[arg(long, value_name = "NUMBER|none", requires_all = ["release", "last_invoice"])]
     last_credit_note: Option<String>,
-    /// Nobody knows the last numbers: from now on the year is followed by these letters, like 2026B-000001.
+    /// Nobody knows the last numbers: from now on the year is followed by these letters, like 2026B-000001; none that were ever used before.
     #[arg(long, value_name = "LETTERS", requires = "release", conflicts_with = "last_invoice")]
     new_series: Option<String>,
     /// Machines that no row knows stay where they are.
     #[arg(long, requires = "release")]
     keep_orphans: bool,
+    /// Do not ask: the database was restored; the number is meant that lies far beyond what it knows.
+    #[arg(long)]
+    yes: bool,
     /// Go on without having looked at this node.
     #[arg(long, value_name = "NODE", requires = "release")]
     without: Vec<String>,
@@ -54,12 +62,17 @@ pub(super) async fn run(c: &Context, options: Restore) -> Result<(), Failure> {
     }
     let app = c.app().await?;
     if options.declare {
-        let new = restore::declare(&app.store, &app.actor, "an operator says that the database was restored").await?;
-        show(c.json(), &json!({ "new": new }), || say!("{}", if new { NEXT } else { "that is known already" }));
+        if !options.yes && !output::confirm("the house stands still until it is released; was the database restored?") {
+            return Err(Failure::Refused("nothing was changed; say --yes to do it".into()));
+        }
+        restore::declare(&app.store, &app.actor, "an operator says that the database was restored", &Issued::default()).await?;
+        show(c.json(), &json!({ "declared": true }), || say!("{NEXT}"));
         return Ok(());
     }
     if options.release {
-        let since = restore::release(&app.store, &app.actor, numbered(&options)?, &options.without, options.keep_orphans).await?;
+        let numbered = numbered(&options)?;
+        let release = Release { numbered, without: options.without, keep_orphans: options.keep_orphans, sure: options.yes };
+        let since = restore::release(&app.store, &app.actor, release).await?;
         show(c.json(), &json!({ "stoodSince": since }), || {
             say!(
                 "the house goes on; look at mails that may have been sent (leasehold mail list --state ambiguous) and book payments that came after the backup"
@@ -115,37 +128,37 @@ fn print(s: &Standing) {
     say!("then: leasehold restore --release, with --last-invoice and --last-credit-note, or --new-series");
 }
 
-/// Puts a backup in the place of a SQLite database. Cut off at any point, the database is the old one or the backup, and the old one is kept whole.
+/// Puts a backup in the place of a SQLite database. Cut off at any point, the database is the old one or the backup, or nothing is there and says so;
+/// the old one is kept whole.
 async fn replace(c: &Context, file: &Path) -> Result<(), Failure> {
     let config = config::load(&c.cli.config)?;
-    let Some(path) = config.database.url.strip_prefix("sqlite:").map(|p| std::path::absolute(p).unwrap_or_else(|_| p.into())) else {
+    let Some(path) = config.database.url.strip_prefix("sqlite:").map(|p| behind_links(Path::new(p))) else {
         let line = format!("pg_restore --clean --if-exists --single-transaction --dbname=\"$DATABASE_URL\" {}", file.display());
-        show(c.json(), &json!({ "command": line, "then": "leasehold restore --declare" }), || {
+        show(c.json(), &json!({ "command": line, "then": "leasehold restore --declare --yes" }), || {
             say!("stop every leasehold process, then:");
             say!("{line}");
-            say!("leasehold migrate && leasehold restore --declare");
+            say!("leasehold migrate && leasehold restore --declare --yes");
         });
         return Ok(());
     };
-    let path = path.canonicalize().unwrap_or(path);
-    let _held = lock_file(&path)?;
-    let next = path.with_added_extension("restoring");
-    files::remove(&next)?;
-    copy(file, &next)?;
-    let prepared = prepare(file, &next, &config.clock.mode).await;
-    if let Err(error) = prepared {
-        files::remove(&next)?;
+    let held = lock_file(&path)?;
+    // Whoever runs this, the daemon's user has all of it as before.
+    let like = fs::metadata(&path).or_else(|_| fs::metadata(path.parent().unwrap_or(&path)))?;
+    files::own(&path.with_added_extension("lock"), &like)?;
+    let next = restoring(&path);
+    let cut_off = next.exists() && !path.exists();
+    let staged = stage(&path, file, &next, &config.clock.mode).await;
+    if let Err(error) = staged {
+        // Where there is no database, what was begun says so to the next daemon.
+        if path.exists() {
+            clear(&next)?;
+        }
         return Err(error);
     }
-    // Whoever runs this, the daemon's user has it as before.
-    let lock = path.with_added_extension("lock");
-    if let Ok(is) = fs::metadata(&path).or_else(|_| fs::metadata(path.parent().unwrap_or(&path))) {
-        for file in [&next, &lock] {
-            files::own(file, &is)?;
-        }
-    }
-    let aside = set_aside(&path)?;
+    files::own(&next, &like)?;
+    let aside = set_aside(&path, cut_off)?;
     files::put(&next, &path)?;
+    drop(held);
     show(c.json(), &json!({ "database": path, "before": aside }), || {
         match &aside {
             Some(aside) => say!("{} is in the place of {}, which is kept as {}", file.display(), path.display(), aside.display()),
@@ -156,20 +169,54 @@ async fn replace(c: &Context, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Makes the backup ready beside the database whose place it is to take.
+async fn stage(path: &Path, file: &Path, next: &Path, clock_mode: &str) -> Result<(), Failure> {
+    clear_beside(next)?;
+    copy(path, file, next)?;
+    let issued = issued(path).await;
+    prepare(file, next, clock_mode, &issued).await
+}
+
+/// What the database that goes has numbered; what cannot be read, an operator must know.
+async fn issued(path: &Path) -> Issued {
+    if !path.exists() {
+        return Issued::default();
+    }
+    let asked = async {
+        let old = Store::open(Options { as_it_is: true, ..Options::new(format!("sqlite:{}", path.display())) }).await?;
+        let issued = old.issued().await;
+        old.close().await;
+        issued
+    };
+    asked.await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the database that is replaced cannot be read: what it numbered must be said at the release");
+        Issued::default()
+    })
+}
+
 /// A copy for its owner only, on the disk before this returns.
-fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
-    let missing = |e: std::io::Error| Failure::NotFound(format!("{}: {e}", from.display()));
-    let mut source = fs::File::open(from).map_err(missing)?;
-    if has_log(from) {
+fn copy(path: &Path, from: &Path, to: &Path) -> Result<(), Failure> {
+    whole_copy(from, to)?;
+    if !has_log(from) {
+        return Ok(());
+    }
+    // Nobody works on a database that was set aside here, so its log is complete.
+    let is_ours = from.file_stem() == path.file_name() && from.extension().is_some_and(|e| e.to_string_lossy().starts_with("before-"));
+    if !is_ours {
         return Err(Failure::Refused(format!("{} has a log beside it and is no whole copy; make one from it with: leasehold backup", from.display())));
     }
-    let mut target = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    whole_copy(&log_of(from), &log_of(to))
+}
+
+fn whole_copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    let mut source = fs::File::open(from).map_err(|e| Failure::NotFound(format!("{}: {e}", from.display())))?;
+    let mut target = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
     std::io::copy(&mut source, &mut target)?;
     Ok(target.sync_all()?)
 }
 
 /// Brings the copy up to date and has it know that it is one, before anybody works on it.
-async fn prepare(file: &Path, copy: &Path, clock_mode: &str) -> Result<(), Failure> {
+async fn prepare(file: &Path, copy: &Path, clock_mode: &str, issued: &Issued) -> Result<(), Failure> {
     let bad = |why: String| Failure::Refused(format!("{} is no backup that can be used: {why}", file.display()));
     let url = format!("sqlite:{}", copy.display());
     let looked = Store::open(Options { as_it_is: true, ..Options::new(url.clone()) }).await.map_err(|e| bad(e.to_string()))?;
@@ -181,21 +228,22 @@ async fn prepare(file: &Path, copy: &Path, clock_mode: &str) -> Result<(), Failu
     looked.close().await;
     let store = Store::open(Options::new(url)).await?;
     store.check_schema().await?;
-    restore::declare(&store, &Actor::operator("restore"), &format!("the database is the backup {}", file.display())).await?;
+    restore::declare(&store, &Actor::operator("restore"), &format!("the database is the backup {}", file.display()), issued).await?;
     store.close().await;
     if has_log(copy) {
         return Err(Failure::Failed(format!("{} is still open somewhere; try again", copy.display())));
     }
-    for end in ["-wal", "-shm"] {
-        files::remove(&with_end(copy, end))?;
-    }
-    files::remove(&copy.with_added_extension("lock"))?;
-    files::remove(&copy.with_added_extension("wake"))
+    clear_beside(copy)
 }
 
-/// Whether some of a database stands in its log only.
-fn has_log(database: &Path) -> bool {
-    with_end(database, "-wal").metadata().is_ok_and(|log| log.len() > 0)
+fn clear(copy: &Path) -> Result<(), Failure> {
+    clear_beside(copy)?;
+    files::remove(copy)
+}
+
+/// Removes what SQLite and we make beside a database.
+fn clear_beside(copy: &Path) -> Result<(), Failure> {
+    ["-wal", "-shm", "-journal", ".lock", ".wake"].iter().try_for_each(|end| files::remove(&with_end(copy, end)))
 }
 
 fn with_end(path: &Path, end: &str) -> PathBuf {
@@ -205,21 +253,18 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
 /// Databases that are kept beside the one that is used.
 const BEFORE_MAX: u32 = 100;
 
-/// The database that was, under another name, its log with it; and no log where the backup comes.
-fn set_aside(path: &Path) -> Result<Option<PathBuf>, Failure> {
-    let free = |aside: &PathBuf| ["", "-wal"].iter().all(|end| !with_end(aside, end).exists());
-    let aside = (1..=BEFORE_MAX).map(|n| path.with_added_extension(format!("before-{n}"))).find(free);
-    let aside = aside.ok_or_else(|| Failure::Refused(format!("there are {BEFORE_MAX} kept databases beside {}; move some away", path.display())))?;
-    let mut kept = None;
-    for end in ["", "-wal"] {
-        let (from, to) = (with_end(path, end), with_end(&aside, end));
+/// The database that was, under another name, its log with it; and no log where the backup comes. The database goes first: without it, its log alone
+/// is never taken for that of another. One that was cut off has moved the database already, and perhaps not its log.
+fn set_aside(path: &Path, cut_off: bool) -> Result<Option<PathBuf>, Failure> {
+    let before = |n: u32| path.with_added_extension(format!("before-{n}"));
+    let free = (1..=BEFORE_MAX).find(|n| !before(*n).exists() && !log_of(&before(*n)).exists());
+    let free = free.ok_or_else(|| Failure::Refused(format!("there are {BEFORE_MAX} kept databases beside {}; move some away", path.display())))?;
+    let aside = before(if cut_off && free > 1 && !log_of(&before(free - 1)).exists() { free - 1 } else { free });
+    for (from, to) in [(path.to_path_buf(), aside.clone()), (log_of(path), log_of(&aside))] {
         if from.exists() {
-            fs::hard_link(&from, &to).map_err(|e| Failure::Failed(format!("{} cannot be kept as {}: {e}", from.display(), to.display())))?;
-            kept = Some(aside.clone());
+            files::put(&from, &to)?;
         }
     }
-    for end in ["-wal", "-shm"] {
-        files::remove(&with_end(path, end))?;
-    }
-    Ok(kept)
+    files::remove(&with_end(path, "-shm"))?;
+    Ok(aside.exists().then_some(aside))
 }

@@ -1,10 +1,10 @@
 //! What stands around the daemon: files, database, clock, mail.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use leasehold_domain::clock::BadClock;
 use leasehold_notifier::Renderer;
-use leasehold_store::{KeyRing, Store, StoreError};
+use leasehold_store::{KeyRing, Store, file::left_behind};
 
 use super::{Finding, broken, look, ok};
 use crate::config::Config;
@@ -87,9 +87,7 @@ pub(super) fn database_file(c: &Config) -> Option<Finding> {
     match std::fs::metadata(path) {
         Ok(_) => None,
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Some(broken("database", format!("{path}: {e}"), "run this as the user that the daemon runs as")),
-        Err(_) if let Some(path) = leasehold_store::log_alone(path) => {
-            Some(broken("database", StoreError::LogAlone { path }.to_string(), "move the file back beside its log"))
-        }
+        Err(_) if let Some(error) = left_behind(Path::new(path)) => Some(broken("database", error.to_string(), "do as it says, before anything else")),
         Err(_) => Some(look("database", format!("there is no database {path} yet"), "it is made by: leasehold migrate")),
     }
 }

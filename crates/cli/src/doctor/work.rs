@@ -9,6 +9,7 @@ use leasehold_store::{
     depth::WorkState,
     nodes::{Node, NodeState},
     processes::Process,
+    restoration::Restoration,
 };
 
 use super::{Finding, broken, look, ok};
@@ -22,7 +23,8 @@ const FEW: i64 = 10;
 
 pub(super) async fn examine(store: &Store) -> Result<Vec<Finding>> {
     let mut tx = store.read().await?;
-    let mut findings = catalogue(&mut tx).await?;
+    let mut findings = restored(&mut tx).await?;
+    findings.extend(catalogue(&mut tx).await?);
     let nodes = tx.nodes().await?;
     let processes = tx.processes_alive().await?;
     findings.extend(daemons(&processes));
@@ -142,6 +144,13 @@ async fn ticks(tx: &mut Tx, processes: &[Process]) -> Result<Vec<Finding>> {
         findings.push(ok(CHECK, format!("{} ring", ticks.len())));
     }
     Ok(findings)
+}
+
+/// Books that stand still: all that waits below waits for their release.
+async fn restored(tx: &mut Tx) -> Result<Vec<Finding>> {
+    let standing = tx.open_restoration().await?;
+    let says = |r: Restoration| format!("{} ({}): nothing is placed, destroyed or numbered, and what waits waits for the release", r.why, r.at.human());
+    Ok(standing.into_iter().map(|r| broken("restored", says(r), "leasehold restore, leasehold drift, then leasehold restore --release")).collect())
 }
 
 async fn attention(tx: &mut Tx) -> Result<Vec<Finding>> {

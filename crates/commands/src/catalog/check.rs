@@ -1,6 +1,6 @@
 //! What makes no sense in a catalogue file whatever the house holds: a key that stands twice, sizes of nothing, names that break a line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_domain::names::{self, BadName};
 
@@ -47,11 +47,25 @@ pub(super) fn check(c: &Catalog) -> Result<()> {
     }
     c.tier.iter().try_for_each(|e| names::person(&e.name).map_err(|e| CommandError::Invalid(format!("tier: {e}"))))?;
     c.product.iter().try_for_each(plan)?;
+    hosts(c)?;
     c.node.iter().try_for_each(|e| {
         let Capacity { vcpu, ram_mb, disk_gb } = e.capacity;
         // A node that is closed has room for nothing.
         sizes("node", &e.id, 0, &[("capacity.vcpu", vcpu), ("capacity.ram_mb", ram_mb), ("capacity.disk_gb", disk_gb), ("builds", e.builds)])
     })
+}
+
+/// Two nodes at one place would give their numbers out twice.
+fn hosts(c: &Catalog) -> Result<()> {
+    let mut seen = BTreeMap::new();
+    for e in &c.node {
+        let Some(endpoint) = e.settings.get("endpoint") else { continue };
+        let place = (e.backend.as_str(), endpoint.to_string());
+        if let Some(other) = seen.insert(place, &e.id) {
+            return Err(CommandError::Invalid(format!("the nodes '{other}' and '{}' have the same endpoint {endpoint}; each is a host of its own", e.id)));
+        }
+    }
+    Ok(())
 }
 
 fn plan(e: &ProductEntry) -> Result<()> {
