@@ -200,7 +200,7 @@ impl App {
             stop.cancel();
             Ok(())
         };
-        let ended = tokio::try_join!(told, work, heart, watch, gauges, names, web);
+        let ended = tokio::try_join!(told, Box::pin(work), heart, watch, gauges, names, web);
         listener.abort();
         let mut tx = self.store.begin().await?;
         tx.farewell(&process.name).await?;
