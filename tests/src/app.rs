@@ -125,7 +125,7 @@ impl App {
 
     async fn import_text(&self, text: &str, how: catalog::How) {
         let catalog = catalog::Catalog::parse(text).unwrap();
-        let how = catalog::How { confirmed: true, ..how };
+        let how = catalog::How { consent: catalog::Consent::All, ..how };
         catalog::import(&self.store, &Self::operator(), &catalog, |_, _| Ok(()), how).await.unwrap();
     }
 

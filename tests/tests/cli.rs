@@ -446,7 +446,7 @@ fn an_import_tells_old_and_new_and_asks_before_it_changes_much_or_takes_away() {
     let first = Program::new(None);
     std::fs::write(first.path("catalog.toml"), &good).unwrap();
     let told = first.ok(&["catalog", "import", "catalog.toml"]);
-    assert!(told.contains("+ product small\n") && !told.contains("product small: policy"), "{told}");
+    assert!(told.contains("+ product small: 12m EUR 54.00, ") && !told.contains("product small: policy"), "{told}");
     let cheap = good.replace("1m = \"5.00\"", "1m = \"0.50\"");
     let told = import(&cheap, &["--dry-run"]);
     assert!(told.out.contains("~ product small: 1m EUR 5.00 → 0.50, −90 %\n"), "{told:?}");
@@ -457,20 +457,60 @@ fn an_import_tells_old_and_new_and_asks_before_it_changes_much_or_takes_away() {
     assert!(less.code == 0 && less.out.contains("1m EUR 5.00 → 4.50, −10 %") && less.out.contains("~ tax DE: 19 → 21, +10.5 %"), "{less:?}");
     let gone = import(&good[..good.find("[[coupon]]").unwrap()], &[]);
     assert!(gone.code == 4 && gone.err.contains("- coupon WELCOME (hidden)") && gone.err.contains("- tax DE (hidden)"), "{gone:?}");
+    // What a line cannot show of a change is a change all the same.
+    let bank = good.replace("footer = [\"Sample data: put your own name here\"]", &format!("footer = [\"{} IBAN DE89\"]", "x".repeat(90)));
+    assert_eq!(import(&bank, &[]).code, 0);
+    for (from, to) in [
+        ("IBAN DE89", "IBAN DE02"),
+        ("\"1 Example Street\", \"60311 Frankfurt\"", "\"1 Example Street, 60311 Frankfurt\""),
+        ("203.0.113.10-203.0.113.250", "203.0.113.11-203.0.113.251"),
+    ] {
+        let other = bank.replace(from, to);
+        let told = import(&other, &[]);
+        assert!(other != bank && told.code == 0 && told.out.starts_with("~ ") && told.out.ends_with("\ndone\n"), "{from}: {told:?}");
+        assert_eq!(import(&other, &[]).out, "nothing to change\n");
+        assert_eq!(import(&bank, &[]).code, 0);
+    }
+    // Servers end sooner, or a tax comes from nothing.
+    let harsh = [
+        ("suspend_after = \"3d\"", "suspend_after = \"1h\"", "suspend_after 3d → 1h"),
+        ("terminate_after = \"14d\"", "terminate_after = \"30d\"", ""),
+        ("terminate_after = \"14d\"", "", ""),
+        ("terminate_after = \"14d\"", "never_terminate = true", ""),
+        ("DE = \"19\"", "DE = \"19\"\nUS = \"9\"", "~ tax US: 0 → 9"),
+        ("[policy]\n", "[policy]\ndeposit_addresses = [\"btc:1BoatSLRHtKNngkdXEeobR76b53LETtpyT\"]\n", "deposit_addresses"),
+    ];
+    for (from, to, asked) in harsh {
+        let told = import(&bank.replace(from, to), &[]);
+        assert!(if asked.is_empty() { told.code == 0 } else { told.code == 4 && told.err.contains(asked) }, "{to}: {told:?}");
+        assert_eq!(import(&bank, &["--yes"]).code, 0);
+    }
+    // What makes no sense.
+    let refused = [
+        ("[[template]]", "[[pool]]\nid = \"more\"\nregion = \"fra\"\nfamily = 4\ncidr = \"203.0.113.0/24\"\ngateway = \"203.0.113.1\"\nrange = \"203.0.113.250-203.0.113.254\"\n\n[[template]]", "both hold 203.0.113.250"),
+        ("[[template]]", "[[node]]\nid = \"twin\"\nregion = \"fra\"\nbackend = \"simulated\"\nendpoint = \"simulated/node-1\"\ncapacity = { vcpu = 1, ram_mb = 1024, disk_gb = 10 }\nbuilds = 1\n\n[[template]]", "have the same endpoint"),
+        ("203.0.113.10-203.0.113.250", "203.0.113.1-203.0.113.1", "nothing but the gateway"),
+    ];
+    for (from, to, why) in refused {
+        let told = import(&bank.replacen(from, to, 1), &["--yes"]);
+        assert!(told.code == 2 && told.err.contains(why), "{told:?}");
+    }
     // Meant all the same, and sold by; the diff is kept.
     assert_eq!(import(&cheap, &["--yes"]).code, 0);
     let activity = p.ok(&["activity"]);
-    assert!(activity.contains("1m EUR 4.50 → 0.50, −88.9 %"), "{activity}");
+    assert!(activity.contains("1m EUR 5.00 → 0.50, −90 %"), "{activity}");
     p.ok(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "bargain"]);
     assert_eq!(import(&good, &["--yes"]).code, 0);
     // No price changes any more: the lease is compared with the catalogue.
+    let says = "~ product small: 1 lease(s) pay EUR 0.50 → 5.00, +900 % every 1m from their next period on";
     let would = p.ok(&["catalog", "reprice", "--dry-run"]);
-    assert!(!would.contains("lease"), "nothing was delivered yet, so nothing runs: {would}");
+    assert!(would.contains(says), "it waits for its delivery, and pays as agreed until its second period: {would}");
     let daemon = p.daemon(&["serve"]);
     eventually("it runs", || p.run(&["server", "show", "bargain", "--json"]).out.contains("\"status\": \"running\""));
-    p.refuses(4, &["say --yes", "product small: 1 lease(s) pay 5.00 EUR every 1m"], &["catalog", "reprice"]);
+    p.refuses(4, &["say --yes", says], &["catalog", "reprice"]);
+    p.refuses(4, &["say --yes", says], &["catalog", "import", "catalog.toml", "--reprice"]);
     p.refuses(3, &["no product or add-on 'tiny'"], &["catalog", "reprice", "--only", "tiny"]);
-    assert!(p.ok(&["catalog", "reprice", "--yes"]).contains("~ product small: 1 lease(s) pay 5.00 EUR every 1m from their next period on\ndone"));
+    assert!(p.ok(&["catalog", "reprice", "--yes"]).contains(&format!("{says}\ndone")));
     assert_eq!(p.ok(&["catalog", "reprice"]), "nothing to change\n");
     assert_eq!(daemon.stop(), Some(0));
 }

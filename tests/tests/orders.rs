@@ -375,7 +375,7 @@ on_both!(a_price_change_leaves_old_leases_alone_unless_it_is_asked_for(app) {
     app.live(31 * DAY).await;
     assert_eq!(app.charges("old").await[1], "2 2026-04-10 2026-05-10 900 paid");
     assert_eq!(app.charges("new").await[1], "2 2026-04-10 2026-05-10 1200 paid");
-    app.import_with("9.00", "15.00", catalog::How { reprice: true, confirmed: true, dry_run: false }).await;
+    app.import_with("9.00", "15.00", catalog::How { reprice: true, ..catalog::How::default() }).await;
     app.live(30 * DAY).await;
     assert_eq!(app.charges("old").await[2], "3 2026-05-10 2026-06-10 1500 paid");
     assert_eq!(app.charges("new").await[2], "3 2026-05-10 2026-06-10 1500 paid");

@@ -378,7 +378,7 @@ fn a_restoration_that_was_cut_off_is_run_once_more() {
     p.refuses(3, &[&mark.to_string()], &["account", "show", &mark.to_string()]);
     // It was the wrong one: the way back, log and all.
     p.ok(&["restore", aside.to_str().unwrap()]);
-    assert_eq!(p.json(&["account", "show", &mark.to_string()])["email"], "last@example.org");
+    assert!(p.ok(&["account", "show", &mark.to_string()]).contains("last@example.org"));
     let left: Vec<_> = std::fs::read_dir(p.path("")).unwrap().flatten().map(|f| f.file_name()).filter(|f| f.to_string_lossy().contains("restoring")).collect();
     assert!(left.is_empty(), "{left:?}");
 }

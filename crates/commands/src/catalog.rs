@@ -34,14 +34,41 @@ use entries::NodeEntry;
 use crate::{CommandError, Result, commit};
 
 /// How a catalogue is imported.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct How {
-    /// Nothing is written.
-    pub dry_run: bool,
     /// Leases that run pay the prices of the file, too, from their next period on; else only new orders do.
     pub reprice: bool,
-    /// What changes by more than half, or goes away, was seen and is meant.
-    pub confirmed: bool,
+    /// What of it is meant.
+    pub consent: Consent,
+}
+
+/// What of a change is meant that takes something away: more than half of a price, an offer, the time until a server ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Consent {
+    /// Nothing is written.
+    Look,
+    /// Nothing of the kind.
+    #[default]
+    Nothing,
+    /// These lines, which somebody saw.
+    To(Vec<String>),
+    /// Whatever it is.
+    All,
+}
+
+impl Consent {
+    fn covers(&self, grave: &[String]) -> Result<()> {
+        let unasked: Vec<&str> = match self {
+            Self::All => return Ok(()),
+            Self::Look | Self::Nothing => grave.iter().map(String::as_str).collect(),
+            Self::To(seen) => grave.iter().filter(|line| !seen.contains(line)).map(String::as_str).collect(),
+        };
+        match (unasked.as_slice(), self) {
+            ([], _) => Ok(()),
+            (lines, Self::To(_)) => Err(CommandError::Refused(format!("nothing was changed, since there is more by now than what was asked for: {}", lines.join("; ")))),
+            (lines, _) => Err(CommandError::Refused(format!("nothing was changed, since this must be meant: {}", lines.join("; ")))),
+        }
+    }
 }
 
 /// What an import changed, or would.
@@ -64,16 +91,25 @@ impl Catalog {
     pub fn read(file: &Path, check_logo: impl Fn(&str) -> std::result::Result<(), String>) -> Result<Self> {
         let read = |path: &Path| std::fs::read(path).map_err(|e| CommandError::Invalid(format!("{}: {e}", path.display())));
         let text = String::from_utf8(read(file)?).map_err(|e| CommandError::Invalid(format!("{}: {e}", file.display())))?;
-        let mut catalog = Self::parse(&text)?;
-        if let Some(logo) = catalog.seller.as_mut().and_then(|s| s.logo.as_mut()) {
-            let image = match logo.strip_prefix(INLINE_LOGO) {
-                Some(text) => STANDARD.decode(text).map_err(|e| CommandError::Invalid(format!("seller: the logo: {e}")))?,
-                None => read(&file.parent().unwrap_or_else(|| Path::new(".")).join(&*logo))?,
+        Self::parse(&text)?.with_logo(check_logo, |logo| read(&file.parent().unwrap_or_else(|| Path::new(".")).join(logo)))
+    }
+
+    /// Reads the text of a file that came over the network: a logo stands in it, as an export has it.
+    pub fn received(text: &str, check_logo: impl Fn(&str) -> std::result::Result<(), String>) -> Result<Self> {
+        let elsewhere = |_: &str| Err(CommandError::Invalid(format!("seller: the logo is a file of its own; write it as {INLINE_LOGO}…, or import the file there")));
+        Self::parse(text)?.with_logo(check_logo, elsewhere)
+    }
+
+    fn with_logo(mut self, check: impl Fn(&str) -> std::result::Result<(), String>, read: impl Fn(&str) -> Result<Vec<u8>>) -> Result<Self> {
+        if let Some(logo) = self.seller.as_mut().and_then(|s| s.logo.as_mut()) {
+            let (image, called) = match logo.strip_prefix(INLINE_LOGO) {
+                Some(text) => (STANDARD.decode(text).map_err(|e| CommandError::Invalid(format!("seller: the logo: {e}")))?, String::new()),
+                None => (read(logo)?, format!(" {logo}")),
             };
-            let text = seller::logo(&image).and_then(|text| check_logo(&text).map(|()| text));
-            *logo = text.map_err(|why| CommandError::Invalid(format!("seller: the logo {logo} cannot be used: {why}")))?;
+            let text = seller::logo(&image).and_then(|text| check(&text).map(|()| text));
+            *logo = text.map_err(|why| CommandError::Invalid(format!("seller: the logo{called} cannot be used: {why}")))?;
         }
-        Ok(catalog)
+        Ok(self)
     }
 }
 
@@ -121,6 +157,7 @@ pub async fn import(store: &Store, actor: &Actor, catalog: &Catalog, check_node:
     check::check(catalog)?;
     check_references(catalog)?;
     let mut tx = store.begin().await?;
+    lock(&mut tx).await?;
     let before = export::export(&mut tx).await?;
     regions(&mut tx, catalog).await?;
     templates::import(&mut tx, catalog).await?;
@@ -135,19 +172,23 @@ pub async fn import(store: &Store, actor: &Actor, catalog: &Catalog, check_node:
     policies::import(&mut tx, catalog).await?;
     let changes = diff::diff(&before, &export::export(&mut tx).await?);
     let repriced = if how.reprice { reprice::leases(&mut tx, None).await? } else { Vec::new() };
-    let lines: Vec<String> = changes.iter().map(Change::to_string).chain(repriced).collect();
+    let changes: Vec<Change> = changes.into_iter().chain(repriced).collect();
+    let lines: Vec<String> = changes.iter().map(Change::to_string).collect();
     let grave: Vec<String> = changes.iter().filter(|change| change.is_grave()).map(Change::to_string).collect();
-    if how.dry_run || lines.is_empty() {
+    if how.consent == Consent::Look || lines.is_empty() {
         return Ok(Imported { lines, grave });
     }
-    if !how.confirmed && !grave.is_empty() {
-        return Err(CommandError::Refused(format!("nothing was imported, since it changes by more than half or takes away: {}", grave.join("; "))));
-    }
+    how.consent.covers(&grave)?;
     for line in &lines {
         tx.log(actor, "catalog.import", None, None, line).await?;
     }
     commit(tx).await?;
     Ok(Imported { lines, grave })
+}
+
+/// One change of the catalogue after the other: each is compared with what it changes.
+async fn lock(tx: &mut Tx) -> Result<()> {
+    Ok(tx.all::<(i64,)>("select id from schema_info where id = 1 {lock}", &[]).await.map(drop)?)
 }
 
 /// The catalogue that the house has, as the text of a file that imports as "nothing to change".

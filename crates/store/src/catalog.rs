@@ -228,7 +228,7 @@ impl Tx {
     /// Writes an address pool and the addresses that it has now; taken ones that it lost stay taken and are hidden.
     pub async fn put_pool(&mut self, pool: &AddressPool, addresses: &[String]) -> Result<()> {
         let sql = "insert into pools (id, region_id, family, cidr, gateway, hidden, blocks, resolvers) values ($1, $2, $3, $4, $5, $6, $7, $8) \
-                   on conflict (id) do update set cidr = excluded.cidr, gateway = excluded.gateway, hidden = excluded.hidden, blocks = excluded.blocks, \
+                   on conflict (id) do update set region_id = excluded.region_id, family = excluded.family, cidr = excluded.cidr, gateway = excluded.gateway, hidden = excluded.hidden, blocks = excluded.blocks, \
                    resolvers = excluded.resolvers";
         self.exec_one(sql, args![&pool.id, &pool.region_id, pool.family, &pool.cidr, &pool.gateway, pool.hidden, pool.blocks, &pool.resolvers]).await?;
         self.exec("update addresses set hidden = true where pool_id = $1", args![&pool.id]).await?;

@@ -1,7 +1,7 @@
 //! What is sold, and where it is built.
 
 use axum::{Json, extract::State};
-use leasehold_commands::catalog::{self, Catalog, How};
+use leasehold_commands::catalog::{self, Catalog, Consent, How};
 use leasehold_domain::{Money, addon::AddonKind, server::Medium};
 use leasehold_store::catalog::{AddressPool, Region, Template};
 use serde::{Deserialize, Serialize};
@@ -184,7 +184,7 @@ pub(crate) struct Import {
     /// Servers that run pay the prices of the file, too, from their next period on.
     #[serde(default)]
     reprice: bool,
-    /// What changes by more than half, or goes away, is meant; else that is refused.
+    /// What changes by more than half, goes away, or ends servers sooner is meant; else that is refused.
     #[serde(default)]
     confirm: bool,
 }
@@ -207,8 +207,13 @@ pub(crate) struct Imported {
     (status = 409, body = super::error::Problem, description = "live servers need what the file leaves out, or something changes by more than half and was not confirmed"),
 ))]
 pub(crate) async fn import(State(api): State<Api>, operator: Operator, Asked(how): Asked<Import>, Text(text): Text) -> Result<Json<Imported>, Failure> {
-    let how = How { dry_run: how.dry_run, reprice: how.reprice, confirmed: how.confirm };
-    let catalog = Catalog::parse(&text)?;
-    let imported = catalog::import(&api.store, &operator, &catalog, api.settings.check_node, how).await?;
-    Ok(Json(Imported { changes: imported.lines, grave: imported.grave, dry_run: how.dry_run }))
+    let dry_run = how.dry_run;
+    let consent = match (dry_run, how.confirm) {
+        (true, _) => Consent::Look,
+        (false, true) => Consent::All,
+        (false, false) => Consent::Nothing,
+    };
+    let catalog = Catalog::received(&text, leasehold_notifier::check_logo)?;
+    let imported = catalog::import(&api.store, &operator, &catalog, api.settings.check_node, How { reprice: how.reprice, consent }).await?;
+    Ok(Json(Imported { changes: imported.lines, grave: imported.grave, dry_run }))
 }

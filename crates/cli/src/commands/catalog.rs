@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use leasehold_commands::{
     CommandError,
-    catalog::{self, Catalog as File, How, Imported, reprice},
+    catalog::{self, Catalog as File, Consent, How, Imported, reprice},
 };
 use leasehold_domain::Money;
 use serde_json::json;
@@ -59,19 +59,27 @@ pub(crate) fn check_node(backend: &str, settings: &str) -> Result<(), CommandErr
 pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
     let app = if matches!(command, Catalog::Import { dry_run: false, .. }) { c.app_or_new().await? } else { c.app().await? };
     match command {
-        Catalog::Import { file, dry_run, reprice, yes } => import(c, &app, &file, How { dry_run, reprice, confirmed: yes }).await,
+        Catalog::Import { file, dry_run, reprice, yes } => {
+            let consent = match (dry_run, yes) {
+                (true, _) => Consent::Look,
+                (false, true) => Consent::All,
+                (false, false) => Consent::Nothing,
+            };
+            import(c, &app, &file, How { reprice, consent }).await
+        }
         Catalog::Export => {
             let text = catalog::export(&app.store).await?;
             show(c.json(), &json!({ "catalog": text }), || say!("{}", text.trim_end()));
             Ok(())
         }
         Catalog::Reprice { only, dry_run, yes } => {
-            let mut lines = reprice::reprice(&app.store, &app.actor, only.as_deref(), true).await?;
+            let mut lines = reprice::reprice(&app.store, &app.actor, only.as_deref(), &Consent::Look).await?;
             if !dry_run && !lines.is_empty() {
                 if !yes && !confirm(&format!("{}; do it?", lines.join("; "))) {
                     return Err(Failure::Refused(format!("nothing was changed; say --yes to do it: {}", lines.join("; "))));
                 }
-                lines = reprice::reprice(&app.store, &app.actor, only.as_deref(), false).await?;
+                let consent = if yes { Consent::All } else { Consent::To(lines) };
+                lines = reprice::reprice(&app.store, &app.actor, only.as_deref(), &consent).await?;
             }
             print(c, &Imported { lines, grave: vec![] }, &[], dry_run);
             Ok(())
@@ -82,23 +90,25 @@ pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
 
 async fn import(c: &Context, app: &App, file: &Path, how: How) -> Result<(), Failure> {
     let file = File::read(file, leasehold_notifier::check_logo)?;
-    let mut how = how;
-    if !how.dry_run && !how.confirmed {
+    let (mut how, dry_run) = (how.clone(), how.consent == Consent::Look);
+    if how.consent == Consent::Nothing {
         // Seen before it is asked for.
-        let would = catalog::import(&app.store, &app.actor, &file, check_node, How { dry_run: true, ..how }).await?;
+        let would = catalog::import(&app.store, &app.actor, &file, check_node, How { consent: Consent::Look, ..how }).await?;
         if !would.grave.is_empty() {
             let grave = would.grave.join("; ");
-            if !confirm(&format!("this changes by more than half or takes away: {grave}; do it?")) {
-                return Err(Failure::Refused(format!("nothing was imported; say --yes to do it, since it changes by more than half or takes away: {grave}")));
+            if !confirm(&format!("this changes by more than half, takes away, or ends servers sooner: {grave}; do it?")) {
+                return Err(Failure::Refused(format!(
+                    "nothing was imported; say --yes to do it, since it changes by more than half, takes away, or ends servers sooner: {grave}"
+                )));
             }
-            how.confirmed = true;
+            how.consent = Consent::To(would.grave);
         }
     }
     let imported = catalog::import(&app.store, &app.actor, &file, check_node, how).await?;
     let silent = app.store.read().await?.regions_without_resolvers().await?;
     let note = |region: &String| format!("region {region} has no resolvers: no name resolves in guests whose image brings none; give it resolvers = [\"…\"]");
     let notes: Vec<String> = silent.iter().map(note).collect();
-    print(c, &imported, &notes, how.dry_run);
+    print(c, &imported, &notes, dry_run);
     Ok(())
 }
 

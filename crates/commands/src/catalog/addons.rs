@@ -28,6 +28,9 @@ fn row(e: &AddonEntry) -> Result<Addon> {
 /// The plans that an add-on is offered with; none: all.
 fn plans(c: &Catalog, e: &AddonEntry) -> Result<Vec<ProductId>> {
     let known = |key: &String| c.product.iter().any(|p| p.key == *key);
+    if e.products.as_ref().is_some_and(Vec::is_empty) {
+        return Err(CommandError::Invalid(format!("add-on '{}' names no product; leave products out to offer it with all of them", e.key)));
+    }
     let mut plans = Vec::new();
     for key in e.products.iter().flatten() {
         if !known(key) {

@@ -1,6 +1,9 @@
 //! Address pools of a catalogue.
 
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
 use leasehold_store::{Tx, catalog::AddressPool};
 
@@ -27,7 +30,7 @@ pub(super) fn lowest_and_highest(addresses: &[String], family: i64) -> Option<(I
     let ends = addresses.iter().filter_map(|address| {
         let (ip, length) = address.split_once('/').map_or((address.as_str(), Some(bits)), |(ip, length)| (ip, length.parse().ok()));
         let first = to_number(ip.parse().ok()?);
-        Some((first, first + (1 << (bits - length?)) - 1))
+        Some((first, first + ((1 << (bits - length?)) - 1)))
     });
     let (first, last) = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
     Some((from_number(first, family), from_number(last, family)))
@@ -73,13 +76,14 @@ fn pool_addresses(e: &PoolEntry) -> Result<Vec<String>> {
         return Err(invalid(&format!("range holds more than {POOL_MAX} addresses")));
     }
     let Some(length) = e.blocks else {
-        return Ok((first..=last).filter(|n| *n != gateway).map(|n| from_number(n, e.family).to_string()).collect());
+        let addresses: Vec<String> = (first..=last).filter(|n| *n != gateway).map(|n| from_number(n, e.family).to_string()).collect();
+        return if addresses.is_empty() { Err(invalid("range holds nothing but the gateway")) } else { Ok(addresses) };
     };
     if e.family != 4 || length < prefix || length > bits {
         return Err(invalid("blocks is the length of a prefix inside cidr, of family 4"));
     }
     let size = 1u128 << (bits - length);
-    if first % size != 0 || (last + 1) % size != 0 {
+    if first % size != 0 || last % size != size - 1 {
         return Err(invalid(&format!("range does not begin and end with a block of /{length}")));
     }
     Ok((first..=last).step_by(size as usize).map(|n| format!("{}/{length}", from_number(n, e.family))).collect())
@@ -87,8 +91,14 @@ fn pool_addresses(e: &PoolEntry) -> Result<Vec<String>> {
 
 pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let before = tx.pools().await?;
+    let mut whose = HashMap::new();
     for e in &c.pool {
         let addresses = pool_addresses(e)?;
+        for address in &addresses {
+            if let Some(other) = whose.insert(address.clone(), &e.id) {
+                return Err(CommandError::Invalid(format!("the pools '{other}' and '{}' both hold {address}; an address belongs to one", e.id)));
+            }
+        }
         let row = AddressPool {
             id: e.id.clone(),
             region_id: e.region.clone(),
@@ -102,9 +112,16 @@ pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
         let taken: Vec<(String,)> = tx.all("select address from addresses where pool_id = $1 and server_id is not null", leasehold_store::args![&e.id]).await?;
         let orphaned = taken.iter().filter(|(address,)| !addresses.contains(address)).count();
         refuse_orphans(orphaned as i64, &format!("addresses of pool '{}'", e.id))?;
-        let offered = tx.int("select count(*) from addresses where pool_id = $1 and not hidden", leasehold_store::args![&e.id]).await?;
-        let now = (row.clone(), addresses.len() as i64);
-        let old = before.iter().find(|b| b.id == row.id).map(|b| (b.clone(), offered));
+        let old = before.iter().find(|b| b.id == row.id);
+        if let Some(old) = old.filter(|old| old.region_id != row.region_id || old.family != row.family) {
+            refuse_orphans(taken.len() as i64, &format!("the region or family of pool '{}'", old.id))?;
+        }
+        let set = |list: Vec<String>| list.into_iter().collect::<BTreeSet<_>>();
+        let now = (row.clone(), set(addresses.clone()));
+        let old = match old {
+            Some(old) => Some((old.clone(), set(tx.pool_addresses(&e.id).await?))),
+            None => None,
+        };
         if differs(old.as_ref(), &now) {
             tx.put_pool(&row, &addresses).await?;
         }
