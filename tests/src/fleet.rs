@@ -82,6 +82,21 @@ const ROWS: &[(&str, bool)] = &[
     ),
     (
         "insert into mails (id, kind, dedup_key, account_id, server_id, recipient, locale, data, message_id, state, created_at) \
+         select 'd' || i, 'receipt', 'receipt:i' || i, 'a' || ((i - $1) / $7 + $10), 's' || i, 'a@example.org', 'en', '{}', '<d' || i || '>', 'sent', $3 from n",
+        false,
+    ),
+    (
+        "insert into invoices (id, series, number, account_id, currency, net, tax, total, created_at) \
+         select 'i' || i, 'FLEET', i - 100000000, 'a' || ((i - $1) / $7 + $10), 'EUR', $4, 0, $4, $3 from n",
+        false,
+    ),
+    (
+        "insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount) \
+         select 'i' || i, 1, 'l' || i, 1, 'Small, web-' || i, $3 - (((i - $1) / $7 + $10) * 7919) % $9, $8 - (((i - $1) / $7 + $10) * 7919) % $9, $4 from n",
+        false,
+    ),
+    (
+        "insert into mails (id, kind, dedup_key, account_id, server_id, recipient, locale, data, message_id, state, created_at) \
          select 'r' || i, 'server_ready', 'server_ready:s' || i || ':1', 'a' || ((i - $1) / $7 + $10), 's' || i, 'a@example.org', 'en', '{}', '<r' || i || '>', \
          'sent', $3 from n",
         false,
@@ -106,6 +121,7 @@ pub async fn found(store: &Store, fleet: Fleet) {
     }
     // That they fall due was known.
     let mut tx = store.begin().await.unwrap();
+    tx.exec("insert into invoice_series (id, next_no) values ('FLEET', $1)", args![fleet.accounts * fleet.leases + 1]).await.unwrap();
     tx.exec("delete from forecasts", &[]).await.unwrap();
     tx.exec("insert into forecasts (day, renewals) select paid_until / 86400000, count(*) from leases where state = 'active' group by 1", &[]).await.unwrap();
     tx.commit().await.unwrap();

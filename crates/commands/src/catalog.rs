@@ -65,7 +65,9 @@ impl Consent {
         };
         match (unasked.as_slice(), self) {
             ([], _) => Ok(()),
-            (lines, Self::To(_)) => Err(CommandError::Refused(format!("nothing was changed, since there is more by now than what was asked for: {}", lines.join("; ")))),
+            (lines, Self::To(_)) => {
+                Err(CommandError::Refused(format!("nothing was changed, since there is more by now than what was asked for: {}", lines.join("; "))))
+            }
             (lines, _) => Err(CommandError::Refused(format!("nothing was changed, since this must be meant: {}", lines.join("; ")))),
         }
     }
@@ -96,7 +98,8 @@ impl Catalog {
 
     /// Reads the text of a file that came over the network: a logo stands in it, as an export has it.
     pub fn received(text: &str, check_logo: impl Fn(&str) -> std::result::Result<(), String>) -> Result<Self> {
-        let elsewhere = |_: &str| Err(CommandError::Invalid(format!("seller: the logo is a file of its own; write it as {INLINE_LOGO}…, or import the file there")));
+        let elsewhere =
+            |_: &str| Err(CommandError::Invalid(format!("seller: the logo is a file of its own; write it as {INLINE_LOGO}…, or import the file there")));
         Self::parse(text)?.with_logo(check_logo, elsewhere)
     }
 

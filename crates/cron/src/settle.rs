@@ -103,6 +103,12 @@ impl Settler {
                 settled = settled.and(enforce::run(store, *step, after, began).await?);
             }
         }
+        if settled.accounts > 0 {
+            let mut tx = store.begin().await?;
+            if tx.slow_accounts_settled().await? > 0 {
+                tx.commit().await?;
+            }
+        }
         self.forecast(after, began, settled.accounts as i64 >= FIRST).await?;
         Ok(settled)
     }

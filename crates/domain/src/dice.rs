@@ -28,8 +28,18 @@ impl Last {
     /// The ids of one millisecond that are kept in order, as RFC 9562 has it (6.2, method 1): twelve bits.
     const MOST: u16 = 0xfff;
 
+    /// A clock that went back by more than this was wrong before, and is followed.
+    const BACK: u64 = 60_000;
+
     fn next(self, ms: u64) -> Self {
-        if ms == self.ms && self.count < Self::MOST { Self { ms, count: self.count + 1 } } else { Self { ms, count: 0 } }
+        // Of two transactions that write by turns, one began earlier: order is that of the ids.
+        if ms > self.ms || self.ms - ms > Self::BACK {
+            Self { ms, count: 0 }
+        } else if self.count < Self::MOST {
+            Self { count: self.count + 1, ..self }
+        } else {
+            Self { ms: self.ms + 1, count: 0 }
+        }
     }
 }
 
@@ -70,13 +80,13 @@ impl Dice {
         probability > 0.0 && self.with(RngExt::random::<f64>) < probability
     }
 
-    /// A UUIDv7 for `now`: ids sort by time of creation, those of one millisecond by their order.
+    /// A UUIDv7 for `now`: ids sort by time of creation, those of one millisecond, or of a moment before, by their order.
     pub fn uuid(&self, now: Timestamp) -> Uuid {
         let (ms, mut bytes) = (now.as_millis().max(0) as u64, self.bytes::<10>());
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.last = state.last.next(ms);
         [bytes[0], bytes[1]] = state.last.count.to_be_bytes();
-        uuid::Builder::from_unix_timestamp_millis(ms, &bytes).into_uuid()
+        uuid::Builder::from_unix_timestamp_millis(state.last.ms, &bytes).into_uuid()
     }
 
     /// A text of `len` characters drawn evenly from `alphabet` (ASCII).
@@ -93,9 +103,11 @@ mod tests {
     #[test]
     fn ids_of_one_millisecond_sort_by_their_order() {
         let (dice, now) = (Dice::seeded(1), Timestamp::from_millis(1_790_000_000_000));
-        let ids: Vec<Uuid> = (0..1000).map(|_| dice.uuid(now)).collect();
+        let earlier = Timestamp::from_millis(1_789_999_999_990);
+        let ids: Vec<Uuid> = (0..10_000).map(|n| dice.uuid(if n % 3 == 0 { earlier } else { now })).collect();
         assert!(ids.is_sorted() && ids[0] != ids[1]);
-        assert!(dice.uuid(Timestamp::from_millis(1_790_000_000_001)) > ids[999]);
+        assert!(dice.uuid(Timestamp::from_millis(1_790_000_000_003)) > ids[9_999]);
+        assert!(dice.uuid(Timestamp::from_millis(1_780_000_000_000)) < ids[0], "a clock that was wrong is not followed for ever");
         assert_eq!(ids[0].get_version_num(), 7);
     }
 }

@@ -40,10 +40,15 @@ pub fn description(text: &str) -> Result<(), BadName> {
     check(text.chars().count() <= 255 && !text.chars().any(char::is_control), "description", text, "use up to 255 characters in one line")
 }
 
-/// A hostname: DNS labels joined by points, 63 characters in all (RFC 1123 letters, digits and inner hyphens).
+/// A hostname: DNS labels joined by points, 63 characters in all (RFC 1123 letters, digits and inner hyphens); no address of four numbers.
 pub fn hostname(text: &str) -> Result<(), BadName> {
     let dns = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !part.starts_with('-') && !part.ends_with('-');
-    check(text.len() <= 63 && text.split('.').all(dns), "hostname", text, "use up to 63 letters, digits, hyphens and points, like web-1.example.org")
+    check(
+        text.len() <= 63 && text.split('.').all(dns) && text.parse::<std::net::IpAddr>().is_err(),
+        "hostname",
+        text,
+        "use up to 63 letters, digits, hyphens and points, like web-1.example.org",
+    )
 }
 
 /// A whole domain name: labels of up to 63 characters joined by points, 253 in all.

@@ -175,7 +175,7 @@ const RULES: &[Rule] = &[
         name: "no lease that runs is forgotten",
         sql: "select l.id as subject, l.state as detail from leases l join wallets w on w.account_id = l.account_id \
               where l.state in ('active', 'past_due', 'suspended') and w.parked_at is null \
-              and (l.decide_at is null or w.settle_at is null or w.settle_at > l.decide_at)",
+              and (l.decide_at is null or w.settle_at is null or (w.settle_at > l.decide_at and w.last_error is null))",
     },
     Rule {
         name: "every renewal paid one charge",
@@ -193,6 +193,19 @@ const RULES: &[Rule] = &[
         sql: "select i.id as subject, i.total || ' ' || i.currency as detail from invoices i \
               left join (select invoice_id, cast(sum(amount) as bigint) as net from invoice_lines group by invoice_id) n on n.invoice_id = i.id \
               where i.net <> coalesce(n.net, 0) or i.total <> i.net + i.tax",
+    },
+    Rule {
+        name: "every paid charge stands once on an invoice, with its days and its net",
+        sql: "select x.lease_id as subject, 'charge ' || x.no as detail from \
+              (select lease_id, no, from_at, until_at, cast(sum(amount - tax) as bigint) as net from charges where state = 'paid' and amount > 0 \
+              group by lease_id, no, from_at, until_at \
+              except select v.lease_id, v.charge_no, v.from_at, v.until_at, cast(sum(v.amount) as bigint) from invoice_lines v \
+              join invoices i on i.id = v.invoice_id and i.kind = 'invoice' group by v.lease_id, v.charge_no, v.from_at, v.until_at) x",
+    },
+    Rule {
+        name: "an invoice bills the leases of its own account",
+        sql: "select i.id as subject, v.lease_id as detail from invoices i join invoice_lines v on v.invoice_id = i.id left join leases l on l.id = v.lease_id \
+              where i.kind = 'invoice' and (l.id is null or l.account_id <> i.account_id)",
     },
     Rule {
         name: "invoice numbers have no gap, but for those that a restoration lost",

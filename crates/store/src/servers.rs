@@ -253,11 +253,14 @@ impl Tx {
             found => return found,
         }
         let called = "select s.id, s.label, a.number, s.status from servers s join accounts a on a.id = s.account_id \
-                     where (s.label = $1 or s.hostname = $1) and s.status <> 'terminated' order by s.id limit 20";
+                     where (s.label = $1 or s.hostname = $1 or s.hostname = $2) and s.status <> 'terminated' order by s.id limit 20";
         let addresses = "select s.id, s.label, a.number, s.status from addresses x join servers s on s.id = x.server_id join accounts a on a.id = s.account_id where x.address = $1";
-        let address = text.parse::<std::net::IpAddr>().map_or_else(|_| text.to_owned(), |ip| ip.to_string());
-        let mut found: Vec<(String, String, i64, String)> = self.all(called, args![text]).await?;
-        found.extend(self.all(addresses, args![address]).await?);
+        // An address is nobody's name: whoever calls a server by one would be taken for whoever has it.
+        let address = text.parse::<std::net::IpAddr>().ok().map(|ip| ip.to_canonical().to_string());
+        let mut found: Vec<(String, String, i64, String)> = match &address {
+            Some(address) => self.all(addresses, args![address]).await?,
+            None => self.all(called, args![text, text.to_ascii_lowercase()]).await?,
+        };
         if text.len() >= ID_START && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
             let begins = "select s.id, s.label, a.number, s.status from servers s join accounts a on a.id = s.account_id where s.id >= $1 and s.id < $2 order by s.id limit 20";
             found.extend(self.all(begins, args![text.to_lowercase(), format!("{}g", text.to_lowercase())]).await?);

@@ -166,6 +166,14 @@ impl Tx {
         self.attend("account_slow", &format!("account:{account}"), &detail).await
     }
 
+    /// Accounts that took too long and were settled since are nobody's matter any more.
+    pub async fn slow_accounts_settled(&mut self) -> Result<u64> {
+        let now = self.now;
+        let sql = "update attention set closed_at = $1, closed_by = 'scheduler' where kind = 'account_slow' and closed_at is null \
+                   and subject in (select 'account:' || account_id from wallets where last_error is null)";
+        self.exec(sql, args![now]).await
+    }
+
     /// Takes an account up again that was put aside.
     pub async fn unpark_account(&mut self, account: &AccountId) -> Result<bool> {
         let now = self.now;

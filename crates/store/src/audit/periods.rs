@@ -1,5 +1,7 @@
 //! Periods, derived once more from where a lease counts them: its anchor, its cycle and its zone.
 
+use std::time::Duration;
+
 use leasehold_domain::{
     Timestamp,
     lease::{Cycle, LeaseState},
@@ -10,6 +12,8 @@ use sqlx::FromRow;
 use super::Finding;
 use crate::{Result, Tx, When, args};
 
+/// By how much clocks are set forward for the summer.
+const SUMMER_TIME: Duration = Duration::from_hours(1);
 /// Leases that are looked at together.
 const LEASES: i64 = 5_000;
 
@@ -45,10 +49,15 @@ impl LeaseRow {
         Anchor { at: self.anchor_at, no: self.anchor_no, cycle: self.cycle, zone: self.zone.clone() }
     }
 
+    /// Countries change their summer time: what was charged before keeps the hour that it had.
+    fn slack(&self) -> Duration {
+        if self.zone == "UTC" { Duration::ZERO } else { SUMMER_TIME }
+    }
+
     /// What does not follow from the anchor, in words.
     fn wrong(&self, periods: &[Period]) -> Vec<String> {
         let anchor = self.anchor();
-        let is = |at: Timestamp, no: i64| anchor.end_of(no).is_ok_and(|end| end == at);
+        let is = |at: Timestamp, no: i64| anchor.end_of(no).is_ok_and(|end| end.since(at).max(at.since(end)) <= self.slack());
         let mut wrong = Vec::new();
         for p in periods.iter().filter(|p| p.no >= self.anchor_no) {
             let whole = p.full_until.map_or(p.until_at, |at| at.0);

@@ -287,7 +287,7 @@ impl Sheet {
 impl Tx {
     /// Writes a batch, in the order in which locks are taken.
     pub(super) async fn write_sheet(&mut self, sheet: Sheet) -> Result<()> {
-        let sql = "with v(v_id, v_spent, v_settle) as ({rows}) update wallets as w set posted = w.posted - v.v_spent, settle_at = v.v_settle \
+        let sql = "with v(v_id, v_spent, v_settle) as ({rows}) update wallets as w set posted = w.posted - v.v_spent, settle_at = v.v_settle, last_error = null \
                    from v where w.account_id = v.v_id and w.posted - w.held >= v.v_spent";
         self.exec_all(sql, sheet.wallets, &[]).await?;
         let sql = "with v(v_id, v_was, v_was_no, v_state, v_no, v_paid, v_decide, v_anchor, v_anchor_no, v_suspended, v_off, v_waived, v_ended) as ({rows}) \
