@@ -1,14 +1,21 @@
-//! The host under test: a database behind a shaky network, four workers, a scheduler, simulated nodes with faults, a moody mail server.
+//! The host under test: a database behind a shaky network, four workers, a scheduler and later a second one, simulated nodes with faults, a moody mail server.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use leasehold_domain::Dice;
 use leasehold_store::{Clock, Options, Store};
-use leasehold_tests::program::{Daemon, Program, Signal};
+use leasehold_tests::{
+    cluster::Cluster,
+    program::{Daemon, Program, Signal},
+};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
-use crate::{cluster::Cluster, proxy::Proxy, smtp::Smtp};
+use crate::{proxy::Proxy, smtp::Smtp};
 
 /// Workers at once.
 const WORKERS: usize = 4;
@@ -74,11 +81,34 @@ impl Host {
 
     /// Starts a process that is dead.
     pub(crate) fn raise(&mut self, n: usize) {
-        let process = &mut self.processes[n];
-        if process.running.is_none() {
-            let log = std::fs::File::options().create(true).append(true).open(self.program.path(&format!("{}.log", process.name))).unwrap();
-            process.running = Some(Daemon::start(self.program.command(&[process.role]).stdout(Stdio::null()).stderr(log)));
+        if self.processes[n].running.is_none() {
+            self.start_process(n, |_| {});
         }
+    }
+
+    /// Starts a process that is dead, to stand still before so many a commit; its process id.
+    pub(crate) fn raise_to_freeze(&mut self, n: usize, hit: u64) -> u32 {
+        let point = if self.processes[n].role == "scheduler" { "settle.before_commit" } else { "step.before_commit" };
+        self.start_process(n, |command| {
+            command.env("LEASEHOLD_FREEZE_AT", format!("{point}:{hit}"));
+        })
+    }
+
+    fn start_process(&mut self, n: usize, with: impl FnOnce(&mut Command)) -> u32 {
+        let process = &mut self.processes[n];
+        let log = std::fs::File::options().create(true).append(true).open(self.program.path(&format!("{}.log", process.name))).unwrap();
+        let mut command = self.program.command(&[process.role]);
+        with(&mut command);
+        let daemon = Daemon::start(command.stdout(Stdio::null()).stderr(log));
+        let pid = daemon.pid();
+        process.running = Some(daemon);
+        pid
+    }
+
+    /// From now on there are two.
+    pub(crate) fn second_scheduler(&mut self) {
+        self.processes.push(Process { role: "scheduler", name: "second-scheduler".into(), running: None });
+        self.raise(self.processes.len() - 1);
     }
 
     /// The directories of the simulated nodes.

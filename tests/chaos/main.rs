@@ -5,7 +5,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a run that cannot go on panics")]
 
 mod clients;
-mod cluster;
 mod host;
 mod proxy;
 mod smtp;

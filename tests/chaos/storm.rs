@@ -40,6 +40,9 @@ impl Storm {
             if (done.is_cancelled() && n >= EVENTS) || began.elapsed() > LONGEST {
                 break;
             }
+            if n == EVENTS / 2 {
+                host.second_scheduler();
+            }
             let what = self.strike(host).await;
             *blown.0.entry(what).or_default() += 1;
         }
@@ -51,7 +54,18 @@ impl Storm {
     async fn strike(&self, host: &mut Host) -> &'static str {
         let any = self.dice.below(host.processes.len() as u64) as usize;
         match self.dice.below(100) {
-            0..28 => {
+            0..6 => {
+                // Begun anew, to stand still in one of its first transactions, for longer than anybody may wait for it.
+                host.processes[any].running = None;
+                let pid = host.raise_to_freeze(any, 1 + self.dice.below(12));
+                let pause = Duration::from_millis(20_000 + self.dice.below(15_000));
+                tokio::spawn(async move {
+                    sleep(pause).await;
+                    signal(pid, Signal::CONT);
+                });
+                "frozen in a transaction"
+            }
+            6..28 => {
                 // Killed by force; another takes its place, or nobody for a while.
                 host.processes[any].running = None;
                 if self.dice.chance(0.7) {

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod books;
+pub mod cluster;
 pub mod database;
 pub mod dns;
 pub mod fleet;

@@ -5,13 +5,20 @@ use std::{
     process::Command,
 };
 
-use leasehold_tests::program::free_port;
+use crate::program::free_port;
 
-pub(crate) struct Cluster {
+/// A cluster; it ends with this value.
+pub struct Cluster {
     dir: PathBuf,
     bin: PathBuf,
-    pub(crate) port: u16,
+    /// Where it listens, on loopback.
+    pub port: u16,
+    /// What it is started with.
+    options: &'static str,
 }
+
+/// As few bytes of log as it can do with: 1 MiB a segment.
+const SMALL: &str = "-c min_wal_size=2MB -c max_wal_size=4MB -c shared_buffers=8MB";
 
 impl Drop for Cluster {
     fn drop(&mut self) {
@@ -41,15 +48,25 @@ fn unprivileged(program: &Path) -> Command {
 
 impl Cluster {
     /// Makes and starts it under `dir`, which any user may enter.
-    pub(crate) fn start(dir: &Path) -> Self {
+    pub fn start(dir: &Path) -> Self {
+        Self::make(dir, &[], "")
+    }
+
+    /// As [`Cluster::start`], for a small volume.
+    pub fn start_small(dir: &Path) -> Self {
+        Self::make(dir, &["--wal-segsize=1"], SMALL)
+    }
+
+    fn make(dir: &Path, with: &[&str], options: &'static str) -> Self {
         let dir = dir.join("pg");
         std::fs::create_dir(&dir).unwrap();
         std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-        let cluster = Self { bin: programs(), port: free_port(), dir };
+        let cluster = Self { bin: programs(), port: free_port(), dir, options };
         let made = unprivileged(&cluster.bin.join("initdb"))
             .arg("-D")
             .arg(cluster.data())
             .args(["-A", "trust", "-U", "leasehold", "--locale=C.UTF-8"])
+            .args(with)
             .current_dir(&cluster.dir)
             .output()
             .unwrap();
@@ -67,13 +84,20 @@ impl Cluster {
     }
 
     fn up(&self) {
-        let options = format!("-p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=200", self.port, self.dir.display());
+        let options = format!("-p {} -k {} -c listen_addresses=127.0.0.1 -c max_connections=200 {}", self.port, self.dir.display(), self.options);
         let log = self.dir.join("log").display().to_string();
         assert!(self.control(&["-w", "-l", &log, "-o", &options, "start"]), "PostgreSQL does not start: {log}");
     }
 
+    /// Starts it again where it gave up.
+    pub fn up_again(&self) {
+        if !self.control(&["status"]) {
+            self.up();
+        }
+    }
+
     /// As after a power cut: nothing is written down on the way out.
-    pub(crate) fn crash_and_recover(&self) {
+    pub fn crash_and_recover(&self) {
         self.control(&["-m", "immediate", "stop"]);
         self.up();
     }
