@@ -2,7 +2,7 @@
 //!
 //! `chaos [--seed N] [--orders N] [--rounds N]` prints what it did and ends with 0 when every promise held. The seed decides what is
 //! done to whom in which order; processes and networks make each run a new one all the same.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a run that cannot go on panics")]
+#![expect(clippy::unwrap_used, reason = "a run that cannot go on panics")]
 
 mod clients;
 mod host;
