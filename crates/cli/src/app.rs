@@ -1,12 +1,19 @@
 //! The roles, wired from the configuration: store, worker, scheduler, heartbeat, and their stop.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use leasehold_api::{Api, Settings};
 use leasehold_cron::{Scheduler, settle::Settler};
 use leasehold_domain::{Dice, retry::Backoff};
 use leasehold_notifier::{Hooks, Renderer};
-use leasehold_store::{Clock, KeyRing, Options, Queue, Store, StoreError, activity::Actor, processes::Process};
+use leasehold_store::{
+    Clock, KeyRing, Options, Queue, Store, StoreError, Word,
+    activity::Actor,
+    processes::{LOOKING, Process},
+};
 use leasehold_worker::{Fleet, Limits, Post, Roles, Worker, run_queues};
 use tokio::{
     net::TcpListener,
@@ -48,6 +55,10 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const FIRST_LOOKS: Duration = Duration::from_secs(30);
 /// How often it asks whether they were.
 const FIRST_LOOKS_EVERY: Duration = Duration::from_millis(100);
+/// When it tries again after an error.
+const FIRST_LOOKS_AGAIN: Duration = Duration::from_secs(1);
+/// The mode of the clock in which nobody's books are replaced.
+const SIMULATED: &str = "simulated";
 
 /// How often names are looked for that nobody published.
 const NAMES_EVERY: Duration = Duration::from_mins(1);
@@ -80,11 +91,18 @@ impl App {
             keys,
             url,
             as_it_is,
-            trial: config.clock.mode == "simulated",
+            trial: config.clock.mode == SIMULATED,
         };
         let store = Store::open(options).await?;
+        if config.clock.mode != SIMULATED {
+            store.trust().go_by(Word::Others);
+        }
         let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".into());
         Ok(Self { config, store, actor: Actor::operator(&user) })
+    }
+
+    fn is_simulated(&self) -> bool {
+        self.config.clock.mode == SIMULATED
     }
 
     /// Refuses a database that this program must not use, and binds a new one to the clock's mode.
@@ -148,6 +166,10 @@ impl App {
         let roles = Roles { queues: queues.clone(), concurrency, poll: w.poll, grace: w.shutdown_grace };
         let process = self.process(role, &worker.name, &queues);
         let web = if http { Some(self.listen().await?) } else { None };
+        let works = ticks || !queues.is_empty();
+        if works && !self.is_simulated() {
+            self.store.trust().go_by(Word::Own);
+        }
         self.beat(&process).await?;
         tracing::info!(role, name = process.name, version = process.version, "started");
         let listening = self.store.clone();
@@ -175,12 +197,7 @@ impl App {
                 run_queues(&worker, &roles, stop.clone().cancelled_owned()).await.map_err(Failure::from)
             }
         };
-        let work = async {
-            if ticks || !queues.is_empty() {
-                self.look_first(&worker, queues.contains(&Queue::Nodes), &stop).await;
-            }
-            tokio::try_join!(bell, hands)
-        };
+        let trust = async { if works { self.keep_trust(&process, &stop).await } else { Ok(()) } };
         let names = async {
             if publishes {
                 Box::pin(self.take_names_up(&stop)).await;
@@ -200,7 +217,7 @@ impl App {
             stop.cancel();
             Ok(())
         };
-        let ended = tokio::try_join!(told, Box::pin(work), heart, watch, gauges, names, web);
+        let ended = tokio::try_join!(told, Box::pin(trust), bell, hands, heart, watch, gauges, names, web);
         listener.abort();
         let mut tx = self.store.begin().await?;
         tx.farewell(&process.name).await?;
@@ -210,29 +227,47 @@ impl App {
         ended.map(|_| ())
     }
 
-    /// Has the nodes looked at before anything is done for the books: they may know that these were restored while no process ran. One that is not
-    /// reached is not waited for longer than this.
-    async fn look_first(&self, worker: &Worker, looks: bool, stop: &CancellationToken) {
-        let looked = async {
-            self.want_looks().await?;
-            loop {
-                if looks {
-                    worker.run_some(Queue::Nodes, i64::from(u8::MAX)).await?;
-                }
-                if self.store.read().await?.nodes_were_asked().await? {
-                    return Ok::<_, StoreError>(());
-                }
-                tokio::time::sleep(FIRST_LOOKS_EVERY).await;
+    /// Has the nodes looked at before anything is done for the books, and whenever these may be others: the nodes know whether they are old.
+    async fn keep_trust(&self, process: &Process, stop: &CancellationToken) -> Result<(), Failure> {
+        let trust = self.store.trust();
+        while !stop.is_cancelled() {
+            let doubts = trust.doubts();
+            if trust.is_in_doubt() {
+                let looked = async {
+                    self.look_first().await?;
+                    trust.dispel(doubts);
+                    Queue::ALL.iter().for_each(|queue| self.store.wakes().ring(*queue));
+                    self.beat(process).await
+                };
+                let failed = tokio::select! {
+                    () = stop.cancelled() => break,
+                    looked = looked => looked.err(),
+                };
+                let Some(error) = failed else { continue };
+                tracing::warn!(%error, "the nodes could not be looked at first; trying again");
+                tokio::time::sleep(FIRST_LOOKS_AGAIN).await;
+                continue;
             }
-        };
-        tokio::select! {
-            () = stop.cancelled() => {}
-            looked = tokio::time::timeout(FIRST_LOOKS, looked) => match looked {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "the nodes could not be looked at first"),
-                Err(_) => tracing::warn!("not every node could be looked at first; going on"),
-            },
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = trust.doubted() => {}
+            }
         }
+        Ok(())
+    }
+
+    /// Waits until every node was asked; not for ever for one that nobody asks.
+    async fn look_first(&self) -> Result<(), Failure> {
+        self.want_looks().await?;
+        let since = Instant::now();
+        while since.elapsed() < FIRST_LOOKS {
+            if self.store.read().await?.nodes_were_asked().await? {
+                return Ok(());
+            }
+            tokio::time::sleep(FIRST_LOOKS_EVERY).await;
+        }
+        tracing::warn!("not every node could be looked at first; going on");
+        Ok(())
     }
 
     async fn want_looks(&self) -> Result<(), StoreError> {
@@ -270,23 +305,17 @@ impl App {
     }
 
     async fn heart(&self, process: &Process, stop: CancellationToken) -> Result<(), Failure> {
-        let mut silent = false;
         while tokio::time::timeout(HEARTBEAT, stop.cancelled()).await.is_err() {
             match self.beat(process).await {
                 Ok(()) => {
-                    // It may be another database by now that lacks the last of the one before.
-                    if std::mem::take(&mut silent)
-                        && let Err(error) = self.want_looks().await
-                    {
-                        tracing::warn!(%error, "the nodes could not be asked to be looked at");
-                    }
                     self.store.pulse().beat("heart", HEARTBEAT * 2);
                     if let Err(error) = self.store.end_what_stands_still().await {
                         tracing::warn!(%error, "it could not be seen who stands still");
                     }
                 }
                 Err(error) => {
-                    silent = true;
+                    // It may be another database by then that lacks the last of this one.
+                    self.store.trust().doubt();
                     tracing::warn!(%error, "no heartbeat: the database does not answer; trying again");
                     self.store.pulse().trouble("heart", &error, HEARTBEAT * 2);
                 }
@@ -298,7 +327,8 @@ impl App {
     async fn beat(&self, process: &Process) -> Result<(), Failure> {
         self.store.sync_clock().await?;
         let mut tx = self.store.begin().await?;
-        tx.heartbeat(&Process { trouble: supervise::trouble(&self.store), ..process.clone() }).await?;
+        let looking = self.store.trust().is_in_doubt().then(|| LOOKING.to_owned());
+        tx.heartbeat(&Process { trouble: looking.or_else(|| supervise::trouble(&self.store)), ..process.clone() }).await?;
         Ok(tx.commit().await?)
     }
 

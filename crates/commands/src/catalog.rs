@@ -259,6 +259,8 @@ async fn nodes(tx: &mut Tx, c: &Catalog, check: impl Fn(&str, &str) -> Result<()
         let endpoint = |settings: &str| serde_json::from_str::<serde_json::Value>(settings).ok().and_then(|v| v.get("endpoint").cloned());
         if let Some(old) = old.filter(|b| b.backend != row.backend || b.region_id != row.region_id || endpoint(&b.settings) != endpoint(&row.settings)) {
             refuse_orphans(live(old.id.as_str()), &format!("the backend, endpoint or region of node '{}'", old.id))?;
+            // Another host, perhaps, with machines of its own.
+            tx.forget_seen(&old.id).await?;
         }
         if differs(old.map(in_file).as_ref(), &in_file(&row)) {
             tx.put_node(&row).await?;

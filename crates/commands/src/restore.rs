@@ -93,6 +93,9 @@ pub async fn release(store: &Store, actor: &Actor, release: Release) -> Result<T
         return Err(CommandError::Refused(format!("no row knows of {}; {why}", orphans.join(", "))));
     }
     let mut tx = store.begin().await?;
+    for node in standing.unseen.iter().filter(|node| without.contains(node)) {
+        tx.forget_seen(&node.as_str().into()).await?;
+    }
     let new_series = match numbered {
         Numbered::Last { invoice, credit_note } => {
             for (series, said) in tx.series_now().await?.iter().zip([invoice, credit_note]) {

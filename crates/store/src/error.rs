@@ -22,11 +22,13 @@ pub enum StoreError {
     },
     /// A restoration ended between the database that was and the backup that was to come.
     #[error(
-        "the database {path} is not there: its restoration was cut off; run leasehold restore once more. The database that was is the last {path}.before-N, with its -wal where it had one"
+        "the database {path} is not there: its restoration was cut off; run leasehold restore once more. The database that was is {aside}; its log is beside it, or still {path}-wal"
     )]
     CutOff {
         /// The file.
         path: String,
+        /// What the database was renamed to.
+        aside: String,
     },
     /// The database could not be reached at all.
     #[error("the database {url} cannot be reached: {source}; check [database] url and that the server is up")]
@@ -65,6 +67,11 @@ pub enum StoreError {
         /// How it is known.
         why: String,
     },
+    /// Nobody has looked yet whether these books are as new as the world.
+    #[error(
+        "documents get no numbers before a daemon has looked at the nodes: the database may be an older one; is leasehold serve (or a scheduler) running? Try again in a moment"
+    )]
+    NobodyLooked,
     /// Another daemon holds the SQLite file.
     #[error("another leasehold daemon is running on {0}; stop it first, or use PostgreSQL for several daemons")]
     Locked(String),
@@ -200,7 +207,7 @@ impl StoreError {
     pub fn is_outage(&self) -> bool {
         match self {
             // Restored books go on once they are released.
-            Self::Unreachable { .. } | Self::FileGone { .. } | Self::Restored { .. } => true,
+            Self::Unreachable { .. } | Self::FileGone { .. } | Self::Restored { .. } | Self::NobodyLooked => true,
             Self::Migrate(MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _)) | Self::Sql(e) => match e {
                 sqlx::Error::Database(e) => e.code().is_some_and(|code| is_outage_code(&code)),
                 sqlx::Error::Io(_)

@@ -61,6 +61,11 @@ pub fn restoring(database: &Path) -> PathBuf {
     database.with_added_extension("restoring")
 }
 
+/// Where it is written down under which name a database is set aside for a backup, until that has its place.
+pub fn set_aside_note(database: &Path) -> PathBuf {
+    database.with_added_extension("set-aside")
+}
+
 /// Why a database that is not there must not be made anew: something of it lies there still.
 pub fn left_behind(path: &Path) -> Option<StoreError> {
     let file = behind_links(path);
@@ -68,8 +73,8 @@ pub fn left_behind(path: &Path) -> Option<StoreError> {
         return None;
     }
     let path = file.display().to_string();
-    if restoring(&file).exists() {
-        return Some(StoreError::CutOff { path });
+    if let Ok(aside) = std::fs::read_to_string(set_aside_note(&file)) {
+        return Some(StoreError::CutOff { path, aside });
     }
     has_log(&file).then_some(StoreError::LogAlone { path })
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::FromRow;
 
-use crate::{Page, Result, Rows, StoreError, Tx, accounts::Account, args, restoration::Restoration};
+use crate::{Page, Result, Rows, StoreError, Tx, Word, accounts::Account, args, restoration::Restoration};
 
 /// How a buyer is named and taxed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,8 +154,12 @@ impl Tx {
     }
 
     /// The series that documents of a kind are numbered in now, and the first of so many numbers; the series is locked until the transaction ends.
-    /// Restored books give out none: the world may have seen them.
+    /// Restored books give out none, and none that may be: the world may have seen them.
     async fn next_document_numbers(&mut self, kind: &str, zone: &str, count: i64) -> Result<(String, i64)> {
+        let trust = self.store.trust();
+        if trust.is_in_doubt() || (trust.word() == Word::Others && !self.somebody_has_looked().await?) {
+            return Err(StoreError::NobodyLooked);
+        }
         let restoration = self.restoration().await?;
         if let Some(Restoration { why, released_at: None, .. }) = restoration {
             return Err(StoreError::Restored { why });

@@ -130,15 +130,14 @@ impl Tx {
         self.all("select * from nodes order by id", &[]).await
     }
 
-    /// Writes a node of the catalogue and has it looked at. With other settings it may be another host: nobody has seen it yet.
+    /// Writes a node of the catalogue and has it looked at.
     pub async fn put_node(&mut self, n: &Node) -> Result<()> {
         let now = self.now;
         let sql = "insert into nodes (id, region_id, backend, settings, vcpu, ram_mb, disk_gb, builds, state, hidden, next_vmid, next_at, resolvers) \
                    values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, 100, $10, $11) \
                    on conflict (id) do update set region_id = excluded.region_id, backend = excluded.backend, settings = excluded.settings, \
                    vcpu = excluded.vcpu, ram_mb = excluded.ram_mb, disk_gb = excluded.disk_gb, builds = excluded.builds, hidden = excluded.hidden, \
-                   resolvers = excluded.resolvers, \
-                   seen_at = case when nodes.settings = excluded.settings then nodes.seen_at end";
+                   resolvers = excluded.resolvers";
         self.exec_one(sql, args![&n.id, &n.region_id, &n.backend, &n.settings, n.vcpu, n.ram_mb, n.disk_gb, n.builds, n.hidden, now, &n.resolvers]).await?;
         self.want_look(&n.id).await
     }
@@ -189,9 +188,11 @@ impl Tx {
     /// Whether the records know this mark as over: its server terminated, failed, at a later generation, or elsewhere. One that waits for a place is
     /// not over: in restored books it may be the very machine that it was given since. Nor is one that these books did not speak to since they were
     /// restored ([`Tx::is_from_before`]).
-    pub async fn mark_is_over(&mut self, mark: &Mark, node: &NodeId) -> Result<bool> {
-        let sql = "select count(*) from servers where id = $1 and generation >= $2 and ((node_id is null and status in ('failed', 'terminated')) or node_id <> $3 or coalesce(installed, generation) > $2)";
-        Ok(self.int(sql, args![&mark.server, mark.generation, node]).await? == 1)
+    pub async fn mark_is_over(&mut self, number: i64, mark: &Mark, node: &NodeId) -> Result<bool> {
+        // Under the very number that it has at another node: two names of one host, perhaps.
+        let sql = "select count(*) from servers where id = $1 and generation >= $2 and ((node_id is null and status in ('failed', 'terminated')) \
+                   or (node_id <> $3 and vmid <> $4) or (node_id = $3 and coalesce(installed, generation) > $2))";
+        Ok(self.int(sql, args![&mark.server, mark.generation, node, number]).await? == 1)
     }
 
     /// Notes something that does not fit; answers since when it is seen.

@@ -17,8 +17,8 @@ use sqlx::{
 };
 
 use crate::{
-    Clock, KeyRing, Pulse, Result, StoreError, Wakes,
-    dialect::POSTGRES_NOW,
+    Clock, KeyRing, Pulse, Result, StoreError, Trust, Wakes,
+    dialect::{POSTGRES_NOW, POSTGRES_SERVER},
     file::{DaemonLock, behind_links, folder, identity, left_behind, lock_file, wal_pages},
     tx::{Conn, Tx, in_time},
 };
@@ -69,6 +69,7 @@ struct Inner {
     options: Options,
     wakes: Wakes,
     pulse: Pulse,
+    trust: Trust,
     /// Which file SQLite has open, by device and number.
     file: Option<(u64, u64)>,
 }
@@ -138,6 +139,7 @@ fn without_password(url: &str) -> String {
 impl Store {
     /// Connects. SQLite is brought up to date here, PostgreSQL only by [`Store::migrate`].
     pub async fn open(options: Options) -> Result<Self> {
+        let trust = Trust::default();
         let unreachable = |source| StoreError::Unreachable { url: without_password(&options.url), source };
         let (pool, wakes) = if let Some(path) = options.url.strip_prefix("sqlite:") {
             if let Some(error) = left_behind(Path::new(path)) {
@@ -165,11 +167,19 @@ impl Store {
             let mut first = connect.connect().await.map_err(unreachable)?;
             let trial = options.trial && sqlx::query_scalar(FOR_REAL).fetch_optional(&mut first).await.unwrap_or(None) != Some(1);
             first.close().await.map_err(unreachable)?;
+            let known = trust.clone();
             let pool = PgPoolOptions::new()
                 .max_connections(options.connections)
                 .acquire_timeout(ACQUIRE)
                 .max_lifetime(LIFETIME)
-                .after_connect(move |conn, _| Box::pin(limit(conn, trial)))
+                .after_connect(move |conn, _| {
+                    let known = known.clone();
+                    Box::pin(async move {
+                        limit(conn, trial).await?;
+                        known.connected_to(sqlx::query_scalar(POSTGRES_SERVER).fetch_one(conn).await?);
+                        Ok(())
+                    })
+                })
                 .test_before_acquire(false)
                 .before_acquire(|conn, meta| Box::pin(async move { if meta.idle_for < FRESH { Ok(true) } else { answers(conn).await } }))
                 .after_release(|conn, _| Box::pin(answers(conn)));
@@ -179,7 +189,7 @@ impl Store {
             Pool::Sqlite { path, .. } => identity(path),
             Pool::Postgres(_) => None,
         };
-        let store = Self(Arc::new(Inner { pool, options, wakes, pulse: Pulse::default(), file }));
+        let store = Self(Arc::new(Inner { pool, options, wakes, pulse: Pulse::default(), trust, file }));
         if store.is_sqlite() && !store.0.options.as_it_is {
             // Not under a daemon that knows the schema from before only.
             let _lock = if store.pending_migrations().await?.is_empty() { None } else { Some(store.lock_daemon()?) };
@@ -229,6 +239,10 @@ impl Store {
 
     /// Measures the distance between this host's clock and the database's.
     pub async fn sync_clock(&self) -> Result<()> {
+        if let Pool::Postgres(pool) = &self.0.pool {
+            // Behind a pooler a connection outlives its server.
+            self.0.trust.connected_to(in_time(sqlx::query_scalar(POSTGRES_SERVER).fetch_one(pool)).await?);
+        }
         let before = Clock::host();
         let database = match &self.0.pool {
             Pool::Sqlite { .. } => Clock::host(),
@@ -292,6 +306,11 @@ impl Store {
     /// The alarms of the queues.
     pub fn wakes(&self) -> &Wakes {
         &self.0.wakes
+    }
+
+    /// Whether this process may take the books for as new as the world.
+    pub fn trust(&self) -> &Trust {
+        &self.0.trust
     }
 
     /// The signs of life of this process's loops.

@@ -43,6 +43,9 @@ impl Process {
     }
 }
 
+/// The trouble of a process that has the nodes looked at before it begins.
+pub const LOOKING: &str = "has the nodes looked at first";
+
 /// A process without a sign of life for so long counts as gone: it gives one every ten seconds.
 const SILENT: Duration = Duration::from_secs(40);
 
@@ -53,6 +56,13 @@ impl Tx {
         let sql = "insert into processes (name, role, host, version, queues, started_at, seen_at, trouble) values ($1, $2, $3, $4, $5, $6, $6, $7) \
                    on conflict (name) do update set seen_at = excluded.seen_at, trouble = excluded.trouble";
         self.exec_one(sql, args![&p.name, &p.role, &p.host, &p.version, &p.queues, now, p.trouble.clone()]).await
+    }
+
+    /// Whether a process runs that has looked at the nodes and would know if these books were old.
+    pub(crate) async fn somebody_has_looked(&mut self) -> Result<bool> {
+        let since = self.now - SILENT;
+        let sql = "select count(*) from processes where role <> 'api' and seen_at > $1 and coalesce(trouble, '') <> $2";
+        Ok(self.int(sql, args![since, LOOKING]).await? > 0)
     }
 
     /// Says goodbye.

@@ -138,6 +138,11 @@ impl Tx {
         self.all(sql, args![since]).await
     }
 
+    /// Nobody has looked at this node: what it knows beyond these books is no news.
+    pub async fn forget_seen(&mut self, node: &leasehold_domain::NodeId) -> Result<()> {
+        self.exec("update nodes set seen_at = null where id = $1", args![node]).await.map(drop)
+    }
+
     /// The world goes on. What waited meanwhile has as long as it had when the books were last at work.
     pub async fn end_restoration(&mut self, restoration: &Restoration, series: Option<&str>) -> Result<()> {
         let since = restoration.books_at.map_or(restoration.at, |at| at.0);
@@ -174,9 +179,15 @@ impl Tx {
         self.exec(sql, args![server, generation]).await.map(drop)
     }
 
-    /// A machine has heard an epoch of its server's that these books do not know: from now on they speak above it.
-    pub async fn epoch_was_heard(&mut self, server: &leasehold_domain::ServerId, epoch: i64) -> Result<()> {
-        self.exec("update servers set epoch = $2 + $3 where id = $1 and epoch < $2", args![server, epoch, EPOCHS]).await.map(drop)
+    /// What an epoch that a machine has heard means for books that are being restored: they speak above it from now on, and of a machine that is not where
+    /// they have it they know that they never spoke to it.
+    pub async fn epoch_was_heard(&mut self, server: &leasehold_domain::ServerId, epoch: i64, is_in_its_place: bool) -> Result<()> {
+        let sql = if is_in_its_place {
+            "update servers set epoch = $2 + $3 where id = $1 and epoch < $2"
+        } else {
+            "update servers set epoch = $2 + $3 where id = $1 and epoch / $3 <= $2 / $3"
+        };
+        self.exec(sql, args![server, epoch, EPOCHS]).await.map(drop)
     }
 
     /// Whether these books have spoken to a machine of a server since they were restored, if they were: what it was before is for a person to judge.

@@ -22,6 +22,8 @@ pub(crate) struct Acted {
     pub(crate) handle: Option<String>,
     /// The node had no room; what was begun there is gone.
     pub(crate) no_room: bool,
+    /// What shows that the records are from before.
+    pub(crate) proof: Option<String>,
     /// A look showed that an earlier try had done it.
     pub(crate) found_done: bool,
     /// It may have happened all the same: neither an answer nor a look could tell.
@@ -43,6 +45,7 @@ impl Acted {
             note: None,
             handle: None,
             no_room: false,
+            proof: None,
             found_done: false,
             unsure: false,
             agent: None,
@@ -236,8 +239,12 @@ impl Context<'_> {
                 hv.ensure_absent(&self.call, self.vmid).await?;
                 Ok(Acted { no_room: true, ..Acted::new(Outcome::Failed(why)) })
             }
-            // It was cleared before, and the answer was lost; or the records gave out a number that the node knows.
-            Err(Error::Destroyed(why) | Error::Conflict(why)) if s.build == BuildKind::First => Ok(Acted { no_room: true, ..Acted::new(Outcome::Failed(why)) }),
+            // It was cleared before, and the answer was lost.
+            Err(Error::Destroyed(why)) if s.build == BuildKind::First => Ok(Acted { no_room: true, ..Acted::new(Outcome::Failed(why)) }),
+            // The records gave out a number that the node knows.
+            Err(Error::Conflict(why)) if s.build == BuildKind::First => {
+                Ok(Acted { no_room: true, proof: Some(format!("machine {}: {why}", self.vmid)), ..Acted::new(Outcome::Failed(why)) })
+            }
             other => self.progress(other),
         }
     }

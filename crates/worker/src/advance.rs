@@ -55,7 +55,7 @@ pub(crate) async fn proposed_password(tx: &mut Tx, server: &ServerId) -> Result<
 /// Steps that live in the records only are done here; others pass through. A node without room sends the build elsewhere.
 pub(crate) async fn in_records(w: &Worker, tx: &mut Tx, s: &mut Server, task: &Task, acted: &Acted) -> Result<Outcome> {
     if acted.no_room {
-        return no_room(tx, s, acted.outcome.clone()).await;
+        return no_room(tx, s, acted.outcome.clone(), acted.proof.as_deref()).await;
     }
     match (task.step, &acted.outcome) {
         (Step::Place, Outcome::Done) if s.goal != Goal::Terminated => place(w, tx, s).await,
@@ -67,11 +67,14 @@ pub(crate) async fn in_records(w: &Worker, tx: &mut Tx, s: &mut Server, task: &T
     }
 }
 
-async fn no_room(tx: &mut Tx, s: &mut Server, why: Outcome) -> Result<Outcome> {
+async fn no_room(tx: &mut Tx, s: &mut Server, why: Outcome, proof: Option<&str>) -> Result<Outcome> {
     let mut excluded: Vec<NodeId> = serde_json::from_str(&s.excluded).unwrap_or_default();
     if let Some(node) = s.node_id.clone().map(NodeId) {
         tx.want_look(&node).await?;
-        excluded.push(node);
+        // With another number it may be the right one still.
+        if proof.is_none() {
+            excluded.push(node);
+        }
     }
     if s.build == BuildKind::Reinstall || excluded.len() >= NODES_TRIED {
         return Ok(why);
@@ -272,7 +275,9 @@ async fn happened(w: &Worker, tx: &mut Tx, s: &mut Server, event: Event) -> Resu
             tx.drop_secrets("servers", s.id.as_str(), None).await?;
             tx.forget_snapshots(&s.id).await?;
             tx.forget_sample(&s.id).await?;
-            for matter in ["addresses_failed", "agent_missing", "backup_failed", "build_failed", "guest_troubled", "machine_gone", "reinstall_failed"] {
+            for matter in
+                ["addresses_failed", "agent_missing", "backup_failed", "build_failed", "guest_troubled", "later_system", "machine_gone", "reinstall_failed"]
+            {
                 tx.attended(matter, &format!("server:{}", s.id), "worker").await?;
             }
             tx.tell(s, NoticeKind::ServerTerminated, s.id.as_str(), None).await?;

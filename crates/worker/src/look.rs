@@ -70,12 +70,12 @@ async fn look(w: &Worker, node: &Node) -> Result<Rest> {
             if node.seen_at.is_none() || node.failing_since.is_some() {
                 tx.node_is_back(&node.region_id).await?;
             }
-            let known_numbers = if node.seen_at.is_some() { tx.first_free_number(id).await? } else { i64::MAX };
+            let free = tx.first_free_number(id).await?;
             if let Some(highest) = status.highest.filter(|number| *number <= NUMBER_MAX) {
                 tx.numbers_seen(id, highest).await?;
             }
             tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;
-            let mut orphans = compare(&mut tx, node, &owned, known_numbers).await?;
+            let mut orphans = compare(&mut tx, node, &owned, free).await?;
             // How old they are is not known by a clock that cannot be believed, and whose they are not by restored books.
             let known = plain && !tx.is_restored().await?;
             orphans.retain(|_| known);
@@ -135,7 +135,7 @@ async fn compare(tx: &mut Tx, node: &Node, owned: &[Owned], free: i64) -> Result
         }
         let (subject, mark) = (format!("machine {}", machine.vmid), machine.mark.to_string());
         let first_seen = tx.drift_seen(&node.id, &subject, "orphan", Some(&mark)).await?;
-        let over = tx.mark_is_over(&machine.mark, &node.id).await? && !tx.is_from_before(&machine.mark.server, machine.epoch).await?;
+        let over = tx.mark_is_over(machine.vmid, &machine.mark, &node.id).await? && !tx.is_from_before(&machine.mark.server, machine.epoch).await?;
         if over && tx.now.since(first_seen) >= ORPHAN_AGE {
             let epoch = tx.server(&machine.mark.server).await?.epoch;
             removable.push((machine.clone(), epoch));
@@ -156,25 +156,31 @@ async fn compare(tx: &mut Tx, node: &Node, owned: &[Owned], free: i64) -> Result
 }
 
 /// A node that has heard more of a machine than the records know, or has one whose number they never gave out: they are from before, and whatever
-/// else they say may be, too.
+/// else they say may be, too. At the first look at a node, or at one that was released unseen, that proves nothing: from then on the records speak above
+/// whatever it has heard.
 async fn older_than(tx: &mut Tx, node: &Node, placed: &[Placed], owned: &[Owned], free: i64) -> Result<()> {
+    let is_first = node.seen_at.is_none();
     for machine in owned {
         let known = placed.iter().find(|p| p.vmid == machine.vmid && p.id == machine.mark.server);
         let proof = match known {
-            Some(p) if p.generation < machine.mark.generation => "a later system of server",
-            Some(p) if p.epoch < machine.epoch => "more of server",
-            None if machine.vmid >= free => "a number that they never gave out, of server",
-            _ => continue,
+            Some(p) if p.generation < machine.mark.generation => Some("a later system of server"),
+            Some(p) if p.epoch < machine.epoch => Some("more of server"),
+            None if (free..=NUMBER_MAX).contains(&machine.vmid) => Some("a number that they never gave out, of server"),
+            _ => None,
         };
-        let why = format!(
-            "node {} knows {proof} {}, and the records do not: they were restored, or a standby took over that lacks the last of them",
-            node.id, machine.mark.server
-        );
-        if tx.books_are_old(&why).await? {
-            tracing::error!(node = %node.id, server = %machine.mark.server, "the records are older than the machines");
+        if let Some(proof) = proof.filter(|_| !is_first) {
+            let why = format!(
+                "node {} knows {proof} {}, and the records do not: they were restored, or a standby took over that lacks the last of them (or another house uses this node)",
+                node.id, machine.mark.server
+            );
+            if tx.books_are_old(&why).await? {
+                tracing::error!(node = %node.id, server = %machine.mark.server, "the records are older than the machines");
+            }
+        }
+        if is_first || tx.is_restored().await? {
+            tx.epoch_was_heard(&machine.mark.server, machine.epoch, known.is_some()).await?;
         }
         let Some(p) = known else { continue };
-        tx.epoch_was_heard(&p.id, machine.epoch).await?;
         if p.generation < machine.mark.generation {
             tx.drift_seen(&node.id, p.id.as_str(), "later system", Some(&machine.mark.to_string())).await?;
             tx.system_is_later(&p.id, machine.mark.generation).await?;

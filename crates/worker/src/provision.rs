@@ -132,7 +132,7 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
     tx.books(&task.server.account_id).await?;
     let mut s = tx.claimed_server(&task.server.id, task.server.epoch).await?;
     let (from, now) = (s.status, tx.now);
-    let unsure = acted.unsure;
+    let (unsure, proof) = (acted.unsure, acted.proof.clone());
     let outcome = advance::in_records(w, &mut tx, &mut s, &task, &acted).await?;
     let word = word_of(&outcome, &acted);
     counter!("leasehold_steps_total", "step" => task.step.as_str(), "outcome" => word).increment(1);
@@ -179,6 +179,12 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
         None => decide(w, &mut tx, &mut s, go_on).await?,
     };
     tx.save_found(&s, from).await?;
+    if let Some(proof) = proof {
+        let why = format!(
+            "a node knows a number that the records gave out as a new one ({proof}): they were restored, or a standby took over that lacks the last of them (or another house uses this node)"
+        );
+        tx.books_are_old(&why).await?;
+    }
     crash::point("step.before_commit").await;
     tx.commit().await?;
     Ok(next)

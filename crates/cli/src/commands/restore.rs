@@ -11,7 +11,7 @@ use leasehold_commands::restore::{self, Numbered, Release, Standing};
 use leasehold_store::{
     Options, Store,
     activity::Actor,
-    file::{behind_links, has_log, lock_file, log_of, restoring},
+    file::{behind_links, has_log, lock_file, log_of, restoring, set_aside_note},
     restoration::Issued,
 };
 use serde_json::json;
@@ -145,19 +145,16 @@ async fn replace(c: &Context, file: &Path) -> Result<(), Failure> {
     // Whoever runs this, the daemon's user has all of it as before.
     let like = fs::metadata(&path).or_else(|_| fs::metadata(path.parent().unwrap_or(&path)))?;
     files::own(&path.with_added_extension("lock"), &like)?;
-    let next = restoring(&path);
-    let cut_off = next.exists() && !path.exists();
-    let staged = stage(&path, file, &next, &config.clock.mode).await;
-    if let Err(error) = staged {
-        // Where there is no database, what was begun says so to the next daemon.
-        if path.exists() {
-            clear(&next)?;
-        }
+    let (next, begun) = (restoring(&path), finish_setting_aside(&path)?);
+    let old = begun.clone().or_else(|| path.exists().then(|| path.clone()));
+    if let Err(error) = stage(&path, file, &next, old.as_deref(), &config.clock.mode).await {
+        clear(&next)?;
         return Err(error);
     }
     files::own(&next, &like)?;
-    let aside = set_aside(&path, cut_off)?;
+    let aside = if begun.is_some() { begun } else { set_aside(&path)? };
     files::put(&next, &path)?;
+    files::remove(&set_aside_note(&path))?;
     drop(held);
     show(c.json(), &json!({ "database": path, "before": aside }), || {
         match &aside {
@@ -170,18 +167,18 @@ async fn replace(c: &Context, file: &Path) -> Result<(), Failure> {
 }
 
 /// Makes the backup ready beside the database whose place it is to take.
-async fn stage(path: &Path, file: &Path, next: &Path, clock_mode: &str) -> Result<(), Failure> {
-    clear_beside(next)?;
+async fn stage(path: &Path, file: &Path, next: &Path, old: Option<&Path>, clock_mode: &str) -> Result<(), Failure> {
+    clear(next)?;
     copy(path, file, next)?;
-    let issued = issued(path).await;
+    let issued = match old {
+        Some(old) => issued(old).await,
+        None => Issued::default(),
+    };
     prepare(file, next, clock_mode, &issued).await
 }
 
 /// What the database that goes has numbered; what cannot be read, an operator must know.
 async fn issued(path: &Path) -> Issued {
-    if !path.exists() {
-        return Issued::default();
-    }
     let asked = async {
         let old = Store::open(Options { as_it_is: true, ..Options::new(format!("sqlite:{}", path.display())) }).await?;
         let issued = old.issued().await;
@@ -254,17 +251,38 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
 const BEFORE_MAX: u32 = 100;
 
 /// The database that was, under another name, its log with it; and no log where the backup comes. The database goes first: without it, its log alone
-/// is never taken for that of another. One that was cut off has moved the database already, and perhaps not its log.
-fn set_aside(path: &Path, cut_off: bool) -> Result<Option<PathBuf>, Failure> {
-    let before = |n: u32| path.with_added_extension(format!("before-{n}"));
-    let free = (1..=BEFORE_MAX).find(|n| !before(*n).exists() && !log_of(&before(*n)).exists());
-    let free = free.ok_or_else(|| Failure::Refused(format!("there are {BEFORE_MAX} kept databases beside {}; move some away", path.display())))?;
-    let aside = before(if cut_off && free > 1 && !log_of(&before(free - 1)).exists() { free - 1 } else { free });
-    for (from, to) in [(path.to_path_buf(), aside.clone()), (log_of(path), log_of(&aside))] {
-        if from.exists() {
-            files::put(&from, &to)?;
-        }
+/// is never taken for that of another. Where it goes is written down before.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>, Failure> {
+    let before = (1..=BEFORE_MAX).map(|n| path.with_added_extension(format!("before-{n}")));
+    let free = before.clone().find(|aside| !aside.exists() && !log_of(aside).exists());
+    let aside = free.ok_or_else(|| Failure::Refused(format!("there are {BEFORE_MAX} kept databases beside {}; move some away", path.display())))?;
+    if path.exists() {
+        let note = with_end(&restoring(path), "-note");
+        fs::write(&note, aside.display().to_string())?;
+        fs::File::open(&note)?.sync_all()?;
+        files::put(&note, &set_aside_note(path))?;
+        files::put(path, &aside)?;
     }
-    files::remove(&with_end(path, "-shm"))?;
+    take_log(path, &aside)?;
     Ok(aside.exists().then_some(aside))
+}
+
+/// What an earlier restoration, which was cut off, has begun: the name that it gave to the database, which has its log from now on.
+fn finish_setting_aside(path: &Path) -> Result<Option<PathBuf>, Failure> {
+    let note = set_aside_note(path);
+    let Ok(aside) = fs::read_to_string(&note).map(PathBuf::from) else { return Ok(None) };
+    if path.exists() {
+        // It was cut off before the database had its other name, or after the backup had its place.
+        files::remove(&note)?;
+        return Ok(None);
+    }
+    take_log(path, &aside)?;
+    Ok(Some(aside))
+}
+
+fn take_log(path: &Path, aside: &Path) -> Result<(), Failure> {
+    if log_of(path).exists() && !log_of(aside).exists() {
+        files::put(&log_of(path), &log_of(aside))?;
+    }
+    files::remove(&with_end(path, "-shm"))
 }

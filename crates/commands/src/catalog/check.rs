@@ -1,6 +1,9 @@
 //! What makes no sense in a catalogue file whatever the house holds: a key that stands twice, sizes of nothing, names that break a line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use leasehold_domain::names::{self, BadName};
 
@@ -59,10 +62,12 @@ pub(super) fn check(c: &Catalog) -> Result<()> {
 fn hosts(c: &Catalog) -> Result<()> {
     let mut seen = BTreeMap::new();
     for e in &c.node {
-        let Some(endpoint) = e.settings.get("endpoint") else { continue };
-        let place = (e.backend.as_str(), endpoint.to_string());
+        let Some(endpoint) = e.settings.get("endpoint").and_then(toml::Value::as_str) else { continue };
+        // One folder has many spellings.
+        let folder = std::path::absolute(endpoint).unwrap_or_else(|_| endpoint.into());
+        let place = (e.backend.as_str(), folder.components().collect::<PathBuf>());
         if let Some(other) = seen.insert(place, &e.id) {
-            return Err(CommandError::Invalid(format!("the nodes '{other}' and '{}' have the same endpoint {endpoint}; each is a host of its own", e.id)));
+            return Err(CommandError::Invalid(format!("the nodes '{other}' and '{}' have the same endpoint, {endpoint}; each is a host of its own", e.id)));
         }
     }
     Ok(())
