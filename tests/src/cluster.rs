@@ -96,6 +96,26 @@ impl Cluster {
         }
     }
 
+    /// Keeps what it holds now, as a standby that hears nothing more would.
+    pub fn keep(&self) {
+        assert!(self.control(&["-m", "fast", "-w", "stop"]));
+        self.copy("data", "kept");
+        self.up();
+    }
+
+    /// That standby takes over.
+    pub fn go_back(&self) {
+        assert!(self.control(&["-m", "immediate", "-w", "stop"]));
+        std::fs::remove_dir_all(self.data()).unwrap();
+        self.copy("kept", "data");
+        self.up();
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let copied = Command::new("cp").arg("-a").args([self.dir.join(from), self.dir.join(to)]).status().unwrap();
+        assert!(copied.success(), "{from} is copied");
+    }
+
     /// As after a power cut: nothing is written down on the way out.
     pub fn crash_and_recover(&self) {
         self.control(&["-m", "immediate", "stop"]);

@@ -494,7 +494,7 @@ fn an_import_tells_old_and_new_and_asks_before_it_changes_much_or_takes_away() {
         ),
         (
             "[[template]]",
-            "[[node]]\nid = \"twin\"\nregion = \"fra\"\nbackend = \"simulated\"\nendpoint = \"simulated/node-1\"\ncapacity = { vcpu = 1, ram_mb = 1024, disk_gb = 10 }\nbuilds = 1\n\n[[template]]",
+            "[[node]]\nid = \"twin\"\nregion = \"fra\"\nbackend = \"simulated\"\nendpoint = \"./simulated/node-1/\"\ncapacity = { vcpu = 1, ram_mb = 1024, disk_gb = 10 }\nbuilds = 1\n\n[[template]]",
             "have the same endpoint",
         ),
         ("203.0.113.10-203.0.113.250", "203.0.113.1-203.0.113.1", "nothing but the gateway"),

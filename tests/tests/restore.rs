@@ -12,6 +12,7 @@ use leasehold_hypervisor::{Call, Source};
 use leasehold_store::{Queue, args, restoration::Issued};
 use leasehold_tests::{
     app::App,
+    cluster::Cluster,
     on_both,
     program::{Program, Signal, eventually},
 };
@@ -80,17 +81,20 @@ async fn forget_place(app: &App, id: &ServerId) {
 on_both!(what_a_machine_was_before_the_restoration_is_for_a_person_to_judge(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
-    let old = app.machines();
-    forget_place(app, &server.id).await;
-    app.live(Duration::from_mins(30)).await;
-    let keep = Release { keep_orphans: true, ..with(Numbered::NewSeries("B".into())) };
-    restore::release(&app.store, &App::operator(), keep).await.unwrap();
-    app.until_quiet().await;
-    assert_eq!(app.server(&server.id).await.status, Status::Running, "it was built once more");
+    // One backup, restored twice: what was built between is unknown, too.
+    for letters in ["B", "C"] {
+        forget_place(app, &server.id).await;
+        app.live(Duration::from_mins(30)).await;
+        let keep = Release { keep_orphans: true, ..with(Numbered::NewSeries(letters.into())) };
+        restore::release(&app.store, &App::operator(), keep).await.unwrap();
+        app.until_quiet().await;
+        assert_eq!(app.server(&server.id).await.status, Status::Running, "it was built once more");
+    }
+    assert_eq!(app.machines().len(), 3);
     app.terminate(&server.id).await;
     app.live(Duration::from_hours(2)).await;
     assert_eq!(app.server(&server.id).await.status, Status::Terminated);
-    assert_eq!(app.machines(), old, "the machine that stood before stands, and only it");
+    assert_eq!(app.machines().len(), 2, "those that stood before stand, and only they");
     assert!(app.attention().await.iter().any(|a| a.starts_with("orphan node:")), "{:?}", app.attention().await);
 });
 
@@ -117,6 +121,43 @@ on_both!(a_number_that_was_never_given_out_proves_that_the_records_are_old(app) 
     app.until_quiet().await;
     assert_eq!(app.server(&next.id).await.status, Status::Pending);
     assert!(app.attention().await.contains(&"restored house".into()), "{:?}", app.attention().await);
+});
+
+on_both!(a_number_that_turns_out_to_be_anothers_proves_it_too(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    // Of the next number to be given out: between two looks.
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("update nodes set next_vmid = 4711", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    unknown_machine(app, &server.id).await;
+    let next = app.order("next").await;
+    for _ in 0..3 {
+        app.order("more").await;
+    }
+    app.until_quiet().await;
+    assert!(app.attention().await.contains(&"restored house".into()), "{:?}", app.attention().await);
+    app.advance(Duration::from_mins(1));
+    look(app).await;
+    restore::release(&app.store, &App::operator(), Release { keep_orphans: true, ..with(Numbered::NewSeries("B".into())) }).await.unwrap();
+    app.until_quiet().await;
+    assert_eq!(app.server(&next.id).await.status, Status::Running, "with another number");
+    assert!(restore::standing(&app.store).await.unwrap().is_none(), "and it stands once only");
+});
+
+on_both!(a_node_that_was_released_unseen_is_seen_for_the_first_time(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    app.nodes_go().await;
+    restore::declare(&app.store, &App::operator(), "a backup was restored", &Issued::default()).await.unwrap();
+    let without = vec!["node-a".to_owned(), "node-b".to_owned()];
+    restore::release(&app.store, &App::operator(), Release { without, ..with(Numbered::NewSeries("B".into())) }).await.unwrap();
+    app.nodes_come().await;
+    unknown_machine(app, &server.id).await;
+    app.live(Duration::from_mins(30)).await;
+    assert!(restore::standing(&app.store).await.unwrap().is_none(), "{:?}", app.attention().await);
+    assert_eq!(app.order("next").await.status, Status::Pending);
+    app.until_quiet().await;
 });
 
 on_both!(a_node_that_nobody_looked_at_takes_nothing_and_is_no_proof(app) {
@@ -404,4 +445,29 @@ fn every_name_of_a_database_leads_to_its_one_lock() {
     assert_eq!(daemon.stop(), Some(0));
     p.ok(&["restore", "before.db"]);
     assert!(p.path("links/house.db").is_symlink() && p.path("leasehold.db.before-1").exists(), "the file changed, not the link");
+}
+
+/// The standby had not heard the last: an order, its invoice, its machine, its address.
+#[test]
+fn a_standby_that_lacks_the_last_takes_over_under_a_running_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let cluster = Cluster::start(dir.path());
+    let p = Program::new(Some(&format!("postgres://leasehold@127.0.0.1:{}/postgres", cluster.port)));
+    let account = p.set_up("200.00");
+    let order = |label: &str| p.run(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", label]).code == 0;
+    let is = |label: &str, status: &str| p.run(&["server", "show", label, "--json"]).out.contains(&format!("\"status\": \"{status}\""));
+    let daemon = p.daemon(&["serve"]);
+    assert!(order("first"));
+    eventually("it runs", || is("first", "running"));
+    cluster.keep();
+    eventually("it is taken", || order("lost"));
+    eventually("it runs", || is("lost", "running"));
+    cluster.go_back();
+    eventually("it is taken", || order("next"));
+    eventually("it is known", || p.run(&["restore", "--json"]).out.contains("unseenNodes"));
+    assert!(is("next", "pending") && p.json(&["invoice", "list"]).as_array().unwrap().len() == 1, "nothing was placed, nothing numbered");
+    assert_eq!(daemon.stop(), Some(0));
+    // Nor by a command while no daemon runs.
+    p.refuses(75, &["documents get no numbers before a daemon has looked"], &["server", "addon", "first", "add", "backup"]);
 }
