@@ -176,7 +176,8 @@ impl Store {
                     let known = known.clone();
                     Box::pin(async move {
                         limit(conn, trial).await?;
-                        known.connected_to(sqlx::query_scalar(POSTGRES_SERVER).fetch_one(conn).await?);
+                        let server: String = sqlx::query_scalar(POSTGRES_SERVER).fetch_one(conn).await?;
+                        known.connected_to(&server);
                         Ok(())
                     })
                 })
@@ -241,7 +242,8 @@ impl Store {
     pub async fn sync_clock(&self) -> Result<()> {
         if let Pool::Postgres(pool) = &self.0.pool {
             // Behind a pooler a connection outlives its server.
-            self.0.trust.connected_to(in_time(sqlx::query_scalar(POSTGRES_SERVER).fetch_one(pool)).await?);
+            let server: String = in_time(sqlx::query_scalar(POSTGRES_SERVER).fetch_one(pool)).await?;
+            self.0.trust.connected_to(&server);
         }
         let before = Clock::host();
         let database = match &self.0.pool {

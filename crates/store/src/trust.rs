@@ -55,8 +55,8 @@ impl Trust {
     }
 
     /// As [`Trust::doubt`], where a connection leads to another start of the database server than the one before.
-    pub(crate) fn connected_to(&self, server: String) {
-        let before = self.0.server.lock().unwrap_or_else(PoisonError::into_inner).replace(server.clone());
+    pub(crate) fn connected_to(&self, server: &str) {
+        let before = self.0.server.lock().unwrap_or_else(PoisonError::into_inner).replace(server.to_owned());
         if before.is_some_and(|before| before != server) {
             self.doubt();
         }
@@ -94,14 +94,14 @@ mod tests {
         assert!(!trust.is_in_doubt(), "nobody replaces books in simulated time");
         trust.go_by(Word::Own);
         let seen = trust.doubts();
-        trust.connected_to("monday".into());
+        trust.connected_to("monday");
         trust.dispel(seen);
         assert!(!trust.is_in_doubt());
         let seen = trust.doubts();
-        trust.connected_to("tuesday".into());
+        trust.connected_to("tuesday");
         trust.dispel(seen);
         assert!(trust.is_in_doubt());
-        trust.connected_to("tuesday".into());
+        trust.connected_to("tuesday");
         trust.dispel(trust.doubts());
         assert!(!trust.is_in_doubt());
     }
