@@ -89,6 +89,28 @@ on_both!(a_top_up_brings_a_suspended_server_back_from_that_day_on(app) {
     app.machines_match().await;
 });
 
+on_both!(a_payment_that_does_not_do_says_at_once_what_is_missing(app) {
+    app.debit("91.00").await;
+    app.set_rule(Level::System, "", Key::Reactivation, "accrue").await;
+    app.order("web").await;
+    app.until_quiet().await;
+    app.live(40 * DAY).await;
+    assert_eq!(app.status("web").await, Status::Suspended);
+    let account = app.account.clone();
+    app.top_up(&account, "5.00").await;
+    app.drain().await;
+    assert_eq!(app.mails_with("4.00 EUR is missing for web").len(), 1, "{:?}", app.delivered());
+    // Each payment that does not do says so once, and the one that does says something else.
+    app.top_up(&account, "3.99").await;
+    app.drain().await;
+    assert_eq!(app.mails_with("0.01 EUR is missing for web").len(), 1);
+    app.top_up(&account, "0.01").await;
+    app.until_quiet().await;
+    assert_eq!(app.status("web").await, Status::Running);
+    assert_eq!(app.delivered().iter().filter(|s| s.contains("is missing for web")).count(), 2);
+    assert!(app.delivered().contains(&"Your server web is back".to_owned()));
+});
+
 on_both!(a_lease_is_never_charged_while_suspended_before_it_ran_or_after_its_end(app) {
     app.debit("82.00").await;
     app.import("faults = { agent_never = 1.0 }\nboot_time = \"20h\"").await;

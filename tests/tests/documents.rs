@@ -122,6 +122,9 @@ on_both!(an_account_is_edited_with_the_person_who_owns_it(app) {
     assert_eq!(edit(Edit { email: Some("grace@example.org"), ..Edit::default() }).await, Ok("grace@example.org".into()));
     let person = async |email: &str| app.store.read().await.unwrap().person_called(email).await.unwrap().map(|p| p.first_name);
     assert_eq!((person("grace@exmaple.org").await, person("grace@example.org").await), (None, Some("Grace".into())), "who signs in with the right one");
+    app.drain().await;
+    let told = app.mails_with(&format!("The mails of account {number} go to another address now"));
+    assert!(told.len() == 1 && told[0].contains("To: grace@exmaple.org") && told[0].contains("grace@example.org"), "{told:?}");
     // Somebody else's address is not taken, and one that opens other accounts is not changed for one of them.
     let other = app.store.read().await.unwrap().find_account(&app.account).await.unwrap().email;
     let refused = edit(Edit { email: Some(other.clone().leak()), ..Edit::default() }).await.unwrap_err();

@@ -96,7 +96,7 @@ fn cloud66() -> OpenApiRouter<Api> {
 fn admin() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(accounts::list, accounts::create))
-        .routes(routes!(accounts::show))
+        .routes(routes!(accounts::show, accounts::edit))
         .routes(routes!(accounts::credit))
         .routes(routes!(accounts::debit))
         .routes(routes!(accounts::freeze))
@@ -108,7 +108,9 @@ fn admin() -> OpenApiRouter<Api> {
         .routes(routes!(breakers::list))
         .routes(routes!(breakers::confirm))
         .routes(routes!(admin::catalog::addons))
+        .routes(routes!(admin::catalog::export))
         .routes(routes!(admin::catalog::import))
+        .routes(routes!(admin::catalog::reprice))
         .routes(routes!(admin::catalog::pools))
         .routes(routes!(admin::catalog::products))
         .routes(routes!(admin::catalog::regions))

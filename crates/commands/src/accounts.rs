@@ -1,14 +1,16 @@
 //! Accounts and their money.
 
-use leasehold_domain::{AccountId, Money, Reference, VatId, names, percent::BadPercent, role::Role, tax::TaxStatus};
+use leasehold_domain::{AccountId, Money, Reference, VatId, names, notice::NoticeKind, percent::BadPercent, role::Role, tax::TaxStatus};
 use leasehold_store::{
     Store, Tx,
     accounts::{Account, AccountState, Contact, NewAccount, Tier},
     activity::Actor,
     books::Booked,
     crash,
+    mails::NewMail,
     members::Member,
 };
+use serde_json::json;
 
 use crate::{CommandError, Result, commit};
 
@@ -82,6 +84,13 @@ pub async fn edit(store: &Store, actor: &Actor, account: &str, edit: Edit<'_>) -
     tx.set_contact(&a.id, &to).await?;
     let what = if moved { format!("mails go to {}, no more to {}", to.email, a.email) } else { format!("{} {}, {}", to.first_name, to.last_name, to.locale) };
     tx.log(actor, "account.edit", Some(&a.id), None, &what).await?;
+    if moved {
+        // Whoever has the old address knows whether that was meant.
+        let subject = format!("{}:{}", a.id, tx.new_id());
+        let data = json!({ "name": a.first_name, "account": a.number, "email": to.email });
+        let (kind, locale) = (NoticeKind::AddressChanged, a.locale.as_str());
+        tx.notify(NewMail { kind, subject: &subject, account: Some(&a.id), server: None, recipient: &a.email, locale, data, charge: None }).await?;
+    }
     let a = tx.account(&a.id).await?;
     commit(tx).await?;
     Ok(a)
@@ -138,6 +147,9 @@ async fn book(store: &Store, actor: &Actor, m: &Movement<'_>, what: &str) -> Res
     let balance = books.available();
     if booked == Booked::New {
         tx.log(actor, &format!("account.{what}"), Some(&account.id), None, &format!("{amount}, {}", m.reason)).await?;
+        if what != "debit" {
+            tx.tell_short(&account.id, amount, &reference).await?;
+        }
     }
     commit(tx).await?;
     if what == "debit" {

@@ -19,6 +19,8 @@ names! {
         LowBalance = "low_balance",
         /// To the customer: a period could not be paid.
         PaymentFailed = "payment_failed",
+        /// To the customer: a payment came in that does not do for what is suspended.
+        PaymentShort = "payment_short",
         /// To the customer: it still is not paid, and what comes of that.
         PaymentReminder = "payment_reminder",
         /// To the customer: the server is off until it is paid.
@@ -33,6 +35,8 @@ names! {
         CreditNote = "credit_note",
         /// To the customer: a webhook is told nothing more.
         WebhookDisabled = "webhook_disabled",
+        /// To the address that an account had: its mails go to another from now on.
+        AddressChanged = "address_changed",
         /// To somebody who may become a member of an account.
         MemberInvitation = "member_invitation",
         /// To the operator: what needs a person.

@@ -148,6 +148,15 @@ impl Standing {
         }
     }
 
+    /// The least that brings a suspended server back now; none where it is not suspended or that cannot be said.
+    pub fn least_to_come_back(&self, tax: Percent, now: Timestamp) -> Option<Money> {
+        if self.lease.state != LeaseState::Suspended {
+            return None;
+        }
+        let ways = self.reactivations(0, tax, now).ok()?;
+        ways.iter().filter_map(|way| way.cost().ok()).min_by_key(|cost| cost.minor)
+    }
+
     /// What the period after the last one costs, tax included; none where that cannot be said.
     pub(crate) fn next_price(&self, tax: Percent) -> Option<Money> {
         self.price_of(self.lease.period_no + 1, None, tax).ok().map(|p| p.total)

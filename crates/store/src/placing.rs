@@ -115,8 +115,10 @@ impl Tx {
         Ok(())
     }
 
-    /// How many servers of an account are being built.
+    /// How many servers of an account are being built; what is held waits for a person.
     pub async fn builds_of(&mut self, account: &str) -> Result<i64> {
-        self.int("select count(*) from servers where account_id = $1 and status = 'building'", args![account]).await
+        let sql =
+            "select count(*) from servers s where s.account_id = $1 and s.status = 'building' and not exists (select 1 from holds h where h.server_id = s.id)";
+        self.int(sql, args![account]).await
     }
 }

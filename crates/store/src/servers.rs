@@ -285,9 +285,9 @@ impl Tx {
         self.all(sql, args![status.map(Status::as_str), account.map(AccountId::as_str), page.most(), page.skip]).await
     }
 
-    /// How many servers an account has ordered since then, and when the first of them.
+    /// How many servers an account has ordered since then, but for those that could not be built, and when the first of them.
     pub async fn orders_since(&mut self, account: &AccountId, since: Timestamp) -> Result<(i64, Option<Timestamp>)> {
-        let sql = "select count(*), min(created_at) from servers where account_id = $1 and created_at > $2";
+        let sql = "select count(*), min(created_at) from servers where account_id = $1 and created_at > $2 and status <> 'failed'";
         let (count, first): (i64, Option<i64>) = self.one(sql, args![account, since]).await?;
         Ok((count, first.map(Timestamp::from_millis)))
     }

@@ -122,10 +122,11 @@ impl Store {
     /// Claims up to `limit` due rows for `worker`, oldest first. In restored books only nodes are looked at, and the operator is told; in
     /// books that may be, only nodes are.
     pub async fn claim(&self, queue: Queue, worker: &str, limit: i64, claim: Duration) -> Result<Vec<Claim>> {
+        let mut tx = self.begin().await?;
+        // Asked now that there is a connection: it may be to another server than the last.
         if queue != Queue::Nodes && self.trust().is_in_doubt() {
             return Ok(vec![]);
         }
-        let mut tx = self.begin().await?;
         let until = tx.now + claim;
         // The choice is made once, and the rows are found by it: left to itself, PostgreSQL makes it anew for every due row when its
         // statistics say that nothing is due, and the first burst after a quiet day takes minutes a claim. Hence the `+ 0`, too.

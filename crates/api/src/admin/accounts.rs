@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use leasehold_commands::{
-    accounts::{self, Movement},
+    accounts::{self, Edit, Movement},
     billing::{self, Scope},
 };
 use leasehold_domain::{Reference, Timestamp, policy::Key};
@@ -118,9 +118,7 @@ pub(crate) async fn create(State(api): State<Api>, operator: Operator, posted: P
     let new = posted.body;
     let currency = new.currency.as_deref().unwrap_or("EUR").parse().map_err(|e| Failure::bad(format!("'currency': {e}")))?;
     let locale = new.locale.unwrap_or_else(|| "en".into());
-    if !leasehold_notifier::LANGUAGES.contains(&locale.as_str()) {
-        return Err(Failure::bad(format!("'locale': one of {}", leasehold_notifier::LANGUAGES.join(", "))));
-    }
+    known_language(&locale)?;
     let new =
         NewAccount { email: new.email, first_name: new.first_name, last_name: new.last_name, company: new.company, currency, locale, country: new.country };
     let account = accounts::add(&mut open.tx, &operator, &new).await?;
@@ -138,6 +136,44 @@ async fn one(api: &Api, account: &str) -> Result<Json<OperatorAccount>, Failure>
     let mut tx = api.store.read().await?;
     let account = tx.find_account(account).await?;
     Ok(Json(view(&mut tx, account).await?))
+}
+
+/// What changes of an account; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct AccountEdit {
+    /// Where its mails go; the old address is told. Its owner of that address signs in with the new one.
+    #[schema(example = "ada@example.org")]
+    email: Option<String>,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    /// The language of its mails, `en` or `de`.
+    #[schema(example = "de")]
+    locale: Option<String>,
+}
+
+fn known_language(locale: &str) -> Result<(), Failure> {
+    if leasehold_notifier::LANGUAGES.contains(&locale) {
+        return Ok(());
+    }
+    Err(Failure::bad(format!("'locale': one of {}", leasehold_notifier::LANGUAGES.join(", "))))
+}
+
+/// Changes how an account is called and where its mails go; documents that were issued stay as they are.
+#[utoipa::path(patch, path = "/accounts/{account}", tag = "operator", security(("operator" = [])), params(("account" = String, Path)), request_body = AccountEdit, responses(
+    (status = 200, body = OperatorAccount),
+    (status = 409, body = super::error::Problem, description = "the address is somebody's who does not own the account, or its owner signs in to other accounts with the old one"),
+))]
+pub(crate) async fn edit(
+    State(api): State<Api>,
+    operator: Operator,
+    Path(account): Path<String>,
+    Body(e): Body<AccountEdit>,
+) -> Result<Json<OperatorAccount>, Failure> {
+    e.locale.as_deref().map_or(Ok(()), known_language)?;
+    let edit = Edit { email: e.email.as_deref(), first_name: e.first_name.as_deref(), last_name: e.last_name.as_deref(), locale: e.locale.as_deref() };
+    let account = accounts::edit(&api.store, &operator, &account, edit).await?;
+    one(&api, account.id.as_str()).await
 }
 
 /// Money in: a payment that came in outside.

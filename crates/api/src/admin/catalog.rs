@@ -1,6 +1,6 @@
 //! What is sold, and where it is built.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::header::CONTENT_TYPE, response::IntoResponse};
 use leasehold_commands::catalog::{self, Catalog, Consent, How};
 use leasehold_domain::{Money, addon::AddonKind, server::Medium};
 use leasehold_store::catalog::{AddressPool, Region, Template};
@@ -216,4 +216,41 @@ pub(crate) async fn import(State(api): State<Api>, operator: Operator, Asked(how
     let catalog = Catalog::received(&text, leasehold_notifier::check_logo)?;
     let imported = catalog::import(&api.store, &operator, &catalog, api.settings.check_node, How { reprice: how.reprice, consent }).await?;
     Ok(Json(Imported { changes: imported.lines, grave: imported.grave, dry_run }))
+}
+
+/// The catalogue that the house has, as the file that imports as no change; the seller's logo is inside.
+#[utoipa::path(get, path = "/catalog/export", tag = "operator", security(("operator" = [])), responses((status = 200, body = String, content_type = "application/toml")))]
+pub(crate) async fn export(State(api): State<Api>, _: Operator) -> Result<impl IntoResponse, Failure> {
+    Ok(([(CONTENT_TYPE, "application/toml")], catalog::export(&api.store).await?))
+}
+
+/// Which leases are brought to the catalogue's prices.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Reprice {
+    /// Those of one product or add-on, by its key; else all.
+    #[param(example = "small")]
+    only: Option<String>,
+    /// It is meant; else nothing is written.
+    #[serde(default)]
+    confirm: bool,
+}
+
+/// What leases pay otherwise from their next period on.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Repriced {
+    #[schema(example = json!(["~ product small: 3 lease(s) pay EUR 5.00 → 6.00, +20 % every 1m from their next period on"]))]
+    changes: Vec<String>,
+    /// Nothing was written: it was not confirmed.
+    dry_run: bool,
+}
+
+/// Has every lease pay what the catalogue says, from its next period on.
+#[utoipa::path(post, path = "/catalog/reprice", tag = "operator", security(("operator" = [])), params(Reprice), responses((status = 200, body = Repriced)))]
+pub(crate) async fn reprice(State(api): State<Api>, operator: Operator, Asked(how): Asked<Reprice>) -> Result<Json<Repriced>, Failure> {
+    let consent = if how.confirm { Consent::All } else { Consent::Look };
+    let changes = catalog::reprice::reprice(&api.store, &operator, how.only.as_deref(), &consent).await?;
+    Ok(Json(Repriced { changes, dry_run: !how.confirm }))
 }

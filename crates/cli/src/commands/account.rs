@@ -88,7 +88,7 @@ pub enum Account {
         /// What it shall say, like 5d.
         #[arg(requires = "key")]
         value: Option<String>,
-        /// Only for this server: id, label or hostname.
+        /// Only for this server: id, label, hostname or address.
         #[arg(long)]
         server: Option<String>,
         /// Take the rule away: the wider level says it again.

@@ -24,7 +24,7 @@ use crate::{
 pub enum Server {
     /// What is bought beside it.
     Addon {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
         /// What to do.
         #[command(subcommand)]
@@ -32,7 +32,7 @@ pub enum Server {
     },
     /// End it with what is paid; nothing more is charged.
     Cancel {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
         /// Let it go on after all.
         #[arg(long)]
@@ -40,19 +40,19 @@ pub enum Server {
     },
     /// Where and how to sign in; the only command that prints a password.
     Credentials {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
     },
     /// How much is paid at once, from the next period on.
     Cycle {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
         /// 1m, 3m, 6m or 12m.
         cycle: Cycle,
     },
     /// Change its label.
     Label {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
         /// The new label.
         label: String,
@@ -70,12 +70,12 @@ pub enum Server {
     Order(server_order::OrderArgs),
     /// A new root password, through the guest agent.
     PasswordReset {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
     },
     /// Nothing is taken away for an unpaid charge before a date.
     Protect {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
         /// Until when, like 2026-12-31.
         #[arg(long, required_unless_present = "off")]
@@ -86,12 +86,12 @@ pub enum Server {
     },
     /// Off and on again.
     Reboot {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
     },
     /// A new system; everything on its disk is lost.
     Reinstall {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
         /// Another system than the one it has.
         #[arg(long)]
@@ -105,7 +105,7 @@ pub enum Server {
     },
     /// Close its open matters; a machine that its node cannot be asked about counts as gone.
     Resolve {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
         /// Why.
         #[arg(long)]
@@ -113,7 +113,7 @@ pub enum Server {
     },
     /// Build a failed server again.
     Retry {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         #[arg(required_unless_present = "all_failed")]
         server: Option<String>,
         /// Every failed server.
@@ -122,12 +122,12 @@ pub enum Server {
     },
     /// One server: state, step log, lease, addresses, mails.
     Show {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
     },
     /// Snapshots of its disk.
     Snapshot {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
         /// What to do.
         #[command(subcommand)]
@@ -135,22 +135,22 @@ pub enum Server {
     },
     /// On.
     Start {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
     },
     /// What it uses, and its traffic by month.
     Stats {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
     },
     /// Off.
     Stop {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
     },
     /// Place a hold.
     Suspend {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
         /// `abuse` or `admin`.
         #[arg(long)]
@@ -167,7 +167,7 @@ pub enum Server {
     },
     /// The end: its data is deleted, its addresses go back.
     Terminate {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
         /// Do not ask.
         #[arg(long)]
@@ -181,7 +181,7 @@ pub enum Server {
     },
     /// Lift a hold.
     Unsuspend {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
         /// Which.
         #[arg(long)]
@@ -192,7 +192,7 @@ pub enum Server {
     },
     /// Follow a server until it rests.
     Watch {
-        /// Server id, label or hostname.
+        /// Its id or the first characters of it, label, hostname or address.
         server: String,
     },
 }

@@ -107,7 +107,7 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
     whole["addresses"] = json!(addresses);
     whole["lease"] = lease.as_ref().map_or(
         Value::Null,
-        |l| json!({ "state": l.state, "cycle": l.cycle, "price": l.price.decimal(), "currency": l.price.currency, "paidUntil": l.paid_until }),
+        |l| json!({ "id": l.id, "state": l.state, "cycle": l.cycle, "price": l.price.decimal(), "currency": l.price.currency, "paidUntil": l.paid_until }),
     );
     let next = match &lease {
         Some(l) => tx.outlook(&l.account, &l.id).await?,
@@ -126,7 +126,6 @@ pub(super) async fn show_one(c: &Context, server: &str) -> Result<(), Failure> {
     whole["account"] = json!({ "number": account.number, "name": account.called() });
     whole["product"] = product.key.as_str().into();
     whole["invoices"] = json!(invoices);
-    whole["lease"]["id"] = json!(lease.as_ref().map(|l| &l.id));
     whole["mails"] = mails.iter().map(|m| json!({ "id": m.id, "kind": m.kind, "state": m.state })).collect();
     show(c.json(), &whole, || {
         say!("{} ({})\nstatus    {} (goal: {})", s.label, s.id, s.status, s.goal);

@@ -66,6 +66,24 @@ impl Tx {
         self.write_letters(receipts).await
     }
 
+    /// Tells an account at once that a payment does not do for what is suspended, and what is missing: the next warning may be days away. Under the account's
+    /// lock, after the payment was booked.
+    pub async fn tell_short(&mut self, account: &AccountId, paid: Money, movement: &str) -> Result<()> {
+        let now = self.now;
+        let pages = self.pages(std::slice::from_ref(account)).await?;
+        let Some(page) = pages.first() else { return Ok(()) };
+        let balance = page.books.wallet.available();
+        let needed = page.books.leases.iter().zip(&page.tenants).filter_map(|(s, t)| Some((s.least_to_come_back(page.books.tax, now)?, s, t)));
+        let Some((owed, s, tenant)) = needed.min_by_key(|(owed, ..)| owed.minor).filter(|(owed, ..)| owed.minor > balance.minor) else { return Ok(()) };
+        let data = json!({
+            "name": page.name, "label": tenant.label, "paid": paid.to_string(), "owed": owed.to_string(), "balance": balance.to_string(),
+            "missing": owed.minus(balance)?.to_string(),
+        });
+        let charge = charge_key(&s.lease.id, s.lease.period_no);
+        let letter = Letter { server: Some(s.lease.server.clone()), charge: Some(charge), ..to(page, NoticeKind::PaymentShort, movement.to_owned(), data) };
+        self.write_letters(vec![letter]).await
+    }
+
     /// Tells an account that money came back.
     pub(crate) async fn tell_credit(&mut self, note: &Invoice, reason: &str, balance: Money) -> Result<()> {
         let account = self.account(&note.account_id.as_str().into()).await?;
