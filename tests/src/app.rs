@@ -124,9 +124,18 @@ impl App {
     }
 
     async fn import_text(&self, text: &str, how: catalog::How) {
-        let catalog = catalog::Catalog::parse(text).unwrap();
-        let how = catalog::How { consent: catalog::Consent::All, ..how };
-        catalog::import(&self.store, &Self::operator(), &catalog, |_, _| Ok(()), how).await.unwrap();
+        self.try_import(text, catalog::How { consent: catalog::Consent::All, ..how }).await.unwrap();
+    }
+
+    async fn try_import(&self, text: &str, how: catalog::How) -> leasehold_commands::Result<Vec<String>> {
+        let catalog = catalog::Catalog::parse(text)?;
+        catalog::import(&self.store, &Self::operator(), &catalog, |_, _| Ok(()), how).await.map(|imported| imported.lines)
+    }
+
+    /// What an import says that has another text in it, and is asked nothing.
+    pub async fn import_says(&self, from: &str, to: &str) -> String {
+        let text = catalog_text(self.dir.path(), "").replace(from, to);
+        self.try_import(&text, catalog::How::default()).await.map_or_else(|e| e.to_string(), |lines| lines.join("\n"))
     }
 
     /// A second worker over the same database.

@@ -381,6 +381,16 @@ on_both!(a_price_change_leaves_old_leases_alone_unless_it_is_asked_for(app) {
     assert_eq!(app.charges("new").await[2], "3 2026-05-10 2026-06-10 1500 paid");
 });
 
+on_both!(imports_go_one_after_the_other_and_each_says_what_it_changed(app) {
+    for _ in 0..5 {
+        app.import("").await;
+        let (less, more) = futures::join!(app.import_says("9.00", "6.00"), app.import_says("9.00", "13.00"));
+        let said = [less, more];
+        assert_eq!(said.iter().filter(|text| text.contains("1m EUR 9.00 → ")).count(), 1, "{said:?}");
+        assert!(said.iter().any(|text| text.contains("6.00 → 13.00, +116.7 %") || text.contains("13.00 → 6.00, −53.8 %")), "who came second was asked: {said:?}");
+    }
+});
+
 on_both!(another_cycle_begins_with_the_next_period_and_takes_the_add_ons_along(app) {
     coupon(app, NewCoupon { periods: None, ..SPRING }).await;
     app.top_up(&app.account, "100.00").await;
