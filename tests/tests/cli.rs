@@ -471,7 +471,11 @@ fn an_import_tells_old_and_new_and_asks_before_it_changes_much_or_takes_away() {
         assert_eq!(import(&other, &[]).out, "nothing to change\n");
         assert_eq!(import(&bank, &[]).code, 0);
     }
-    // Servers end sooner, or a tax comes from nothing.
+    // Servers end sooner, or a tax comes to customers who paid none.
+    let abroad = import(&bank.replace("DE = \"19\"", "DE = \"19\"\nUS = \"9\""), &[]);
+    assert!(abroad.code == 0 && abroad.out.contains("+ tax US: 9\n"), "{abroad:?}");
+    assert_eq!(import(&bank, &["--yes"]).code, 0);
+    p.ok(&["account", "create", "--email", "us@example.org", "--first-name", "Grace", "--last-name", "Hopper", "--country", "US"]);
     let harsh = [
         ("suspend_after = \"3d\"", "suspend_after = \"1h\"", "suspend_after 3d → 1h"),
         ("terminate_after = \"14d\"", "terminate_after = \"30d\"", ""),

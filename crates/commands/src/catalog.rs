@@ -173,7 +173,7 @@ pub async fn import(store: &Store, actor: &Actor, catalog: &Catalog, check_node:
     affiliates::import(&mut tx, catalog).await?;
     tiers::import(&mut tx, catalog).await?;
     policies::import(&mut tx, catalog).await?;
-    let changes = diff::diff(&before, &export::export(&mut tx).await?);
+    let changes = diff::diff(&before, &export::export(&mut tx).await?, &tx.countries_taxed().await?);
     let repriced = if how.reprice { reprice::leases(&mut tx, None).await? } else { Vec::new() };
     let changes: Vec<Change> = changes.into_iter().chain(repriced).collect();
     let lines: Vec<String> = changes.iter().map(Change::to_string).collect();

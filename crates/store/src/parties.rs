@@ -85,6 +85,12 @@ impl Tx {
         self.exec(sql, &[]).await.map(drop)
     }
 
+    /// Countries with accounts that are taxed as the table says.
+    pub async fn countries_taxed(&mut self) -> Result<Vec<String>> {
+        let sql = "select distinct country from accounts where country is not null and not reverse_charge and not tax_fixed";
+        Ok(self.all::<(String,)>(sql, &[]).await?.into_iter().map(|(country,)| country).collect())
+    }
+
     /// Writes how an account is billed: company, address, tax; the rate that follows.
     pub async fn set_billed(&mut self, id: &AccountId, company: Option<&str>, address: Option<&str>, tax: &TaxStatus) -> Result<Percent> {
         let by_country = match &tax.country {

@@ -66,8 +66,8 @@ type Values = BTreeMap<String, Leaf>;
 /// Things by what people call them.
 type Things = BTreeMap<String, Values>;
 
-/// What `now` says other than `before`.
-pub(super) fn diff(before: &Catalog, now: &Catalog) -> Vec<Change> {
+/// What `now` says other than `before`, in a house that has customers in these countries.
+pub(super) fn diff(before: &Catalog, now: &Catalog, countries: &[String]) -> Vec<Change> {
     // Of a house that sells nothing yet, nothing can be lost.
     let is_new = before.region.is_empty() && before.product.is_empty();
     let (before, now) = (things(before), things(now));
@@ -75,7 +75,10 @@ pub(super) fn diff(before: &Catalog, now: &Catalog) -> Vec<Change> {
     for (what, values) in &now {
         match before.get(what) {
             None if values.is_empty() => {}
-            None if what.starts_with(TAX) && !is_new => changes.extend(fields(what, &Values::from([(String::new(), no_tax())]), values)),
+            // Who paid none will pay it from the next period on.
+            None if what.strip_prefix(TAX).is_some_and(|country| countries.iter().any(|c| c == country)) => {
+                changes.extend(fields(what, &Values::from([(String::new(), no_tax())]), values));
+            }
             None => changes.push(Change::Added(added(what, values))),
             Some(old) => changes.extend(fields(what, old, values)),
         }
@@ -88,8 +91,11 @@ pub(super) fn diff(before: &Catalog, now: &Catalog) -> Vec<Change> {
     changes
 }
 
-/// What is new, with its prices: a plan that comes back may have leases.
+/// What is new, with its prices or its rate: a plan that comes back may have leases.
 fn added(what: &str, values: &Values) -> String {
+    if let (Some(rate), true) = (values.get(""), what.starts_with(TAX)) {
+        return format!("{what}: {}", rate.said);
+    }
     let prices: Vec<String> = values.iter().filter_map(|(name, leaf)| Some(format!("{} {}", name.strip_prefix(PRICE)?, leaf.said))).collect();
     if prices.is_empty() { what.to_owned() } else { format!("{what}: {}", prices.join(", ")) }
 }
