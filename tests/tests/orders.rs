@@ -391,6 +391,12 @@ on_both!(imports_go_one_after_the_other_and_each_says_what_it_changed(app) {
     }
 });
 
+on_both!(what_is_not_meant_is_not_imported(app) {
+    let asked = app.import_says("9.00", "1.00").await;
+    assert!(asked.starts_with("nothing was changed, since this must be meant: ~ product small: 1m EUR 9.00 → 1.00"), "{asked}");
+    assert_eq!(app.import_says("9.00", "9.00").await, "", "and nothing was");
+});
+
 on_both!(another_cycle_begins_with_the_next_period_and_takes_the_add_ons_along(app) {
     coupon(app, NewCoupon { periods: None, ..SPRING }).await;
     app.top_up(&app.account, "100.00").await;

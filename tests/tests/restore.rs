@@ -438,11 +438,16 @@ fn every_name_of_a_database_leads_to_its_one_lock() {
     p.ok(&["backup", "before.db"]);
     std::fs::create_dir(p.path("links")).unwrap();
     std::os::unix::fs::symlink("../leasehold.db", p.path("links/house.db")).unwrap();
-    let daemon = p.daemon(&["serve"]);
-    eventually("it runs", || std::fs::read_to_string(p.path("daemon.log")).unwrap().contains("started"));
-    p.set("DATABASE__URL", &format!("sqlite:{}", p.path("links/house.db").display()));
-    p.refuses(4, &["another leasehold daemon is running"], &["restore", "before.db"]);
-    assert_eq!(daemon.stop(), Some(0));
+    let (file, link) = (p.database().to_owned(), format!("sqlite:{}", p.path("links/house.db").display()));
+    for (runs, restores) in [(&file, &link), (&link, &file)] {
+        p.set("DATABASE__URL", runs);
+        let daemon = p.daemon(&["serve"]);
+        eventually("it runs", || std::fs::read_to_string(p.path("daemon.log")).unwrap().contains("started"));
+        p.set("DATABASE__URL", restores);
+        p.refuses(4, &["another leasehold daemon is running"], &["restore", "before.db"]);
+        assert_eq!(daemon.stop(), Some(0));
+    }
+    p.set("DATABASE__URL", &link);
     p.ok(&["restore", "before.db"]);
     assert!(p.path("links/house.db").is_symlink() && p.path("leasehold.db.before-1").exists(), "the file changed, not the link");
 }
