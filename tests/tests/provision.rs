@@ -265,6 +265,38 @@ on_both!(resolving_a_failed_reinstall_keeps_the_paid_machine(app) {
     app.machines_match().await;
 });
 
+async fn one_is_full_and_one_silent(app: &App) {
+    app.import("faults = { capacity = 1.0, down_file = true }").await;
+    std::fs::create_dir_all(app.path("node-b")).unwrap();
+    std::fs::write(app.path("node-b").join("down"), "").unwrap();
+    let mut tx = app.store.begin().await.unwrap();
+    tx.want_looks().await.unwrap();
+    tx.commit().await.unwrap();
+    app.drain_all_of(&[leasehold_store::Queue::Nodes]).await;
+}
+
+on_both!(an_order_that_one_node_sent_on_waits_for_the_other_as_long_as_its_policy_says(app) {
+    one_is_full_and_one_silent(app).await;
+    let server = app.order("web").await;
+    app.live(Duration::from_hours(1)).await;
+    let s = app.server(&server.id).await;
+    assert!(!matches!(s.status, Status::Failed | Status::Running), "{} {:?}", s.status, s.last_error);
+    assert!(s.excluded.contains("node-a") && s.last_error.is_some_and(|e| e.contains("node-b does not answer")));
+    app.nodes_come().await;
+    app.live(Duration::from_mins(15)).await;
+    let s = app.server(&server.id).await;
+    assert_eq!((s.status, s.node_id.as_deref()), (Status::Running, Some("node-b")));
+});
+
+on_both!(an_order_that_one_node_sent_on_is_given_up_when_its_time_is_over(app) {
+    one_is_full_and_one_silent(app).await;
+    app.set_rule(Level::System, "", Key::StartWithin, "1h").await;
+    let server = app.order("web").await;
+    app.live(Duration::from_hours(2)).await;
+    assert_eq!(app.server(&server.id).await.status, Status::Failed);
+    assert_eq!(app.balance().await, "100.00", "its price is back");
+});
+
 on_both!(a_host_that_restarted_gets_its_machines_started(app) {
     let server = app.order("web").await;
     app.until_quiet().await;

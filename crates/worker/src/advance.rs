@@ -99,7 +99,10 @@ async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
         Err(none) => {
             let silent = tx.silent_nodes(&s.region_id, size, &excluded).await?;
             if !silent.is_empty() {
-                // Nobody's order fails because a node is away: it may have room.
+                // Nobody's order fails because a node is away: it may have room. One that another node has sent on waits as long, too.
+                if s.deadline_at.is_some() && tx.now.since(s.ordered_at) < tx.policy_of(s).await?.start_within {
+                    s.deadline_at = Some(When(tx.now + w.limits.deadline));
+                }
                 s.last_error = Some(format!("no node that answers has room, and {}", silent.join(", ")));
                 return Ok(Outcome::Wait(tx.now + TURN));
             }
