@@ -170,7 +170,7 @@ impl Tx {
     pub async fn slow_accounts_settled(&mut self) -> Result<u64> {
         let now = self.now;
         let sql = "update attention set closed_at = $1, closed_by = 'scheduler' where kind = 'account_slow' and closed_at is null \
-                   and subject in (select 'account:' || account_id from wallets where last_error is null)";
+                   and (select last_error from wallets where account_id = substr(subject, 9)) is null";
         self.exec(sql, args![now]).await
     }
 
