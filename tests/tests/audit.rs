@@ -67,6 +67,13 @@ const ALTERATIONS: &[(&str, &str)] = &[
         "an invoice that is gone, number, receipt and all",
         "delete from mails where dedup_key = 'receipt:' || (select max(id) from invoices where kind = 'invoice'); delete from invoice_lines where invoice_id = (select max(id) from invoices where kind = 'invoice'); delete from invoices where id = (select max(id) from invoices where kind = 'invoice'); update invoice_series set next_no = next_no - 1 where id not like 'CN%'",
     ),
+    (
+        "a boundary of two periods, in every place",
+        "update invoice_lines set until_at = until_at + 86400000 where charge_no = 1 and lease_id in (select l.id from leases l join servers s on s.id = l.server_id where s.label = 'rich'); \
+         update invoice_lines set from_at = from_at + 86400000 where charge_no = 2 and lease_id in (select l.id from leases l join servers s on s.id = l.server_id where s.label = 'rich'); \
+         update charges set until_at = until_at + 86400000 where no = 1 and lease_id in (select l.id from leases l join servers s on s.id = l.server_id where s.label = 'rich'); \
+         update charges set from_at = from_at + 86400000 where no = 2 and lease_id in (select l.id from leases l join servers s on s.id = l.server_id where s.label = 'rich')",
+    ),
     ("a receipt that is missing", "delete from mails where id = (select min(id) from mails where kind = 'receipt')"),
     ("a welcome that is missing", "delete from mails where id = (select min(id) from mails where kind = 'server_ready')"),
     ("a confirmation that is missing", "delete from mails where id = (select min(id) from mails where kind = 'order_confirmation')"),
