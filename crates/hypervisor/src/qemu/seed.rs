@@ -123,3 +123,74 @@ pub(super) fn write(file: &Path, mark: &Mark, mac: &str, guest: &GuestConfig) ->
     volume.unmount().map_err(io)?;
     whole::write(file, image.into_inner()).map_err(io)
 }
+
+#[cfg(test)]
+mod tests {
+    use leasehold_domain::ServerId;
+
+    use super::*;
+
+    fn guest(username: &str) -> GuestConfig {
+        let address = |address: &str, prefix, gateway: &str| GuestAddress { address: address.into(), prefix, gateway: gateway.into() };
+        GuestConfig {
+            hostname: "0042".into(),
+            username: username.into(),
+            ssh_keys: vec!["ssh-ed25519 AAAA ada: \"no\"\n- x".into()],
+            addresses: vec![address("203.0.113.10", 24, "203.0.113.1"), address("2001:db8::10", 64, "fe80::1"), address("203.0.113.11", 24, "203.0.113.1")],
+            resolvers: vec!["192.0.2.53".parse().unwrap(), "2001:db8::53".parse().unwrap()],
+            user_data: None,
+        }
+    }
+
+    fn read(text: &str) -> Value {
+        serde_json::from_str(text.trim_start_matches("#cloud-config\n")).unwrap()
+    }
+
+    #[test]
+    fn a_name_is_a_text_and_a_key_is_nothing_else() {
+        let mark = Mark { server: ServerId("s".into()), generation: 1 };
+        assert_eq!(read(&meta_data(&mark, &guest("root")))["local-hostname"], "0042");
+        assert_eq!(read(&cloud_config(&guest("root")))["users"], json!([{ "name": "root", "ssh_authorized_keys": ["ssh-ed25519 AAAA"] }]));
+    }
+
+    #[test]
+    fn root_is_let_in_where_it_is_the_one_and_only_there() {
+        let (root, other) = (read(&cloud_config(&guest("root"))), read(&cloud_config(&guest("debian"))));
+        assert_eq!(
+            (&root["disable_root"], &root["ssh_pwauth"], &root["write_files"][0]["content"]),
+            (&json!(false), &json!(true), &json!("PermitRootLogin yes\n"))
+        );
+        assert_eq!((&other["disable_root"], &other["ssh_pwauth"], &other["write_files"]), (&json!(true), &json!(true), &Value::Null));
+        assert_eq!(other["users"][0]["sudo"], "ALL=(ALL) NOPASSWD:ALL");
+    }
+
+    #[test]
+    fn each_family_has_one_way_out_and_each_address_its_resolvers() {
+        let network = read(&network_config("52:54:00:00:00:01", &guest("root")));
+        let resolvers = json!(["192.0.2.53", "2001:db8::53"]);
+        let subnet = |kind: &str, address: &str, gateway: Option<&str>| {
+            let mut subnet = json!({ "type": kind, "address": address, "dns_nameservers": resolvers });
+            if let Some(gateway) = gateway {
+                subnet["gateway"] = gateway.into();
+            }
+            subnet
+        };
+        let subnets = [
+            subnet("static", "203.0.113.10/24", Some("203.0.113.1")),
+            subnet("static6", "2001:db8::10/64", Some("fe80::1")),
+            subnet("static", "203.0.113.11/24", None),
+        ];
+        assert_eq!((&network["version"], &network["config"][0]["subnets"]), (&json!(1), &json!(subnets)));
+        assert_eq!(network["config"][1], json!({ "type": "nameserver", "address": resolvers }));
+    }
+
+    #[test]
+    fn the_owners_part_is_given_on_byte_for_byte_and_ours_follows() {
+        let theirs = "#!/bin/sh\necho '--=_leasehold'\n".repeat(9);
+        let whole = user_data(&GuestConfig { user_data: Some(theirs.clone().into()), ..guest("root") });
+        let parts: Vec<&str> = whole.split("--=_leasehold").collect();
+        let body = parts[1].split_once("\n\n").unwrap().1.replace('\n', "");
+        assert_eq!(STANDARD.decode(body).unwrap(), theirs.as_bytes());
+        assert!(parts[1].contains("text/x-shellscript") && parts[2].contains("#cloud-config") && parts.len() == 4, "{whole}");
+    }
+}
