@@ -5,7 +5,7 @@ use serde_json::Value;
 /// Places in mails that hold a day.
 const DAYS: &[&str] = &["at", "from", "paid_until", "since", "until"];
 /// Places that hold an amount.
-const AMOUNTS: &[&str] = &["amount", "balance", "missing", "net", "owed", "price", "tax", "total"];
+const AMOUNTS: &[&str] = &["amount", "balance", "missing", "net", "owed", "paid", "price", "tax", "total"];
 
 /// A day, `2026-12-31`, as the language has it; what is no day stays.
 pub(crate) fn day(text: &str, locale: &str) -> String {

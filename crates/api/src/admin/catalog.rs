@@ -248,7 +248,10 @@ pub(crate) struct Repriced {
 }
 
 /// Has every lease pay what the catalogue says, from its next period on.
-#[utoipa::path(post, path = "/catalog/reprice", tag = "operator", security(("operator" = [])), params(Reprice), responses((status = 200, body = Repriced)))]
+#[utoipa::path(post, path = "/catalog/reprice", tag = "operator", security(("operator" = [])), params(Reprice), responses(
+    (status = 200, body = Repriced),
+    (status = 404, body = super::error::Problem, description = "there is no product or add-on of that key"),
+))]
 pub(crate) async fn reprice(State(api): State<Api>, operator: Operator, Asked(how): Asked<Reprice>) -> Result<Json<Repriced>, Failure> {
     let consent = if how.confirm { Consent::All } else { Consent::Look };
     let changes = catalog::reprice::reprice(&api.store, &operator, how.only.as_deref(), &consent).await?;
