@@ -214,6 +214,14 @@ impl App {
         panic!("the queues do not come to rest");
     }
 
+    /// Has every node looked at now.
+    pub async fn look(&self) {
+        let mut tx = self.store.begin().await.unwrap();
+        tx.want_looks().await.unwrap();
+        tx.commit().await.unwrap();
+        self.drain_all_of(&[Queue::Nodes]).await;
+    }
+
     /// Queues with a row that is due. Looked at and not only tried: a transaction that was dropped may hold its rows for a moment on
     /// PostgreSQL, and claims pass them by.
     async fn due_queues(&self) -> Vec<Queue> {

@@ -269,10 +269,7 @@ async fn one_is_full_and_one_silent(app: &App) {
     app.import("faults = { capacity = 1.0, down_file = true }").await;
     std::fs::create_dir_all(app.path("node-b")).unwrap();
     std::fs::write(app.path("node-b").join("down"), "").unwrap();
-    let mut tx = app.store.begin().await.unwrap();
-    tx.want_looks().await.unwrap();
-    tx.commit().await.unwrap();
-    app.drain_all_of(&[leasehold_store::Queue::Nodes]).await;
+    app.look().await;
 }
 
 on_both!(an_order_that_one_node_sent_on_waits_for_the_other_as_long_as_its_policy_says(app) {

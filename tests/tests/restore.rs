@@ -105,18 +105,11 @@ async fn unknown_machine(app: &App, server: &ServerId) {
     node.ensure_disk(&call, 4711, &Source::Image("debian-12".into())).await.unwrap();
 }
 
-async fn look(app: &App) {
-    let mut tx = app.store.begin().await.unwrap();
-    tx.want_looks().await.unwrap();
-    tx.commit().await.unwrap();
-    app.drain_all_of(&[Queue::Nodes]).await;
-}
-
 on_both!(a_number_that_was_never_given_out_proves_that_the_records_are_old(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
     unknown_machine(app, &server.id).await;
-    look(app).await;
+    app.look().await;
     let next = app.order("next").await;
     app.until_quiet().await;
     assert_eq!(app.server(&next.id).await.status, Status::Pending);
@@ -138,7 +131,7 @@ on_both!(a_number_that_turns_out_to_be_anothers_proves_it_too(app) {
     app.until_quiet().await;
     assert!(app.attention().await.contains(&"restored house".into()), "{:?}", app.attention().await);
     app.advance(Duration::from_mins(1));
-    look(app).await;
+    app.look().await;
     restore::release(&app.store, &App::operator(), Release { keep_orphans: true, ..with(Numbered::NewSeries("B".into())) }).await.unwrap();
     app.until_quiet().await;
     assert_eq!(app.server(&next.id).await.status, Status::Running, "with another number");
@@ -172,7 +165,7 @@ on_both!(a_node_that_nobody_looked_at_takes_nothing_and_is_no_proof(app) {
     let waiting = app.server(&next.id).await;
     assert_eq!(waiting.status, Status::Pending);
     assert!(waiting.last_error.as_ref().is_some_and(|e| e.contains("was not looked at yet")), "{:?}", waiting.last_error);
-    look(app).await;
+    app.look().await;
     assert_eq!(app.store.next_due(Queue::Servers).await.unwrap(), Some(app.now()), "it is looked at now that there is a node");
     app.until_quiet().await;
     assert_eq!(app.server(&next.id).await.status, Status::Running, "{:?}", app.attention().await);
@@ -254,7 +247,7 @@ on_both!(a_system_that_is_later_stays_known_as_such(app) {
     let mut tx = app.store.begin().await.unwrap();
     tx.exec("update servers set generation = 1, installed = 1, epoch = 3 where id = $1", args![&server.id]).await.unwrap();
     tx.commit().await.unwrap();
-    look(app).await;
+    app.look().await;
     for _ in 0..3 {
         app.live(Duration::from_mins(20)).await;
         let drift = restore::standing(&app.store).await.unwrap().unwrap().drift;

@@ -258,7 +258,9 @@ impl App {
 
     /// Waits until every node was asked; not for ever for one that nobody asks.
     async fn look_first(&self) -> Result<(), Failure> {
-        self.want_looks().await?;
+        let mut tx = self.store.begin().await?;
+        tx.want_looks().await?;
+        tx.commit().await?;
         let since = Instant::now();
         while since.elapsed() < FIRST_LOOKS {
             if self.store.read().await?.nodes_were_asked().await? {
@@ -268,12 +270,6 @@ impl App {
         }
         tracing::warn!("not every node could be looked at first; going on");
         Ok(())
-    }
-
-    async fn want_looks(&self) -> Result<(), StoreError> {
-        let mut tx = self.store.begin().await?;
-        tx.want_looks().await?;
-        tx.commit().await
     }
 
     /// Has names published that rest unpublished: from before there was a DNS server, or of a worker that has none.

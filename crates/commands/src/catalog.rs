@@ -57,6 +57,15 @@ pub enum Consent {
 }
 
 impl Consent {
+    /// What flags say.
+    pub fn of(dry_run: bool, meant: bool) -> Self {
+        match (dry_run, meant) {
+            (true, _) => Self::Look,
+            (false, true) => Self::All,
+            (false, false) => Self::Nothing,
+        }
+    }
+
     fn covers(&self, grave: &[String]) -> Result<()> {
         let unasked: Vec<&str> = match self {
             Self::All => return Ok(()),

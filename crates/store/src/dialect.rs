@@ -14,11 +14,9 @@ pub(crate) enum Dialect {
     Postgres,
 }
 
-/// The database's own clock in epoch milliseconds.
-pub(crate) const POSTGRES_NOW: &str = "select (extract(epoch from clock_timestamp()) * 1000)::bigint";
-
-/// Which start of which database server answers.
-pub(crate) const POSTGRES_SERVER: &str = "select coalesce(inet_server_port(), 0) || ' since ' || extract(epoch from pg_postmaster_start_time())";
+/// The database's own clock in epoch milliseconds, and which start of which server answers.
+pub(crate) const POSTGRES_NOW: &str = "select (extract(epoch from clock_timestamp()) * 1000)::bigint, \
+    coalesce(inet_server_port(), 0) || ' since ' || extract(epoch from pg_postmaster_start_time())";
 
 /// What is asked of a server beside its own row. Of the means of its holds, the last by name is the strongest.
 const FACTS: &str = "(select max(h.means) from holds h where h.server_id = s.id) as held, \

@@ -4,7 +4,7 @@ use leasehold_domain::{Mark, NodeId, RegionId, ServerId, Timestamp, names};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Queue, Result, StoreError, Tx, When, args};
+use crate::{Queue, Result, StoreError, Tx, When, args, restoration::EPOCHS};
 
 names! {
     /// Whether a node takes new servers.
@@ -185,14 +185,14 @@ impl Tx {
             .await
     }
 
-    /// Whether the records know this mark as over: its server terminated, failed, at a later generation, or elsewhere. One that waits for a place is
-    /// not over: in restored books it may be the very machine that it was given since. Nor is one that these books did not speak to since they were
-    /// restored ([`Tx::is_from_before`]).
-    pub async fn mark_is_over(&mut self, number: i64, mark: &Mark, node: &NodeId) -> Result<bool> {
+    /// Whether the records know a machine as over by its mark: its server terminated, failed, at a later generation, or elsewhere. One that waits for a
+    /// place is not over: in restored books it may be the very machine that it was given since. Nor is one that these books did not speak to since they
+    /// were restored, whose epoch is from before: what it was is for a person to judge.
+    pub async fn is_over(&mut self, node: &NodeId, number: i64, mark: &Mark, epoch: i64) -> Result<bool> {
         // Under the very number that it has at another node: two names of one host, perhaps.
-        let sql = "select count(*) from servers where id = $1 and generation >= $2 and ((node_id is null and status in ('failed', 'terminated')) \
+        let sql = "select count(*) from servers where id = $1 and generation >= $2 and epoch / $6 <= $5 / $6 and ((node_id is null and status in ('failed', 'terminated')) \
                    or (node_id <> $3 and vmid <> $4) or (node_id = $3 and coalesce(installed, generation) > $2))";
-        Ok(self.int(sql, args![&mark.server, mark.generation, node, number]).await? == 1)
+        Ok(self.int(sql, args![&mark.server, mark.generation, node, number, epoch, EPOCHS]).await? == 1)
     }
 
     /// Notes something that does not fit; answers since when it is seen.

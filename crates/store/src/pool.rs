@@ -18,7 +18,7 @@ use sqlx::{
 
 use crate::{
     Clock, KeyRing, Pulse, Result, StoreError, Trust, Wakes,
-    dialect::{POSTGRES_NOW, POSTGRES_SERVER},
+    dialect::POSTGRES_NOW,
     file::{DaemonLock, behind_links, folder, identity, left_behind, lock_file, wal_pages},
     tx::{Conn, Tx, in_time},
 };
@@ -176,7 +176,7 @@ impl Store {
                     let known = known.clone();
                     Box::pin(async move {
                         limit(conn, trial).await?;
-                        let server: String = sqlx::query_scalar(POSTGRES_SERVER).fetch_one(conn).await?;
+                        let (_, server): (i64, String) = sqlx::query_as(POSTGRES_NOW).fetch_one(conn).await?;
                         known.connected_to(&server);
                         Ok(())
                     })
@@ -240,15 +240,15 @@ impl Store {
 
     /// Measures the distance between this host's clock and the database's.
     pub async fn sync_clock(&self) -> Result<()> {
-        if let Pool::Postgres(pool) = &self.0.pool {
-            // Behind a pooler a connection outlives its server.
-            let server: String = in_time(sqlx::query_scalar(POSTGRES_SERVER).fetch_one(pool)).await?;
-            self.0.trust.connected_to(&server);
-        }
         let before = Clock::host();
         let database = match &self.0.pool {
             Pool::Sqlite { .. } => Clock::host(),
-            Pool::Postgres(pool) => in_time(sqlx::query_scalar(POSTGRES_NOW).fetch_one(pool)).await?,
+            Pool::Postgres(pool) => {
+                let (now, server): (i64, String) = in_time(sqlx::query_as(POSTGRES_NOW).fetch_one(pool)).await?;
+                // Behind a pooler a connection outlives its server.
+                self.0.trust.connected_to(&server);
+                now
+            }
         };
         // The answer was true somewhere between asking and receiving it.
         let halfway = (Clock::host() - before) / 2;

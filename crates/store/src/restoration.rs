@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use crate::{Queue, Result, Store, Tx, When, args, nodes::Node};
 
 /// No work row is claimed this often between a backup and its restoration.
-const EPOCHS: i64 = 1 << 32;
+pub(crate) const EPOCHS: i64 = 1 << 32;
 /// Numbers of accounts and keys that are left out, since people may have seen them; and one for every second that the books were not at work, so
 /// that one backup that is restored twice does not give them out twice.
 const NUMBERS: i64 = 1_000;
@@ -78,12 +78,15 @@ impl Tx {
         Ok(self.open_restoration().await?.is_some())
     }
 
-    /// The books turned out to be older than the world. False: that is known already.
-    pub async fn books_are_old(&mut self, why: &str) -> Result<bool> {
+    /// The books turned out to be older than the world, as something proves that a node knows and they do not. False: that is known already.
+    pub async fn books_are_old(&mut self, proof: &str) -> Result<bool> {
         if self.is_restored().await? {
             return Ok(false);
         }
-        self.begin_restoration(why).await.map(|()| true)
+        let why = format!(
+            "{proof}, and the records do not: they were restored, or a standby took over that lacks the last of them (or another house uses this node)"
+        );
+        self.begin_restoration(&why).await.map(|()| true)
     }
 
     /// From now on nothing is placed, destroyed or numbered; epochs and numbers rise above whatever was seen of them, and mails that wait may have been
@@ -188,12 +191,6 @@ impl Tx {
             "update servers set epoch = $2 + $3 where id = $1 and epoch / $3 <= $2 / $3"
         };
         self.exec(sql, args![server, epoch, EPOCHS]).await.map(drop)
-    }
-
-    /// Whether these books have spoken to a machine of a server since they were restored, if they were: what it was before is for a person to judge.
-    pub async fn is_from_before(&mut self, server: &leasehold_domain::ServerId, epoch: i64) -> Result<bool> {
-        let now: Option<(i64,)> = self.optional("select epoch from servers where id = $1", args![server]).await?;
-        Ok(now.is_some_and(|(now,)| now / EPOCHS > epoch / EPOCHS))
     }
 
     /// The first number that a node was never given by these books.

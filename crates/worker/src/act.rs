@@ -91,7 +91,7 @@ pub(crate) async fn act(w: &Worker, task: &Task) -> Result<Acted> {
         // The records are from before, and so may be what they want done.
         Err(Error::Stale(why)) => {
             let mut tx = w.store.begin().await?;
-            tx.books_are_old(&format!("node {node_id} has heard more of server {} than the records know ({why})", s.id)).await?;
+            tx.books_are_old(&format!("node {node_id} knows more of server {} ({why})", s.id)).await?;
             tx.commit().await?;
             Err(StoreError::Lost { id: s.id.to_string(), epoch: s.epoch })
         }
@@ -242,9 +242,11 @@ impl Context<'_> {
             // It was cleared before, and the answer was lost.
             Err(Error::Destroyed(why)) if s.build == BuildKind::First => Ok(Acted { no_room: true, ..Acted::new(Outcome::Failed(why)) }),
             // The records gave out a number that the node knows.
-            Err(Error::Conflict(why)) if s.build == BuildKind::First => {
-                Ok(Acted { no_room: true, proof: Some(format!("machine {}: {why}", self.vmid)), ..Acted::new(Outcome::Failed(why)) })
-            }
+            Err(Error::Conflict(why)) if s.build == BuildKind::First => Ok(Acted {
+                no_room: true,
+                proof: Some(format!("a node knows the number {} as another's ({why})", self.vmid)),
+                ..Acted::new(Outcome::Failed(why))
+            }),
             other => self.progress(other),
         }
     }

@@ -135,7 +135,7 @@ async fn compare(tx: &mut Tx, node: &Node, owned: &[Owned], free: i64) -> Result
         }
         let (subject, mark) = (format!("machine {}", machine.vmid), machine.mark.to_string());
         let first_seen = tx.drift_seen(&node.id, &subject, "orphan", Some(&mark)).await?;
-        let over = tx.mark_is_over(machine.vmid, &machine.mark, &node.id).await? && !tx.is_from_before(&machine.mark.server, machine.epoch).await?;
+        let over = tx.is_over(&node.id, machine.vmid, &machine.mark, machine.epoch).await?;
         if over && tx.now.since(first_seen) >= ORPHAN_AGE {
             let epoch = tx.server(&machine.mark.server).await?.epoch;
             removable.push((machine.clone(), epoch));
@@ -159,7 +159,7 @@ async fn compare(tx: &mut Tx, node: &Node, owned: &[Owned], free: i64) -> Result
 /// else they say may be, too. At the first look at a node, or at one that was released unseen, that proves nothing: from then on the records speak above
 /// whatever it has heard.
 async fn older_than(tx: &mut Tx, node: &Node, placed: &[Placed], owned: &[Owned], free: i64) -> Result<()> {
-    let is_first = node.seen_at.is_none();
+    let (is_first, mut restored) = (node.seen_at.is_none(), tx.is_restored().await?);
     for machine in owned {
         let known = placed.iter().find(|p| p.vmid == machine.vmid && p.id == machine.mark.server);
         let proof = match known {
@@ -168,16 +168,13 @@ async fn older_than(tx: &mut Tx, node: &Node, placed: &[Placed], owned: &[Owned]
             None if (free..=NUMBER_MAX).contains(&machine.vmid) => Some("a number that they never gave out, of server"),
             _ => None,
         };
-        if let Some(proof) = proof.filter(|_| !is_first) {
-            let why = format!(
-                "node {} knows {proof} {}, and the records do not: they were restored, or a standby took over that lacks the last of them (or another house uses this node)",
-                node.id, machine.mark.server
-            );
-            if tx.books_are_old(&why).await? {
+        if let Some(proof) = proof.filter(|_| !is_first && !restored) {
+            if tx.books_are_old(&format!("node {} knows {proof} {}", node.id, machine.mark.server)).await? {
                 tracing::error!(node = %node.id, server = %machine.mark.server, "the records are older than the machines");
             }
+            restored = true;
         }
-        if is_first || tx.is_restored().await? {
+        if is_first || restored {
             tx.epoch_was_heard(&machine.mark.server, machine.epoch, known.is_some()).await?;
         }
         let Some(p) = known else { continue };

@@ -180,10 +180,7 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
     };
     tx.save_found(&s, from).await?;
     if let Some(proof) = proof {
-        let why = format!(
-            "a node knows a number that the records gave out as a new one ({proof}): they were restored, or a standby took over that lacks the last of them (or another house uses this node)"
-        );
-        tx.books_are_old(&why).await?;
+        tx.books_are_old(&proof).await?;
     }
     crash::point("step.before_commit").await;
     tx.commit().await?;

@@ -207,15 +207,10 @@ pub(crate) struct Imported {
     (status = 409, body = super::error::Problem, description = "live servers need what the file leaves out, or something changes by more than half and was not confirmed"),
 ))]
 pub(crate) async fn import(State(api): State<Api>, operator: Operator, Asked(how): Asked<Import>, Text(text): Text) -> Result<Json<Imported>, Failure> {
-    let dry_run = how.dry_run;
-    let consent = match (dry_run, how.confirm) {
-        (true, _) => Consent::Look,
-        (false, true) => Consent::All,
-        (false, false) => Consent::Nothing,
-    };
     let catalog = Catalog::received(&text, leasehold_notifier::check_logo)?;
-    let imported = catalog::import(&api.store, &operator, &catalog, api.settings.check_node, How { reprice: how.reprice, consent }).await?;
-    Ok(Json(Imported { changes: imported.lines, grave: imported.grave, dry_run }))
+    let with = How { reprice: how.reprice, consent: Consent::of(how.dry_run, how.confirm) };
+    let imported = catalog::import(&api.store, &operator, &catalog, api.settings.check_node, with).await?;
+    Ok(Json(Imported { changes: imported.lines, grave: imported.grave, dry_run: how.dry_run }))
 }
 
 /// The catalogue that the house has, as the file that imports as no change; the seller's logo is inside.

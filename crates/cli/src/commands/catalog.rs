@@ -59,14 +59,7 @@ pub(crate) fn check_node(backend: &str, settings: &str) -> Result<(), CommandErr
 pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
     let app = if matches!(command, Catalog::Import { dry_run: false, .. }) { c.app_or_new().await? } else { c.app().await? };
     match command {
-        Catalog::Import { file, dry_run, reprice, yes } => {
-            let consent = match (dry_run, yes) {
-                (true, _) => Consent::Look,
-                (false, true) => Consent::All,
-                (false, false) => Consent::Nothing,
-            };
-            import(c, &app, &file, How { reprice, consent }).await
-        }
+        Catalog::Import { file, dry_run, reprice, yes } => import(c, &app, &file, How { reprice, consent: Consent::of(dry_run, yes) }).await,
         Catalog::Export => {
             let text = catalog::export(&app.store).await?;
             show(c.json(), &json!({ "catalog": text }), || say!("{}", text.trim_end()));
@@ -88,9 +81,9 @@ pub(super) async fn run(c: &Context, command: Catalog) -> Result<(), Failure> {
     }
 }
 
-async fn import(c: &Context, app: &App, file: &Path, how: How) -> Result<(), Failure> {
+async fn import(c: &Context, app: &App, file: &Path, mut how: How) -> Result<(), Failure> {
     let file = File::read(file, leasehold_notifier::check_logo)?;
-    let (mut how, dry_run) = (how.clone(), how.consent == Consent::Look);
+    let dry_run = how.consent == Consent::Look;
     if how.consent == Consent::Nothing {
         // Seen before it is asked for.
         let would = catalog::import(&app.store, &app.actor, &file, check_node, How { consent: Consent::Look, ..how }).await?;

@@ -37,7 +37,7 @@ impl Change {
     }
 
     /// Nothing is asked for.
-    fn is_meant(&mut self) {
+    fn take_as_meant(&mut self) {
         if let Self::Changed { grave, .. } = self {
             *grave = false;
         }
@@ -86,7 +86,7 @@ pub(super) fn diff(before: &Catalog, now: &Catalog, countries: &[String]) -> Vec
     let gone = before.iter().filter(|(what, values)| !now.contains_key(*what) && !values.is_empty());
     changes.extend(gone.map(|(what, _)| Change::Hidden(what.clone())));
     if is_new {
-        changes.iter_mut().for_each(Change::is_meant);
+        changes.iter_mut().for_each(Change::take_as_meant);
     }
     changes
 }
