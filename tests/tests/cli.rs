@@ -432,6 +432,23 @@ fn a_statement_leads_from_one_balance_to_the_next() {
 }
 
 #[test]
+fn one_folder_is_one_host_whatever_its_spelling() {
+    let p = Program::new(None);
+    p.set_up("1.00");
+    let good = std::fs::read_to_string(p.path("catalog.toml")).unwrap();
+    let (node, twin) = (
+        "\n[[template]]",
+        "\n[[node]]\nid = \"twin\"\nregion = \"fra\"\nbackend = \"simulated\"\ncapacity = { vcpu = 1, ram_mb = 1024, disk_gb = 10 }\nbuilds = 1\n",
+    );
+    std::fs::create_dir_all(p.path("simulated/node-1")).unwrap();
+    std::os::unix::fs::symlink("simulated", p.path("linked")).unwrap();
+    for endpoint in ["simulated/../simulated/node-1", "nowhere/../simulated/node-1", "linked/node-1"] {
+        std::fs::write(p.path("other.toml"), good.replacen(node, &format!("{twin}endpoint = \"{endpoint}\"\n{node}"), 1)).unwrap();
+        p.refuses(2, &["have the same endpoint"], &["catalog", "import", "other.toml", "--yes"]);
+    }
+}
+
+#[test]
 fn an_import_tells_old_and_new_and_asks_before_it_changes_much_or_takes_away() {
     let p = Program::new(None);
     let account = p.set_up("50.00");
@@ -489,6 +506,12 @@ fn an_import_tells_old_and_new_and_asks_before_it_changes_much_or_takes_away() {
         assert!(if asked.is_empty() { told.code == 0 } else { told.code == 4 && told.err.contains(asked) }, "{to}: {told:?}");
         assert_eq!(import(&bank, &["--yes"]).code, 0);
     }
+    // A plan without a rule has the house's.
+    let long = bank.replace("terminate_after = \"14d\"", "terminate_after = \"60d\"");
+    assert_eq!(import(&long, &[]).code, 0);
+    let told = import(&long.replacen("key = \"small\"", "key = \"small\"\npolicy = { terminate_after = \"20d\" }", 1), &[]);
+    assert!(told.code == 4 && told.err.contains("terminate_after – → 20d"), "{told:?}");
+    assert_eq!(import(&bank, &["--yes"]).code, 0);
     // What makes no sense.
     let refused = [
         (

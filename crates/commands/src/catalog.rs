@@ -50,7 +50,7 @@ pub enum Consent {
     /// Nothing of the kind.
     #[default]
     Nothing,
-    /// These lines, which somebody saw.
+    /// What somebody saw, every line of it.
     To(Vec<String>),
     /// Whatever it is.
     All,
@@ -66,11 +66,11 @@ impl Consent {
         }
     }
 
-    fn covers(&self, grave: &[String]) -> Result<()> {
+    fn covers(&self, lines: &[String], grave: &[String]) -> Result<()> {
         let unasked: Vec<&str> = match self {
             Self::All => return Ok(()),
             Self::Look | Self::Nothing => grave.iter().map(String::as_str).collect(),
-            Self::To(seen) => grave.iter().filter(|line| !seen.contains(line)).map(String::as_str).collect(),
+            Self::To(seen) => lines.iter().filter(|line| !seen.contains(line)).map(String::as_str).collect(),
         };
         match (unasked.as_slice(), self) {
             ([], _) => Ok(()),
@@ -190,7 +190,7 @@ pub async fn import(store: &Store, actor: &Actor, catalog: &Catalog, check_node:
     if how.consent == Consent::Look || lines.is_empty() {
         return Ok(Imported { lines, grave });
     }
-    how.consent.covers(&grave)?;
+    how.consent.covers(&lines, &grave)?;
     for line in &lines {
         tx.log(actor, "catalog.import", None, None, line).await?;
     }
@@ -280,4 +280,19 @@ async fn nodes(tx: &mut Tx, c: &Catalog, check: impl Fn(&str, &str) -> Result<()
         tx.put_node(&Node { hidden: true, ..gone }).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_holds_for_what_was_shown() {
+        let lines = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (now, grave) = (lines(&["~ a: 5 → 1", "~ b: x → y"]), lines(&["~ a: 5 → 1"]));
+        assert!(Consent::To(now.clone()).covers(&now, &grave).is_ok() && Consent::All.covers(&now, &grave).is_ok());
+        assert!(Consent::Nothing.covers(&now, &grave).is_err() && Consent::Nothing.covers(&now, &[]).is_ok());
+        let error = Consent::To(grave.clone()).covers(&now, &grave).unwrap_err().to_string();
+        assert!(error.ends_with("more by now than what was asked for: ~ b: x → y"), "{error}");
+    }
 }

@@ -94,7 +94,7 @@ async fn import(c: &Context, app: &App, file: &Path, mut how: How) -> Result<(),
                     "nothing was imported; say --yes to do it, since it changes by more than half, takes away, or ends servers sooner: {grave}"
                 )));
             }
-            how.consent = Consent::To(would.grave);
+            how.consent = Consent::To(would.lines);
         }
     }
     let imported = catalog::import(&app.store, &app.actor, &file, check_node, how).await?;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Component, Path, PathBuf},
 };
 
 use leasehold_domain::names::{self, BadName};
@@ -58,14 +58,27 @@ pub(super) fn check(c: &Catalog) -> Result<()> {
     })
 }
 
+/// One folder has many spellings.
+fn folder(endpoint: &Path) -> PathBuf {
+    endpoint.canonicalize().unwrap_or_else(|_| {
+        let mut folder = PathBuf::new();
+        for part in std::path::absolute(endpoint).unwrap_or_else(|_| endpoint.into()).components() {
+            if part == Component::ParentDir {
+                folder.pop();
+            } else {
+                folder.push(part);
+            }
+        }
+        folder
+    })
+}
+
 /// Two nodes at one place would give their numbers out twice.
 fn hosts(c: &Catalog) -> Result<()> {
     let mut seen = BTreeMap::new();
     for e in &c.node {
         let Some(endpoint) = e.settings.get("endpoint").and_then(toml::Value::as_str) else { continue };
-        // One folder has many spellings.
-        let folder = std::path::absolute(endpoint).unwrap_or_else(|_| endpoint.into());
-        let place = (e.backend.as_str(), folder.components().collect::<PathBuf>());
+        let place = (e.backend.as_str(), folder(Path::new(endpoint)));
         if let Some(other) = seen.insert(place, &e.id) {
             return Err(CommandError::Invalid(format!("the nodes '{other}' and '{}' have the same endpoint, {endpoint}; each is a host of its own", e.id)));
         }

@@ -71,16 +71,17 @@ pub(super) fn diff(before: &Catalog, now: &Catalog, countries: &[String]) -> Vec
     // Of a house that sells nothing yet, nothing can be lost.
     let is_new = before.region.is_empty() && before.product.is_empty();
     let (before, now) = (things(before), things(now));
-    let mut changes = Vec::new();
+    let (none, mut changes) = (Values::new(), Vec::new());
+    let house = [&before, &now].map(|things| things.get(RULES).unwrap_or(&none));
     for (what, values) in &now {
         match before.get(what) {
             None if values.is_empty() => {}
             // Who paid none will pay it from the next period on.
             None if what.strip_prefix(TAX).is_some_and(|country| countries.iter().any(|c| c == country)) => {
-                changes.extend(fields(what, &Values::from([(String::new(), no_tax())]), values));
+                changes.extend(fields(what, [&Values::from([(String::new(), no_tax())]), values], house));
             }
             None => changes.push(Change::Added(added(what, values))),
-            Some(old) => changes.extend(fields(what, old, values)),
+            Some(old) => changes.extend(fields(what, [old, values], house)),
         }
     }
     let gone = before.iter().filter(|(what, values)| !now.contains_key(*what) && !values.is_empty());
@@ -100,7 +101,8 @@ fn added(what: &str, values: &Values) -> String {
     if prices.is_empty() { what.to_owned() } else { format!("{what}: {}", prices.join(", ")) }
 }
 
-fn fields(what: &str, old: &Values, new: &Values) -> Vec<Change> {
+/// What changes in a thing, each time before and after; and the house's rules, which hold for a plan that has none of its own.
+fn fields(what: &str, [old, new]: [&Values; 2], house: [&Values; 2]) -> Vec<Change> {
     let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
     names.sort();
     names.dedup();
@@ -115,7 +117,8 @@ fn fields(what: &str, old: &Values, new: &Values) -> Vec<Change> {
             (Some(old), Some(new)) if old == new => (format!("is another: {new}"), false),
             (old, new) => {
                 let how = format!("{} → {}", old.as_deref().unwrap_or("–"), new.as_deref().unwrap_or("–"));
-                (how, (is_price && new.is_none()) || is_harsh(what, name, old.as_deref(), new.as_deref()))
+                let rule = |own: Option<String>, house: &Values| own.or_else(|| said(house).filter(|_| what != RULES));
+                (how, (is_price && new.is_none()) || is_harsh(what, name, [rule(old, house[0]), rule(new, house[1])]))
             }
         };
         Change::Changed { what: what.to_owned(), how: format!("{called} {how}").trim().to_owned(), grave: grave || is_payment(what, name) }
@@ -147,19 +150,19 @@ fn is_rules(what: &str) -> bool {
     what == RULES || what.ends_with(": policy")
 }
 
-/// A rule by which servers end sooner than before, or may end that could not.
-fn is_harsh(what: &str, name: &str, old: Option<&str>, new: Option<&str>) -> bool {
+/// A rule by which servers end sooner than before, or may end that could not; none: the built-in one.
+fn is_harsh(what: &str, name: &str, [old, new]: [Option<String>; 2]) -> bool {
     let built_in = Policy::default();
     let sooner = |built_in: Duration| {
-        let time = |text: Option<&str>| text.map_or(Some(built_in), |text| parse_duration(text).ok());
-        time(new) < time(old)
+        let time = |text: &Option<String>| text.as_ref().map_or(Some(built_in), |text| parse_duration(text).ok());
+        time(&new) < time(&old)
     };
     is_rules(what)
         && match name {
             "suspend_after" => sooner(built_in.suspend_after),
             "terminate_after" => sooner(built_in.terminate_after),
             "min_notice" => sooner(built_in.min_notice),
-            "never_suspend" | "never_terminate" => new != Some("true"),
+            "never_suspend" | "never_terminate" => old.as_deref() == Some("true") && new.as_deref() != Some("true"),
             _ => false,
         }
 }

@@ -25,7 +25,7 @@ pub async fn reprice(store: &Store, actor: &Actor, only: Option<&str>, how: &Con
     if *how == Consent::Look || lines.is_empty() {
         return Ok(lines);
     }
-    how.covers(&lines)?;
+    how.covers(&lines, &lines)?;
     for line in &lines {
         tx.log(actor, "catalog.reprice", None, None, line).await?;
     }
