@@ -111,6 +111,33 @@ on_both!(a_payment_that_does_not_do_says_at_once_what_is_missing(app) {
     assert!(app.delivered().contains(&"Your server web is back".to_owned()));
 });
 
+on_both!(what_a_payment_does_not_do_for_is_no_reason_to_refuse_it(app) {
+    app.debit("82.00").await;
+    app.set_rule(Level::System, "", Key::Reactivation, "accrue").await;
+    app.order("web").await;
+    app.order("other").await;
+    app.until_quiet().await;
+    app.live(40 * DAY).await;
+    assert_eq!([app.status("web").await, app.status("other").await], [Status::Suspended; 2]);
+    // One of them would not come back for money.
+    servers::suspend(&app.store, &App::operator(), "other", HoldKind::Abuse, Means::PowerOff, "spam").await.unwrap();
+    let account = app.account.clone();
+    app.top_up(&account, "8.00").await;
+    app.drain().await;
+    assert_eq!(app.delivered().iter().filter(|s| s.contains("is missing for")).count(), 1, "{:?}", app.delivered());
+    assert_eq!(app.mails_with("1.00 EUR is missing for web").len(), 1, "{:?}", app.delivered());
+    // The first one is back, and what is left does not do for the other: nothing is promised.
+    app.top_up(&account, "1.00").await;
+    app.until_quiet().await;
+    assert_eq!(app.status("web").await, Status::Running);
+    assert_eq!(app.delivered().iter().filter(|s| s.contains("is missing for")).count(), 1, "{:?}", app.delivered());
+    // Books that cannot be read are settled later; the payment is taken.
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("update policies set value = 'nonsense' where key = 'reactivation'", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    app.top_up(&account, "0.50").await;
+});
+
 on_both!(a_lease_is_never_charged_while_suspended_before_it_ran_or_after_its_end(app) {
     app.debit("82.00").await;
     app.import("faults = { agent_never = 1.0 }\nboot_time = \"20h\"").await;

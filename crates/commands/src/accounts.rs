@@ -147,15 +147,15 @@ async fn book(store: &Store, actor: &Actor, m: &Movement<'_>, what: &str) -> Res
     let balance = books.available();
     if booked == Booked::New {
         tx.log(actor, &format!("account.{what}"), Some(&account.id), None, &format!("{amount}, {}", m.reason)).await?;
-        if what != "debit" {
-            tx.tell_short(&account.id, amount, &reference).await?;
-        }
     }
     commit(tx).await?;
     if what == "debit" {
         return Ok((balance, booked));
     }
     settle_now(store, &account.id).await;
+    if booked == Booked::New {
+        tell_short(store, &account.id, amount, &reference).await;
+    }
     let balance = store.read().await?.wallet(&account.id).await?.available();
     Ok((balance, booked))
 }
@@ -174,6 +174,20 @@ pub(crate) async fn settle_now(store: &Store, account: &AccountId) {
     };
     if let Err(error) = settle.await {
         tracing::warn!(%account, %error, "the account could not be settled at once; the scheduler will");
+    }
+}
+
+/// Says at once what is missing, where a payment did not do for what is suspended. The payment is booked, whatever comes of this.
+async fn tell_short(store: &Store, account: &AccountId, paid: Money, movement: &str) {
+    let tell = async {
+        let mut tx = store.begin().await?;
+        if tx.tell_short(account, paid, movement).await? {
+            tx.commit().await?;
+        }
+        Ok::<_, CommandError>(())
+    };
+    if let Err(error) = tell.await {
+        tracing::warn!(%account, %error, "the account could not be told what is missing still; the next warning will");
     }
 }
 

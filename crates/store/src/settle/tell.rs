@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Page, write::Payer};
 use crate::{
-    Result, Tx,
+    Result, Tx, args,
     invoices::{Buyer, Invoice, Issued, Sale},
     leases::charge_key,
     mails::Letter,
@@ -66,22 +66,35 @@ impl Tx {
         self.write_letters(receipts).await
     }
 
-    /// Tells an account at once that a payment does not do for what is suspended, and what is missing: the next warning may be days away. Under the account's
-    /// lock, after the payment was booked.
-    pub async fn tell_short(&mut self, account: &AccountId, paid: Money, movement: &str) -> Result<()> {
+    /// Tells an account at once that a payment does not do for what is suspended for want of money alone, and what is missing: the next warning may be days
+    /// away. After the payment was settled; false: there is nothing to tell.
+    pub async fn tell_short(&mut self, account: &AccountId, paid: Money, movement: &str) -> Result<bool> {
         let now = self.now;
+        let of = "select l.server_id from leases l where l.account_id = $1 and l.state = 'suspended' \
+                  and not exists (select 1 from holds h where h.server_id = l.server_id and h.kind <> 'billing')";
+        let servers: Vec<(String,)> = self.all(of, args![account]).await?;
+        if servers.is_empty() {
+            return Ok(false);
+        }
+        self.books(account).await?;
         let pages = self.pages(std::slice::from_ref(account)).await?;
-        let Some(page) = pages.first() else { return Ok(()) };
+        let Some(page) = pages.first() else { return Ok(false) };
         let balance = page.books.wallet.available();
-        let needed = page.books.leases.iter().zip(&page.tenants).filter_map(|(s, t)| Some((s.least_to_come_back(page.books.tax, now)?, s, t)));
-        let Some((owed, s, tenant)) = needed.min_by_key(|(owed, ..)| owed.minor).filter(|(owed, ..)| owed.minor > balance.minor) else { return Ok(()) };
+        let needed = page
+            .books
+            .leases
+            .iter()
+            .zip(&page.tenants)
+            .filter(|(s, _)| servers.iter().any(|(id,)| *id == s.lease.server.0))
+            .filter_map(|(s, t)| Some((s.least_to_come_back(page.books.tax, now)?, s, t)));
+        let Some((owed, s, tenant)) = needed.min_by_key(|(owed, ..)| owed.minor).filter(|(owed, ..)| owed.minor > balance.minor) else { return Ok(false) };
         let data = json!({
             "name": page.name, "label": tenant.label, "paid": paid.to_string(), "owed": owed.to_string(), "balance": balance.to_string(),
             "missing": owed.minus(balance)?.to_string(),
         });
         let charge = charge_key(&s.lease.id, s.lease.period_no);
         let letter = Letter { server: Some(s.lease.server.clone()), charge: Some(charge), ..to(page, NoticeKind::PaymentShort, movement.to_owned(), data) };
-        self.write_letters(vec![letter]).await
+        self.write_letters(vec![letter]).await.map(|()| true)
     }
 
     /// Tells an account that money came back.
