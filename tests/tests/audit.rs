@@ -106,6 +106,10 @@ const ALTERATIONS: &[(&str, &str)] = &[
     ("a wallet with something held", "update wallets set held = held + 1"),
     ("a wallet that owes", "update wallets set owed = owed + 1"),
     ("a wallet that nobody settles", "update wallets set settle_at = null where account_id in (select account_id from leases where state = 'active')"),
+    (
+        "put off for a year, as if it took too long",
+        "update wallets set settle_at = settle_at + 31536000000, last_error = 'too long' where account_id in (select account_id from leases where state = 'active')",
+    ),
     ("an invoice of a cent more", "update invoices set total = total + 1 where id = (select min(id) from invoices)"),
     ("an invoice of more tax", "update invoices set tax = tax + 1, total = total + 1 where id = (select min(id) from invoices where tax > 0)"),
     ("invoice lines that are gone", "delete from invoice_lines where invoice_id = (select max(id) from invoices)"),

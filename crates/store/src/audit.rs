@@ -2,7 +2,7 @@
 
 mod periods;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_domain::{Money, document::DocumentKind, server::next_step};
 use serde::Serialize;
@@ -172,12 +172,6 @@ const RULES: &[Rule] = &[
               where l.id is null or (r.returned_at is not null) <> (l.state = 'ended' and l.period_no = 0)",
     },
     Rule {
-        name: "no lease that runs is forgotten",
-        sql: "select l.id as subject, l.state as detail from leases l join wallets w on w.account_id = l.account_id \
-              where l.state in ('active', 'past_due', 'suspended') and w.parked_at is null \
-              and (l.decide_at is null or w.settle_at is null or (w.settle_at > l.decide_at and w.last_error is null))",
-    },
-    Rule {
         name: "every renewal paid one charge",
         // As sets: a join on a column without an index is quadratic on either database, depending on its statistics.
         sql: "select x.reference as subject, 'no charge' as detail from (select reference from transfers where code = 'renewal' and state = 'posted' \
@@ -275,11 +269,25 @@ impl Store {
             found.extend(rows.into_iter().map(|r| Finding { rule: rule.name, subject: r.subject, detail: r.detail }));
         }
         found.extend(at_rest_with_work_left(&mut tx).await?);
+        found.extend(forgotten(&mut tx).await?);
         found.extend(wrong_parts(&mut tx).await?);
         found.extend(periods::wrong(&mut tx).await?);
         found.extend(wrong_taxes(&mut tx).await?);
         Ok(found)
     }
+}
+
+/// The longest that an account is put off which took too long.
+const PUT_OFF: Duration = Duration::from_hours(2);
+
+/// A lease that runs and that nobody will look at in time.
+async fn forgotten(tx: &mut Tx) -> Result<Vec<Finding>> {
+    let latest = tx.now + PUT_OFF;
+    let sql = "select l.id as subject, l.state as detail from leases l join wallets w on w.account_id = l.account_id \
+               where l.state in ('active', 'past_due', 'suspended') and w.parked_at is null \
+               and (l.decide_at is null or w.settle_at is null or (w.settle_at > l.decide_at and (w.last_error is null or w.settle_at > $1)))";
+    let rows: Vec<Row> = tx.all(sql, args![latest]).await?;
+    Ok(rows.into_iter().map(|r| Finding { rule: "no lease that runs is forgotten", subject: r.subject, detail: r.detail }).collect())
 }
 
 /// A charge for a part of a period that does not come to that part of the lease's lines.
