@@ -99,16 +99,17 @@ on_both!(what_a_machine_was_before_the_restoration_is_for_a_person_to_judge(app)
 });
 
 /// A machine that the records know nothing of, under a number that they never gave out.
-async fn unknown_machine(app: &App, server: &ServerId) {
+async fn unknown_machine(app: &App, server: &ServerId, number: i64) {
     let node = app.node_of(&app.server(server).await).await;
-    let call = Call { mark: Mark { server: ServerId("019cd80c-2300-7014-884b-b165180d0d99".into()), generation: 1 }, epoch: 1, now: app.now() };
-    node.ensure_disk(&call, 4711, &Source::Image("debian-12".into())).await.unwrap();
+    let other = ServerId(format!("019cd80c-2300-7014-884b-{number:012}"));
+    let call = Call { mark: Mark { server: other, generation: 1 }, epoch: 1, now: app.now() };
+    node.ensure_disk(&call, number, &Source::Image("debian-12".into())).await.unwrap();
 }
 
 on_both!(a_number_that_was_never_given_out_proves_that_the_records_are_old(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
-    unknown_machine(app, &server.id).await;
+    unknown_machine(app, &server.id, 4711).await;
     app.look().await;
     let next = app.order("next").await;
     app.until_quiet().await;
@@ -123,7 +124,7 @@ on_both!(a_number_that_turns_out_to_be_anothers_proves_it_too(app) {
     let mut tx = app.store.begin().await.unwrap();
     tx.exec("update nodes set next_vmid = 4711", &[]).await.unwrap();
     tx.commit().await.unwrap();
-    unknown_machine(app, &server.id).await;
+    unknown_machine(app, &server.id, 4711).await;
     let next = app.order("next").await;
     for _ in 0..3 {
         app.order("more").await;
@@ -138,6 +139,35 @@ on_both!(a_number_that_turns_out_to_be_anothers_proves_it_too(app) {
     assert!(restore::standing(&app.store).await.unwrap().is_none(), "and it stands once only");
 });
 
+on_both!(a_number_beyond_all_bounds_hides_no_other(app) {
+    let server = app.order("web").await;
+    app.until_quiet().await;
+    unknown_machine(app, &server.id, 4711).await;
+    unknown_machine(app, &server.id, 2_000_000_000).await;
+    app.look().await;
+    app.advance(Duration::from_mins(1));
+    app.look().await;
+    restore::release(&app.store, &App::operator(), Release { keep_orphans: true, ..with(Numbered::NewSeries("B".into())) }).await.unwrap();
+    let node = app.server(&server.id).await.node_id.unwrap();
+    let free = app.store.read().await.unwrap().first_free_number(&node.into()).await.unwrap();
+    assert_eq!(free, 4712);
+    app.live(Duration::from_mins(20)).await;
+    assert!(restore::standing(&app.store).await.unwrap().is_none(), "it stands once only");
+});
+
+on_both!(a_number_that_these_books_gave_out_twice_is_no_proof(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("update nodes set next_vmid = (select min(vmid) from servers where node_id = nodes.id) where id in (select node_id from servers)", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    for _ in 0..4 {
+        app.order("more").await;
+    }
+    app.until_quiet().await;
+    assert!(restore::standing(&app.store).await.unwrap().is_none(), "{:?}", app.attention().await);
+});
+
 on_both!(a_node_that_was_released_unseen_is_seen_for_the_first_time(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
@@ -146,7 +176,7 @@ on_both!(a_node_that_was_released_unseen_is_seen_for_the_first_time(app) {
     let without = vec!["node-a".to_owned(), "node-b".to_owned()];
     restore::release(&app.store, &App::operator(), Release { without, ..with(Numbered::NewSeries("B".into())) }).await.unwrap();
     app.nodes_come().await;
-    unknown_machine(app, &server.id).await;
+    unknown_machine(app, &server.id, 4711).await;
     app.live(Duration::from_mins(30)).await;
     assert!(restore::standing(&app.store).await.unwrap().is_none(), "{:?}", app.attention().await);
     assert_eq!(app.order("next").await.status, Status::Pending);
@@ -156,7 +186,7 @@ on_both!(a_node_that_was_released_unseen_is_seen_for_the_first_time(app) {
 on_both!(a_node_that_nobody_looked_at_takes_nothing_and_is_no_proof(app) {
     let server = app.order("web").await;
     app.until_quiet().await;
-    unknown_machine(app, &server.id).await;
+    unknown_machine(app, &server.id, 4711).await;
     let mut tx = app.store.begin().await.unwrap();
     tx.exec("update nodes set seen_at = null, look_at = null", &[]).await.unwrap();
     tx.commit().await.unwrap();
@@ -397,7 +427,7 @@ fn a_restoration_that_was_cut_off_is_run_once_more() {
     assert!(log(&file).exists(), "what was written last stands in the log only");
     // Cut off when the database had its other name, and its log had not.
     std::fs::rename(&file, &aside).unwrap();
-    std::fs::write(p.path("leasehold.db.set-aside"), aside.to_str().unwrap()).unwrap();
+    std::fs::write(p.path("leasehold.db.set-aside"), "leasehold.db.before-1").unwrap();
     std::fs::write(p.path("leasehold.db.restoring"), "half a cop").unwrap();
     std::fs::write(p.path("leasehold.db.restoring-wal"), "half a log").unwrap();
     for command in [&["serve"][..], &["migrate"], &["account", "show", &account], &["catalog", "import", "catalog.toml"]] {
@@ -468,4 +498,102 @@ fn a_standby_that_lacks_the_last_takes_over_under_a_running_daemon() {
     assert_eq!(daemon.stop(), Some(0));
     // Nor by a command while no daemon runs.
     p.refuses(75, &["documents get no numbers before a daemon has looked"], &["server", "addon", "first", "add", "backup"]);
+}
+
+/// The standby had not heard of a credit note: no node knows of that.
+#[test]
+fn a_standby_that_lacks_a_document_only_is_seen_by_who_saw_it() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let cluster = Cluster::start(dir.path());
+    let p = Program::new(Some(&format!("postgres://leasehold@127.0.0.1:{}/postgres", cluster.port)));
+    let account = p.set_up("200.00");
+    let daemon = p.daemon(&["serve"]);
+    let order = || p.run(&["server", "order", "--account", &account, "--product", "small", "--template", "debian-12", "--label", "first"]).code == 0;
+    eventually("it is taken", order);
+    eventually("it runs", || p.run(&["server", "show", "first", "--json"]).out.contains("\"status\": \"running\""));
+    cluster.keep();
+    let invoice = p.json(&["invoice", "list"])[0]["number"].as_str().unwrap().to_owned();
+    eventually("it is given back", || p.run(&["invoice", "refund", &invoice, "--amount", "1.00", "--reason", "late", "--reference", "a"]).code == 0);
+    let seen = || p.json(&["queue", "status"])["processes"][0]["seen_at"].as_str().unwrap().to_owned();
+    let before = seen();
+    eventually("the daemon has seen it", || seen() > before);
+    cluster.go_back();
+    let why = || p.run(&["restore", "--json"]).out;
+    eventually("it is known", || why().contains("a process has seen the number CN2026-000001 given out"));
+    let again = p.run(&["invoice", "refund", &invoice, "--amount", "1.00", "--reason", "late", "--reference", "b"]);
+    assert!(again.code != 0 && p.json(&["invoice", "list"]).as_array().unwrap().len() == 1, "{again:?}");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+on_both!(a_process_vouches_for_the_server_it_has_looked_at_and_no_other(app) {
+    app.order("web").await;
+    app.until_quiet().await;
+    // Another process, as a command is one, which goes by the word of those that run.
+    let store = leasehold_store::Store::open(leasehold_store::Options::new(&app.options.url)).await.unwrap();
+    store.trust().go_by(leasehold_store::Word::Others);
+    let daemon = app.store.lock_daemon().unwrap();
+    let vouches = async |server: Option<&str>| {
+        let mut tx = store.begin().await.unwrap();
+        tx.exec("delete from processes", args![]).await.unwrap();
+        let sql = "insert into processes (name, role, host, version, queues, started_at, seen_at, vouches_for) values ('a', 'serve', 'a', '1', 'nodes', $1, $1, $2)";
+        tx.exec(sql, args![tx.now, server]).await.unwrap();
+        tx.commit().await.unwrap();
+        !store.read().await.unwrap().is_in_doubt().await.unwrap()
+    };
+    let mut tx = app.store.read().await.unwrap();
+    let here: (String,) = if app.store.is_sqlite() {
+        let file = std::fs::metadata(app.path("leasehold.db")).unwrap();
+        (format!("{}:{}", std::os::unix::fs::MetadataExt::dev(&file), std::os::unix::fs::MetadataExt::ino(&file)),)
+    } else {
+        tx.one("select inet_server_port() || ' since ' || extract(epoch from pg_postmaster_start_time())", args![]).await.unwrap()
+    };
+    drop(tx);
+    assert!(vouches(Some(&here.0)).await);
+    assert!(!vouches(None).await, "it looks still");
+    assert!(!vouches(Some("5432 since 1700000000")).await, "its row was replicated before it looked");
+    drop(daemon);
+    assert_eq!(vouches(Some(&here.0)).await, !app.store.is_sqlite(), "a row in a file that nobody holds is one of a backup");
+});
+
+#[test]
+fn what_an_earlier_restoration_left_misleads_no_later_one() {
+    let p = Program::new(None);
+    let account = p.set_up("100.00");
+    p.ok(&["backup", "before.db"]);
+    let (file, note) = (p.path("leasehold.db"), p.path("leasehold.db.set-aside"));
+    let log = |of: &std::path::Path| std::path::PathBuf::from(format!("{}-wal", of.display()));
+    p.ok(&["restore", "before.db"]);
+    // Killed before the note was removed; then it worked on for a while.
+    std::fs::write(&note, "leasehold.db.before-1").unwrap();
+    p.ok(&["account", "show", &account]);
+    assert!(!note.exists(), "a database that is in its place needs no note");
+    // An empty file under a name that a log would have.
+    std::fs::write(p.path("leasehold.db.before-2-wal"), "").unwrap();
+    p.ok(&["account", "edit", &account, "--last-name", "Late"]);
+    assert_eq!(p.json(&["restore", "before.db"])["before"].as_str(), p.path("leasehold.db.before-3").to_str());
+    // Cut off, and then two logs that could be the one.
+    std::fs::rename(&file, p.path("leasehold.db.before-4")).unwrap();
+    std::fs::write(&note, "leasehold.db.before-4").unwrap();
+    for of in [&file, &p.path("leasehold.db.before-4")] {
+        std::fs::write(log(of), "a log").unwrap();
+    }
+    p.refuses(4, &["both hold something"], &["restore", "before.db"]);
+    std::fs::remove_file(log(&file)).unwrap();
+    std::fs::remove_file(log(&p.path("leasehold.db.before-4"))).unwrap();
+    // A note that says nothing, or is none: nothing is made anew.
+    for said in ["", "elsewhere.db", "leasehold.db.before-9"] {
+        std::fs::write(&note, said).unwrap();
+        p.refuses(1, &["its restoration was cut off"], &["serve"]);
+        p.refuses(4, &["only this note says which database was set aside"], &["restore", "before.db"]);
+    }
+    std::fs::remove_file(&note).unwrap();
+    std::fs::create_dir(&note).unwrap();
+    p.refuses(1, &["its restoration was cut off"], &["serve"]);
+    p.refuses(4, &["only this note says"], &["restore", "before.db"]);
+    std::fs::remove_dir(&note).unwrap();
+    std::fs::write(p.path("leasehold.db.restoring"), "half a cop").unwrap();
+    p.refuses(1, &["its restoration was cut off"], &["serve"]);
+    p.ok(&["restore", "before.db"]);
+    assert!(p.ok(&["account", "show", &account]).contains(&account));
 }

@@ -197,7 +197,7 @@ impl App {
                 run_queues(&worker, &roles, stop.clone().cancelled_owned()).await.map_err(Failure::from)
             }
         };
-        let trust = async { if works { self.keep_trust(&process, &stop).await } else { Ok(()) } };
+        let trust = async { if self.is_simulated() { Ok(()) } else { self.keep_trust(&process, &stop).await } };
         let names = async {
             if publishes {
                 Box::pin(self.take_names_up(&stop)).await;
@@ -227,24 +227,19 @@ impl App {
         ended.map(|_| ())
     }
 
-    /// Has the nodes looked at before anything is done for the books, and whenever these may be others: the nodes know whether they are old.
+    /// Has the nodes looked at before anything is done for the books, and whenever these may be others: the nodes know whether they are old, and so may
+    /// this process.
     async fn keep_trust(&self, process: &Process, stop: &CancellationToken) -> Result<(), Failure> {
         let trust = self.store.trust();
         while !stop.is_cancelled() {
-            let doubts = trust.doubts();
-            if trust.is_in_doubt() {
-                let looked = async {
-                    self.look_first().await?;
-                    trust.dispel(doubts);
-                    Queue::ALL.iter().for_each(|queue| self.store.wakes().ring(*queue));
-                    self.beat(process).await
-                };
+            if trust.is_doubted() {
+                let regained = self.regain_trust(process);
                 let failed = tokio::select! {
                     () = stop.cancelled() => break,
-                    looked = looked => looked.err(),
+                    regained = regained => regained.err(),
                 };
                 let Some(error) = failed else { continue };
-                tracing::warn!(%error, "the nodes could not be looked at first; trying again");
+                tracing::warn!(%error, "it is not known whether the records are old; trying again");
                 tokio::time::sleep(FIRST_LOOKS_AGAIN).await;
                 continue;
             }
@@ -256,7 +251,31 @@ impl App {
         Ok(())
     }
 
-    /// Waits until every node was asked; not for ever for one that nobody asks.
+    async fn regain_trust(&self, process: &Process) -> Result<(), Failure> {
+        let trust = self.store.trust();
+        let doubts = trust.doubts();
+        self.compare_with_memory().await?;
+        if trust.is_in_doubt() {
+            self.look_first().await?;
+        }
+        trust.dispel(doubts);
+        Queue::ALL.iter().for_each(|queue| self.store.wakes().ring(*queue));
+        Ok(self.beat(process).await?)
+    }
+
+    /// Has the house stand still where the books lack what this process has seen in them.
+    async fn compare_with_memory(&self) -> Result<(), Failure> {
+        let Some(proof) = self.store.read().await?.lacks().await? else { return Ok(()) };
+        let mut tx = self.store.begin().await?;
+        if tx.books_are_old(&proof).await? {
+            tracing::error!(proof, "the records are older than this process");
+            tx.commit().await?;
+        }
+        self.store.trust().forget();
+        Ok(())
+    }
+
+    /// Waits until every node was asked; not for ever for one that does not come to its turn, but for somebody who asks.
     async fn look_first(&self) -> Result<(), Failure> {
         let mut tx = self.store.begin().await?;
         tx.want_looks().await?;
@@ -267,6 +286,9 @@ impl App {
                 return Ok(());
             }
             tokio::time::sleep(FIRST_LOOKS_EVERY).await;
+        }
+        if !self.store.read().await?.processes_alive().await?.iter().any(|p| p.serves(Queue::Nodes)) {
+            return Err(Failure::TryAgain("nobody looks at nodes: start a worker with the queue nodes".into()));
         }
         tracing::warn!("not every node could be looked at first; going on");
         Ok(())
@@ -311,7 +333,9 @@ impl App {
                 }
                 Err(error) => {
                     // It may be another database by then that lacks the last of this one.
-                    self.store.trust().doubt();
+                    if error.is_outage() && !self.store.is_sqlite() {
+                        self.store.trust().doubt();
+                    }
                     tracing::warn!(%error, "no heartbeat: the database does not answer; trying again");
                     self.store.pulse().trouble("heart", &error, HEARTBEAT * 2);
                 }
@@ -320,12 +344,13 @@ impl App {
         Ok(())
     }
 
-    async fn beat(&self, process: &Process) -> Result<(), Failure> {
+    async fn beat(&self, process: &Process) -> Result<(), StoreError> {
         self.store.sync_clock().await?;
         let mut tx = self.store.begin().await?;
         let looking = self.store.trust().is_in_doubt().then(|| LOOKING.to_owned());
-        tx.heartbeat(&Process { trouble: looking.or_else(|| supervise::trouble(&self.store)), ..process.clone() }).await?;
-        Ok(tx.commit().await?)
+        let trouble = looking.or_else(|| supervise::trouble(&self.store));
+        tx.heartbeat(&Process { trouble, vouches_for: self.store.trust().vouches_for(), ..process.clone() }).await?;
+        tx.commit().await
     }
 
     fn process(&self, role: &str, name: &str, queues: &[Queue]) -> Process {
@@ -340,6 +365,7 @@ impl App {
             started_at: now,
             seen_at: now,
             trouble: None,
+            vouches_for: None,
         }
     }
 }

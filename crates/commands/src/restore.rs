@@ -39,7 +39,10 @@ pub struct Standing {
 
 /// How things stand; none: the books were never restored, or were released.
 pub async fn standing(store: &Store) -> Result<Option<Standing>> {
-    let mut tx = store.read().await?;
+    standing_of(&mut store.read().await?).await
+}
+
+async fn standing_of(tx: &mut Tx) -> Result<Option<Standing>> {
     let Some(restoration) = tx.open_restoration().await? else { return Ok(None) };
     let unseen = tx.unseen_nodes(restoration.at).await?.into_iter().map(|n| n.id.0).collect();
     let drift = tx.drift().await?;
@@ -81,7 +84,10 @@ pub struct Release {
 /// Lets the house go on; answers since when it stood.
 pub async fn release(store: &Store, actor: &Actor, release: Release) -> Result<Timestamp> {
     let Release { numbered, without, keep_orphans, sure } = release;
-    let Some(standing) = standing(store).await? else { return Err(CommandError::Refused("nothing waits for a release: the books were not restored".into())) };
+    let mut tx = store.begin().await?;
+    let Some(standing) = standing_of(&mut tx).await? else {
+        return Err(CommandError::Refused("nothing waits for a release: the books were not restored".into()));
+    };
     let unseen: Vec<&str> = standing.unseen.iter().filter(|node| !without.contains(node)).map(String::as_str).collect();
     if !unseen.is_empty() {
         let why = "is a worker running? To go on without knowing what is there: --without NODE";
@@ -92,7 +98,6 @@ pub async fn release(store: &Store, actor: &Actor, release: Release) -> Result<T
         let why = "their addresses would be given to others while they use them: remove them at their nodes and look again (leasehold node look NAME), or say --keep-orphans";
         return Err(CommandError::Refused(format!("no row knows of {}; {why}", orphans.join(", "))));
     }
-    let mut tx = store.begin().await?;
     for node in standing.unseen.iter().filter(|node| without.contains(node)) {
         tx.forget_seen(&node.as_str().into()).await?;
     }

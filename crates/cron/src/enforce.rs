@@ -49,6 +49,7 @@ pub(crate) async fn run(store: &Store, step: Enforcement, after: Timestamp, bega
 /// One batch under the breaker's lock.
 async fn some(store: &Store, step: Enforcement) -> Result<Settled> {
     let mut tx = store.begin().await?;
+    tx.trusted().await?;
     let allowed = allowance(&mut tx, step).await?;
     if allowed == 0 {
         tx.commit().await?;
@@ -98,6 +99,7 @@ async fn one_by_one(store: &Store, step: Enforcement, accounts: &[AccountId], pe
     let mut settled = Settled::default();
     for account in accounts {
         let mut tx = store.begin().await?;
+        tx.trusted().await?;
         let claimed = tx.claim_accounts(std::slice::from_ref(account)).await?;
         settled = settled.and(match settle::write(tx, claimed, permits).await {
             Err(error) if !error.is_outage() || error.is_cut_short() => settle::settle_halves(store, std::slice::from_ref(account), error).await?,

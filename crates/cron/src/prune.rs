@@ -21,6 +21,7 @@ const SILENT: Duration = Duration::from_mins(10);
 
 pub(crate) async fn run(store: &Store) -> Result<()> {
     let mut tx = store.begin().await?;
+    tx.trusted().await?;
     let now = tx.now;
     let runs = tx.prune_runs(now - RUNS).await?;
     let answers = tx.prune_answers(now - ANSWERS).await?;

@@ -114,8 +114,7 @@ impl Scheduler {
     /// Runs one tick if it is due and nobody else took it. What goes wrong in it is written to its row.
     async fn tick(&self, tick: &Tick) -> Result<bool> {
         let mut tx = self.store.begin().await?;
-        // Asked once more with a connection: it may be to another server than the last.
-        if self.store.trust().is_in_doubt() {
+        if tx.is_in_doubt().await? {
             return Ok(false);
         }
         tx.ensure_tick(tick.name).await?;

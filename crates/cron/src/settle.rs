@@ -165,6 +165,7 @@ impl Settler {
 
 async fn settle_batch(store: &Store, after: Timestamp, limit: i64, renewals: bool) -> Result<Settled> {
     let mut tx = store.begin().await?;
+    tx.trusted().await?;
     let claimed = tx.claim_due(after, limit, renewals).await?;
     if claimed.is_empty() {
         return Ok(Settled::default());

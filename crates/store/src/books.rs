@@ -16,7 +16,7 @@ use leasehold_domain::{
 };
 use sqlx::FromRow;
 
-use crate::{Result, StoreError, Tx, args, leases::charge_key};
+use crate::{Result, StoreError, Tx, args, leases::charge_key, witness::Committed};
 
 /// The books of one account, locked until the transaction ends.
 pub struct Books<'a> {
@@ -341,6 +341,7 @@ impl Books<'_> {
         let args =
             args![&t.reference, id, &t.wallet, &t.debit, &t.credit, t.amount.minor, t.amount.currency.code(), t.code.as_str(), t.state.as_str(), reason, t.at];
         self.tx.exec_one(sql, args).await?;
+        self.tx.will_have(Committed::Transfer { reference: t.reference.clone() });
         self.write_wallet().await?;
         Ok(Booked::New)
     }

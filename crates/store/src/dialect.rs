@@ -14,9 +14,8 @@ pub(crate) enum Dialect {
     Postgres,
 }
 
-/// The database's own clock in epoch milliseconds, and which start of which server answers.
-pub(crate) const POSTGRES_NOW: &str = "select (extract(epoch from clock_timestamp()) * 1000)::bigint, \
-    coalesce(inet_server_port(), 0) || ' since ' || extract(epoch from pg_postmaster_start_time())";
+/// Which start of which PostgreSQL server answers, and the database's own clock in epoch milliseconds.
+pub(crate) const ANSWERING: &str = "select coalesce(inet_server_port(), 0) || ' since ' || extract(epoch from pg_postmaster_start_time()), (extract(epoch from clock_timestamp()) * 1000)::bigint";
 
 /// What is asked of a server beside its own row. Of the means of its holds, the last by name is the strongest.
 const FACTS: &str = "(select max(h.means) from holds h where h.server_id = s.id) as held, \

@@ -22,7 +22,7 @@ pub enum StoreError {
     },
     /// A restoration ended between the database that was and the backup that was to come.
     #[error(
-        "the database {path} is not there: its restoration was cut off; run leasehold restore once more. The database that was is {aside}; its log is beside it, or still {path}-wal"
+        "the database {path} is not there: its restoration was cut off; run leasehold restore once more. The database that was is {aside}, in the same folder; its log is beside it, or still {path}-wal"
     )]
     CutOff {
         /// The file.

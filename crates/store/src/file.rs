@@ -1,9 +1,10 @@
 //! The file of a SQLite database: where a link leads, its lock, and what an unlucky moment left beside it.
 
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{Result, StoreError};
@@ -17,6 +18,10 @@ const WAL_PAGES: (u64, u64) = (250, 16_000);
 /// Links that are followed at most, as by the kernel.
 const LINKS: usize = 40;
 
+/// How often a lock is tried, and how long a look at it takes at most.
+const LOOKED_AT: usize = 5;
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Held by the one daemon on a SQLite file; released when dropped or when the process ends.
 #[derive(Debug)]
 pub struct DaemonLock {
@@ -29,8 +34,20 @@ pub fn lock_file(path: &Path) -> Result<DaemonLock> {
     let lock = path.with_added_extension("lock");
     let io = |e: std::io::Error| StoreError::Broken(format!("lock file {}: {e}", lock.display()));
     let file = File::options().create(true).append(true).open(&lock).map_err(io)?;
-    file.try_lock().map_err(|_| StoreError::Locked(path.display().to_string()))?;
-    Ok(DaemonLock { _file: Some(file) })
+    // Somebody may just look whether it is held.
+    for _ in 0..LOOKED_AT {
+        if file.try_lock().is_ok() {
+            return Ok(DaemonLock { _file: Some(file) });
+        }
+        std::thread::sleep(LOOK);
+    }
+    Err(StoreError::Locked(path.display().to_string()))
+}
+
+/// Whether a daemon has its place on a SQLite file.
+pub(crate) fn is_locked(path: &Path) -> bool {
+    let lock = File::open(behind_links(path).with_added_extension("lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// The name that a link leads to, also where nothing is there.
@@ -61,9 +78,22 @@ pub fn restoring(database: &Path) -> PathBuf {
     database.with_added_extension("restoring")
 }
 
-/// Where it is written down under which name a database is set aside for a backup, until that has its place.
+/// Where it is written down under which name in its folder a database is set aside for a backup, until that has its place.
 pub fn set_aside_note(database: &Path) -> PathBuf {
     database.with_added_extension("set-aside")
+}
+
+/// What the note says; none: there is none.
+pub fn set_aside(database: &Path) -> std::io::Result<Option<PathBuf>> {
+    let name = match std::fs::read_to_string(set_aside_note(database)) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        said => said?,
+    };
+    let before = database.file_name().map(|own| format!("{}.before-", own.to_string_lossy()));
+    match before {
+        Some(before) if name.starts_with(&before) && !name.contains('/') => Ok(Some(folder(database).join(name))),
+        _ => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "it names no database that was set aside")),
+    }
 }
 
 /// Why a database that is not there must not be made anew: something of it lies there still.
@@ -73,10 +103,31 @@ pub fn left_behind(path: &Path) -> Option<StoreError> {
         return None;
     }
     let path = file.display().to_string();
-    if let Ok(aside) = std::fs::read_to_string(set_aside_note(&file)) {
-        return Some(StoreError::CutOff { path, aside });
+    let aside = match set_aside(&file) {
+        Ok(Some(aside)) => aside.display().to_string(),
+        // What cannot be read is there.
+        Err(error) => format!("named in {}, which cannot be read ({error})", set_aside_note(&file).display()),
+        Ok(None) if is_absent(&restoring(&file)) => return has_log(&file).then_some(StoreError::LogAlone { path }),
+        Ok(None) => "none: there was none".into(),
+    };
+    Some(StoreError::CutOff { path, aside })
+}
+
+fn is_absent(file: &Path) -> bool {
+    matches!(file.symlink_metadata(), Err(e) if e.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// A database that is in its place was set aside before, if ever: what was written down of that means nothing any more, unless it is being done.
+pub(crate) fn forget_set_aside(path: &Path) {
+    if is_locked(path) {
+        return;
     }
-    has_log(&file).then_some(StoreError::LogAlone { path })
+    let note = set_aside_note(&behind_links(path));
+    if let Err(error) = std::fs::remove_file(&note)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "{} is left from a restoration that was cut off, and misleads the next one: remove it", note.display());
+    }
 }
 
 /// Device and number of a file, as long as it is there.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::FromRow;
 
-use crate::{Page, Result, Rows, StoreError, Tx, Word, accounts::Account, args, restoration::Restoration};
+use crate::{Page, Result, Rows, StoreError, Tx, accounts::Account, args, restoration::Restoration, witness::Committed};
 
 /// How a buyer is named and taxed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,17 +156,13 @@ impl Tx {
     /// The series that documents of a kind are numbered in now, and the first of so many numbers; the series is locked until the transaction ends.
     /// Restored books give out none, and none that may be: the world may have seen them.
     async fn next_document_numbers(&mut self, kind: &str, zone: &str, count: i64) -> Result<(String, i64)> {
-        let trust = self.store.trust();
-        if trust.is_in_doubt() || (trust.word() == Word::Others && !self.somebody_has_looked().await?) {
-            return Err(StoreError::NobodyLooked);
-        }
+        self.trusted().await?;
         let restoration = self.restoration().await?;
-        if let Some(Restoration { why, released_at: None, .. }) = restoration {
-            return Err(StoreError::Restored { why });
-        }
         let series = series(kind, self.now, zone, restoration.as_ref());
         let sql = "insert into invoice_series (id, next_no) values ($1, $2 + 1) on conflict (id) do update set next_no = invoice_series.next_no + $2 returning next_no";
-        let first = self.int(sql, args![&series, count]).await? - count;
+        let next = self.int(sql, args![&series, count]).await?;
+        self.will_have(Committed::Next { series: series.clone(), no: next });
+        let first = next - count;
         Ok((series, first))
     }
 

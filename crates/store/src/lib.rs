@@ -68,6 +68,7 @@ mod trust;
 mod tx;
 mod wake;
 pub mod webhooks;
+mod witness;
 pub mod work;
 
 pub use clock::Clock;

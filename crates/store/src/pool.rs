@@ -18,8 +18,8 @@ use sqlx::{
 
 use crate::{
     Clock, KeyRing, Pulse, Result, StoreError, Trust, Wakes,
-    dialect::POSTGRES_NOW,
-    file::{DaemonLock, behind_links, folder, identity, left_behind, lock_file, wal_pages},
+    dialect::ANSWERING,
+    file::{DaemonLock, behind_links, folder, forget_set_aside, identity, is_locked, left_behind, lock_file, wal_pages},
     tx::{Conn, Tx, in_time},
 };
 
@@ -145,7 +145,10 @@ impl Store {
             if let Some(error) = left_behind(Path::new(path)) {
                 return Err(error);
             }
-            let plain = SqliteConnectOptions::new().filename(path);
+            if !options.as_it_is {
+                forget_set_aside(Path::new(path));
+            }
+            let plain = SqliteConnectOptions::new().filename(path).read_only(options.as_it_is);
             let trial = options.trial && !made_for_real_sqlite(&plain).await;
             let connect = if options.as_it_is { plain } else { sqlite_options(path, trial) };
             let pool =
@@ -176,7 +179,7 @@ impl Store {
                     let known = known.clone();
                     Box::pin(async move {
                         limit(conn, trial).await?;
-                        let (_, server): (i64, String) = sqlx::query_as(POSTGRES_NOW).fetch_one(conn).await?;
+                        let (server, _): (String, i64) = sqlx::query_as(ANSWERING).fetch_one(conn).await?;
                         known.connected_to(&server);
                         Ok(())
                     })
@@ -191,6 +194,7 @@ impl Store {
             Pool::Postgres(_) => None,
         };
         let store = Self(Arc::new(Inner { pool, options, wakes, pulse: Pulse::default(), trust, file }));
+        store.trust().connected_to(&store.read().await?.answering().await?);
         if store.is_sqlite() && !store.0.options.as_it_is {
             // Not under a daemon that knows the schema from before only.
             let _lock = if store.pending_migrations().await?.is_empty() { None } else { Some(store.lock_daemon()?) };
@@ -244,7 +248,7 @@ impl Store {
         let database = match &self.0.pool {
             Pool::Sqlite { .. } => Clock::host(),
             Pool::Postgres(pool) => {
-                let (now, server): (i64, String) = in_time(sqlx::query_as(POSTGRES_NOW).fetch_one(pool)).await?;
+                let (server, now): (String, i64) = in_time(sqlx::query_as(ANSWERING).fetch_one(pool)).await?;
                 // Behind a pooler a connection outlives its server.
                 self.0.trust.connected_to(&server);
                 now
@@ -262,6 +266,14 @@ impl Store {
         match &self.0.pool {
             Pool::Sqlite { path, .. } => lock_file(path),
             Pool::Postgres(_) => Ok(DaemonLock { _file: None }),
+        }
+    }
+
+    /// Whether a daemon may be at work on this database: on a SQLite file, somebody has its lock.
+    pub(crate) fn is_served(&self) -> bool {
+        match &self.0.pool {
+            Pool::Sqlite { path, .. } => is_locked(path),
+            Pool::Postgres(_) => true,
         }
     }
 
@@ -322,6 +334,11 @@ impl Store {
 
     pub(crate) fn keys(&self) -> Option<&KeyRing> {
         self.0.options.keys.as_ref()
+    }
+
+    /// Which file SQLite has open, by device and number.
+    pub(crate) fn file(&self) -> Option<(u64, u64)> {
+        self.0.file
     }
 
     pub(crate) fn pool(&self) -> &Pool {

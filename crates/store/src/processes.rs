@@ -6,7 +6,7 @@ use leasehold_domain::Timestamp;
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::{Queue, Result, Tx, args};
+use crate::{Queue, Result, Tx, args, witness::Committed};
 
 /// A running leasehold process.
 #[derive(Clone, Debug, FromRow, Serialize)]
@@ -29,6 +29,9 @@ pub struct Process {
     pub seen_at: Timestamp,
     /// What is in its way, if anything is.
     pub trouble: Option<String>,
+    /// The start of the database server for which it had the nodes looked at.
+    #[serde(skip)]
+    pub vouches_for: Option<String>,
 }
 
 impl Process {
@@ -53,16 +56,23 @@ impl Tx {
     /// Gives a sign of life.
     pub async fn heartbeat(&mut self, p: &Process) -> Result<()> {
         let now = self.now;
-        let sql = "insert into processes (name, role, host, version, queues, started_at, seen_at, trouble) values ($1, $2, $3, $4, $5, $6, $6, $7) \
-                   on conflict (name) do update set seen_at = excluded.seen_at, trouble = excluded.trouble";
-        self.exec_one(sql, args![&p.name, &p.role, &p.host, &p.version, &p.queues, now, p.trouble.clone()]).await
+        let sql = "insert into processes (name, role, host, version, queues, started_at, seen_at, trouble, vouches_for) values ($1, $2, $3, $4, $5, $6, $6, $7, $8) \
+                   on conflict (name) do update set seen_at = excluded.seen_at, trouble = excluded.trouble, vouches_for = excluded.vouches_for";
+        self.exec_one(sql, args![&p.name, &p.role, &p.host, &p.version, &p.queues, now, p.trouble.clone(), p.vouches_for.clone()]).await?;
+        // Of numbers that others give out, every process knows a moment later.
+        let series: Vec<(String, i64)> = self.all("select id, next_no from invoice_series", &[]).await?;
+        series.into_iter().for_each(|(series, no)| self.will_have(Committed::Next { series, no }));
+        self.will_have(Committed::Beat { process: p.name.clone() });
+        Ok(())
     }
 
-    /// Whether a process runs that has looked at the nodes and would know if these books were old.
-    pub(crate) async fn somebody_has_looked(&mut self) -> Result<bool> {
+    /// Whether a process runs that had the nodes looked at for this start of the server, and would know if these books were old.
+    pub(crate) async fn somebody_vouches(&mut self, server: &str) -> Result<bool> {
+        if !self.store.is_served() {
+            return Ok(false);
+        }
         let since = self.now - SILENT;
-        let sql = "select count(*) from processes where role <> 'api' and seen_at > $1 and coalesce(trouble, '') <> $2";
-        Ok(self.int(sql, args![since, LOOKING]).await? > 0)
+        Ok(self.int("select count(*) from processes where seen_at > $1 and vouches_for = $2", args![since, server]).await? > 0)
     }
 
     /// Says goodbye.

@@ -123,9 +123,9 @@ impl Tx {
 
     /// Has every node looked at now.
     pub async fn want_looks(&mut self) -> Result<()> {
-        let sql = "update nodes set next_at = case when claimed_by is null then $1 else next_at end, look_at = null, parked_at = null, wants = wants + 1";
+        // Also those that somebody holds: one who died would keep them until his claim ends, and one who lives is fenced off.
         let now = self.now;
-        self.exec(sql, args![now]).await?;
+        self.exec("update nodes set next_at = $1, look_at = null, parked_at = null, wants = wants + 1", args![now]).await?;
         self.wake(Queue::Nodes);
         Ok(())
     }
@@ -150,8 +150,8 @@ impl Tx {
     pub async fn end_restoration(&mut self, restoration: &Restoration, series: Option<&str>) -> Result<()> {
         let since = restoration.books_at.map_or(restoration.at, |at| at.0);
         let (now, stood) = (self.now, self.now.since(since).as_millis() as i64);
-        self.exec_one("update restoration set released_at = $1, series = coalesce($2, series) where id = 1 and released_at is null", args![now, series])
-            .await?;
+        let sql = "update restoration set released_at = $1, series = coalesce($2, series) where id = 1 and released_at is null and at = $3";
+        self.exec_one(sql, args![now, series, restoration.at]).await?;
         self.exec("update servers set deadline_at = deadline_at + $1 where deadline_at is not null", args![stood]).await?;
         for queue in Queue::ALL {
             self.wake(*queue);
@@ -196,6 +196,11 @@ impl Tx {
     /// The first number that a node was never given by these books.
     pub async fn first_free_number(&mut self, node: &leasehold_domain::NodeId) -> Result<i64> {
         self.int("select next_vmid from nodes where id = $1", args![node]).await
+    }
+
+    /// Whether these books themselves gave the number of a machine to another server, too.
+    pub async fn is_given_out(&mut self, node: &leasehold_domain::NodeId, number: i64, but: &leasehold_domain::ServerId) -> Result<bool> {
+        Ok(self.int("select count(*) from servers where node_id = $1 and vmid = $2 and id <> $3", args![node, number, but]).await? > 0)
     }
 
     /// Numbers up to this one were seen at a node; they are never given out again.

@@ -238,8 +238,11 @@ impl Tx {
         self.server(id).await
     }
 
-    /// A server that this worker holds, locked until the transaction ends.
+    /// A server that this worker holds, locked until the transaction ends; in books that may be older than the claim, nobody holds one.
     pub async fn claimed_server(&mut self, id: &ServerId, epoch: i64) -> Result<Server> {
+        if self.is_in_doubt().await? {
+            return Err(StoreError::NobodyLooked);
+        }
         let server = self.lock_server(id).await?;
         if server.epoch == epoch { Ok(server) } else { Err(StoreError::Lost { id: id.to_string(), epoch }) }
     }

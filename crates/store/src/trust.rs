@@ -1,11 +1,13 @@
 //! Whether a process may take the books for as new as the world: they may have been replaced by older ones while nobody looked.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU8, AtomicU64, Ordering::SeqCst},
 };
 
 use tokio::sync::Notify;
+
+use crate::{Result, StoreError, Tx, restoration::Restoration, witness::Witness};
 
 /// Whose word this process goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,7 @@ struct State {
     dispelled: AtomicU64,
     doubted: Notify,
     server: Mutex<Option<String>>,
+    witness: Mutex<Witness>,
 }
 
 /// What this process knows of it. Cloning shares it.
@@ -56,10 +59,31 @@ impl Trust {
 
     /// As [`Trust::doubt`], where a connection leads to another start of the database server than the one before.
     pub(crate) fn connected_to(&self, server: &str) {
-        let before = self.0.server.lock().unwrap_or_else(PoisonError::into_inner).replace(server.to_owned());
+        let mut known = self.known_server();
+        let before = known.replace(server.to_owned());
         if before.is_some_and(|before| before != server) {
             self.doubt();
         }
+    }
+
+    /// The start of the database server for which this process had the nodes looked at, unless there is doubt.
+    pub fn vouches_for(&self) -> Option<String> {
+        let known = self.known_server();
+        (self.word() == Word::Own && !self.is_in_doubt()).then(|| known.clone()).flatten()
+    }
+
+    /// What this process has seen is known not to be in these books; it begins anew.
+    pub fn forget(&self) {
+        *self.witness() = Witness::default();
+    }
+
+    fn known_server(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this process has seen committed.
+    pub(crate) fn witness(&self) -> MutexGuard<'_, Witness> {
+        self.0.witness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How often there was doubt; the looks that begin after this dispel as many.
@@ -74,12 +98,45 @@ impl Trust {
 
     /// Whether nothing is to be done for these books but looking at nodes.
     pub fn is_in_doubt(&self) -> bool {
-        self.word() == Word::Own && self.0.dispelled.load(SeqCst) < self.doubts()
+        self.word() == Word::Own && self.is_doubted()
+    }
+
+    /// Whether there was doubt that nothing dispelled yet, whoever's word counts.
+    pub fn is_doubted(&self) -> bool {
+        self.0.dispelled.load(SeqCst) < self.doubts()
     }
 
     /// Waits for the next doubt; one that came before is not lost.
     pub async fn doubted(&self) {
         self.0.doubted.notified().await;
+    }
+}
+
+impl Tx {
+    /// As [`Trust::is_in_doubt`], asked on this very connection, which may lead to another server than the last; and of a process that goes by others'
+    /// word, whether there is nobody who gives it.
+    pub async fn is_in_doubt(&mut self) -> Result<bool> {
+        let trust = self.store.trust().clone();
+        if trust.word() == Word::Nobodys {
+            return Ok(false);
+        }
+        let server = self.answering().await?;
+        if trust.word() == Word::Others {
+            return Ok(!self.somebody_vouches(&server).await?);
+        }
+        trust.connected_to(&server);
+        Ok(trust.is_in_doubt())
+    }
+
+    /// Refuses to go on for books that may be older than the world.
+    pub async fn trusted(&mut self) -> Result<()> {
+        if self.is_in_doubt().await? {
+            return Err(StoreError::NobodyLooked);
+        }
+        match self.open_restoration().await? {
+            Some(Restoration { why, .. }) => Err(StoreError::Restored { why }),
+            None => Ok(()),
+        }
     }
 }
 

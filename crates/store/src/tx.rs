@@ -8,7 +8,8 @@ use tokio::time::timeout;
 
 use crate::{
     Queue, Result, Rows, Store, StoreError,
-    dialect::{Dialect, List},
+    dialect::{ANSWERING, Dialect, List},
+    witness::Committed,
 };
 
 /// What a row can be read into, from both databases: anything that derives `sqlx::FromRow`.
@@ -109,17 +110,26 @@ pub struct Tx {
     pub now: Timestamp,
     pub(crate) store: Store,
     wakes: BTreeSet<Queue>,
+    pub(crate) committed: Vec<Committed>,
 }
 
 impl Tx {
     pub(crate) fn new(conn: Conn, now: Timestamp, store: Store) -> Self {
-        Self { conn, now, store, wakes: BTreeSet::new() }
+        Self { conn, now, store, wakes: BTreeSet::new(), committed: Vec::new() }
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
         match self.conn {
             Conn::Sqlite(_) => Dialect::Sqlite,
             Conn::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Which start of which database server answers; of a SQLite file, which file it is.
+    pub(crate) async fn answering(&mut self) -> Result<String> {
+        match self.dialect() {
+            Dialect::Sqlite => Ok(self.store.file().map_or_else(String::new, |(device, number)| format!("{device}:{number}"))),
+            Dialect::Postgres => self.one::<(String,)>(ANSWERING, &[]).await.map(|(server,)| server),
         }
     }
 
@@ -231,6 +241,7 @@ impl Tx {
             Conn::Sqlite(tx) => in_time(tx.commit()).await?,
             Conn::Postgres(tx) => in_time(tx.commit()).await?,
         }
+        self.store.trust().witness().saw(self.now, self.committed);
         self.wakes.into_iter().for_each(|queue| self.store.wakes().ring(queue));
         Ok(())
     }

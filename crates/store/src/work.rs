@@ -123,8 +123,7 @@ impl Store {
     /// books that may be, only nodes are.
     pub async fn claim(&self, queue: Queue, worker: &str, limit: i64, claim: Duration) -> Result<Vec<Claim>> {
         let mut tx = self.begin().await?;
-        // Asked now that there is a connection: it may be to another server than the last.
-        if queue != Queue::Nodes && self.trust().is_in_doubt() {
+        if queue != Queue::Nodes && tx.is_in_doubt().await? {
             return Ok(vec![]);
         }
         let until = tx.now + claim;

@@ -71,7 +71,9 @@ async fn look(w: &Worker, node: &Node) -> Result<Rest> {
                 tx.node_is_back(&node.region_id).await?;
             }
             let free = tx.first_free_number(id).await?;
-            if let Some(highest) = status.highest.filter(|number| *number <= NUMBER_MAX) {
+            // A number beyond all bounds says nothing of those within.
+            let numbers = status.highest.into_iter().chain(owned.iter().map(|m| m.vmid));
+            if let Some(highest) = numbers.filter(|number| *number <= NUMBER_MAX).max() {
                 tx.numbers_seen(id, highest).await?;
             }
             tx.attended("node_unreachable", &format!("node:{id}"), "worker").await?;

@@ -179,7 +179,9 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
         None => decide(w, &mut tx, &mut s, go_on).await?,
     };
     tx.save_found(&s, from).await?;
-    if let Some(proof) = proof {
+    if let (Some(proof), Some(node), Some(number)) = (proof, &task.server.node_id, task.server.vmid)
+        && !tx.is_given_out(&node.as_str().into(), number, &s.id).await?
+    {
         tx.books_are_old(&proof).await?;
     }
     crash::point("step.before_commit").await;

@@ -11,7 +11,7 @@ use leasehold_commands::restore::{self, Numbered, Release, Standing};
 use leasehold_store::{
     Options, Store,
     activity::Actor,
-    file::{behind_links, has_log, lock_file, log_of, restoring, set_aside_note},
+    file::{self, behind_links, has_log, lock_file, log_of, restoring, set_aside_note},
     restoration::Issued,
 };
 use serde_json::json;
@@ -142,17 +142,18 @@ async fn replace(c: &Context, file: &Path) -> Result<(), Failure> {
         return Ok(());
     };
     let held = lock_file(&path)?;
-    // Whoever runs this, the daemon's user has all of it as before.
-    let like = fs::metadata(&path).or_else(|_| fs::metadata(path.parent().unwrap_or(&path)))?;
-    files::own(&path.with_added_extension("lock"), &like)?;
     let (next, begun) = (restoring(&path), finish_setting_aside(&path)?);
     let old = begun.clone().or_else(|| path.exists().then(|| path.clone()));
+    // Whoever runs this, the daemon's user has all of it as before.
+    let like = fs::metadata(old.as_deref().unwrap_or(path.parent().unwrap_or(&path)))?;
+    files::own(&path.with_added_extension("lock"), &like)?;
     if let Err(error) = stage(&path, file, &next, old.as_deref(), &config.clock.mode).await {
         clear(&next)?;
         return Err(error);
     }
     files::own(&next, &like)?;
-    let aside = if begun.is_some() { begun } else { set_aside(&path)? };
+    let aside = if begun.is_some() { begun } else { set_aside(&path, &like)? };
+    no_log_is_left(&path)?;
     files::put(&next, &path)?;
     files::remove(&set_aside_note(&path))?;
     drop(held);
@@ -252,14 +253,15 @@ const BEFORE_MAX: u32 = 100;
 
 /// The database that was, under another name, its log with it; and no log where the backup comes. The database goes first: without it, its log alone
 /// is never taken for that of another. Where it goes is written down before.
-fn set_aside(path: &Path) -> Result<Option<PathBuf>, Failure> {
-    let before = (1..=BEFORE_MAX).map(|n| path.with_added_extension(format!("before-{n}")));
-    let free = before.clone().find(|aside| !aside.exists() && !log_of(aside).exists());
+fn set_aside(path: &Path, like: &fs::Metadata) -> Result<Option<PathBuf>, Failure> {
+    let mut before = (1..=BEFORE_MAX).map(|n| path.with_added_extension(format!("before-{n}")));
+    let free = before.find(|aside| !aside.exists() && !log_of(aside).exists());
     let aside = free.ok_or_else(|| Failure::Refused(format!("there are {BEFORE_MAX} kept databases beside {}; move some away", path.display())))?;
     if path.exists() {
         let note = with_end(&restoring(path), "-note");
-        fs::write(&note, aside.display().to_string())?;
+        fs::write(&note, aside.file_name().unwrap_or_default().as_encoded_bytes())?;
         fs::File::open(&note)?.sync_all()?;
+        files::own(&note, like)?;
         files::put(&note, &set_aside_note(path))?;
         files::put(path, &aside)?;
     }
@@ -270,19 +272,48 @@ fn set_aside(path: &Path) -> Result<Option<PathBuf>, Failure> {
 /// What an earlier restoration, which was cut off, has begun: the name that it gave to the database, which has its log from now on.
 fn finish_setting_aside(path: &Path) -> Result<Option<PathBuf>, Failure> {
     let note = set_aside_note(path);
-    let Ok(aside) = fs::read_to_string(&note).map(PathBuf::from) else { return Ok(None) };
     if path.exists() {
         // It was cut off before the database had its other name, or after the backup had its place.
         files::remove(&note)?;
         return Ok(None);
     }
+    let unclear = |e: std::io::Error| {
+        Failure::Refused(format!(
+            "{}: {e}; a restoration was cut off, and only this note says which database was set aside: move that one and its log back to {}, remove the note, and try again",
+            note.display(),
+            path.display()
+        ))
+    };
+    let Some(aside) = file::set_aside(path).map_err(unclear)? else { return Ok(None) };
+    if !aside.exists() {
+        return Err(unclear(std::io::Error::new(std::io::ErrorKind::NotFound, format!("{} is not there", aside.display()))));
+    }
     take_log(path, &aside)?;
     Ok(Some(aside))
 }
 
+/// A database has its log beside it under whatever name.
 fn take_log(path: &Path, aside: &Path) -> Result<(), Failure> {
-    if log_of(path).exists() && !log_of(aside).exists() {
+    if has_log(path) {
+        if has_log(aside) {
+            return Err(Failure::Refused(format!(
+                "{} and {} both hold something: which one belongs to {}? Move the other away, and try again",
+                log_of(path).display(),
+                log_of(aside).display(),
+                aside.display()
+            )));
+        }
         files::put(&log_of(path), &log_of(aside))?;
     }
+    files::remove(&log_of(path))?;
     files::remove(&with_end(path, "-shm"))
+}
+
+/// The backup never comes beside the log of another.
+fn no_log_is_left(path: &Path) -> Result<(), Failure> {
+    let log = log_of(path);
+    if log.symlink_metadata().is_ok() {
+        return Err(Failure::Refused(format!("{} is there: whose log is it? Move it away, and try again", log.display())));
+    }
+    Ok(())
 }
