@@ -16,6 +16,7 @@ use leasehold_domain::{
     policy::{Key, Level},
     server::{HoldKind, Means, Status},
 };
+use leasehold_store::servers::HoldTerms;
 use leasehold_tests::{App, on_both};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -364,6 +365,14 @@ on_both!(an_order_that_its_owner_ends_after_the_boot_is_paid_for_and_the_rest_co
     }
     let said = app.attention().await;
     assert!(said.iter().any(|a| a.starts_with("unfinished_orders account:")), "{said:?}");
+    // Days of a hold that is free are nobody's.
+    app.set_rule(Level::System, "", Key::MinCharge, "1h").await;
+    let web = booted(app, "held").await;
+    servers::suspend(&store, &me, "held", HoldKind::Admin, HoldTerms { means: Means::PowerOff, free: true }, "our mistake").await.unwrap();
+    app.advance(DAY * 10);
+    app.terminate(&web.id).await;
+    app.until_quiet().await;
+    assert_eq!(app.balance().await, "97.91", "an hour's share");
 });
 
 on_both!(a_price_change_leaves_old_leases_alone_unless_it_is_asked_for(app) {

@@ -520,7 +520,7 @@ fn a_standby_that_lacks_a_document_only_is_seen_by_who_saw_it() {
     eventually("the daemon has seen it", || seen() > before);
     cluster.go_back();
     let why = || p.run(&["restore", "--json"]).out;
-    eventually("it is known", || why().contains("a process has seen the number CN2026-000001 given out"));
+    eventually("it is known", || why().contains("a process has seen the document CN2026-000001 issued"));
     let again = p.run(&["invoice", "refund", &invoice, "--amount", "1.00", "--reason", "late", "--reference", "b"]);
     assert!(again.code != 0 && p.json(&["invoice", "list"]).as_array().unwrap().len() == 1, "{again:?}");
     assert_eq!(daemon.stop(), Some(0));
@@ -533,13 +533,14 @@ on_both!(a_process_vouches_for_the_server_it_has_looked_at_and_no_other(app) {
     let store = leasehold_store::Store::open(leasehold_store::Options::new(&app.options.url)).await.unwrap();
     store.trust().go_by(leasehold_store::Word::Others);
     let daemon = app.store.lock_daemon().unwrap();
-    let vouches = async |server: Option<&str>| {
+    let trusts = async |server: &str, vouches: bool| {
         let mut tx = store.begin().await.unwrap();
         tx.exec("delete from processes", args![]).await.unwrap();
-        let sql = "insert into processes (name, role, host, version, queues, started_at, seen_at, vouches_for) values ('a', 'serve', 'a', '1', 'nodes', $1, $1, $2)";
-        tx.exec(sql, args![tx.now, server]).await.unwrap();
+        let sql = "insert into processes (name, role, host, version, queues, started_at, seen_at, server, vouches) values ('a', 'serve', 'a', '1', 'nodes', $1, $1, $2, $3)";
+        tx.exec(sql, args![tx.now, server, vouches]).await.unwrap();
         tx.commit().await.unwrap();
-        !store.read().await.unwrap().is_in_doubt().await.unwrap()
+        let mut tx = store.read().await.unwrap();
+        (!tx.is_in_doubt().await.unwrap(), tx.processes_were_heard().await.unwrap())
     };
     let mut tx = app.store.read().await.unwrap();
     let here: (String,) = if app.store.is_sqlite() {
@@ -549,11 +550,38 @@ on_both!(a_process_vouches_for_the_server_it_has_looked_at_and_no_other(app) {
         tx.one("select inet_server_port() || ' since ' || extract(epoch from pg_postmaster_start_time())", args![]).await.unwrap()
     };
     drop(tx);
-    assert!(vouches(Some(&here.0)).await);
-    assert!(!vouches(None).await, "it looks still");
-    assert!(!vouches(Some("5432 since 1700000000")).await, "its row was replicated before it looked");
+    assert_eq!(trusts(&here.0, true).await, (true, true));
+    assert_eq!(trusts(&here.0, false).await, (false, true), "it looks still");
+    assert_eq!(trusts("5432 since 1700000000", true).await, (false, false), "its row was replicated before it looked");
     drop(daemon);
-    assert_eq!(vouches(Some(&here.0)).await, !app.store.is_sqlite(), "a row in a file that nobody holds is one of a backup");
+    assert_eq!(trusts(&here.0, true).await.0, !app.store.is_sqlite(), "a row in a file that nobody holds is one of a backup");
+    // What a process saw committed.
+    store.trust().go_by(leasehold_store::Word::Own);
+    let process: leasehold_store::processes::Process = store.read().await.unwrap().processes().await.unwrap().remove(0);
+    let beat = async || {
+        let mut tx = store.begin().await.unwrap();
+        let proof = tx.compare_with_memory().await.unwrap();
+        tx.heartbeat(&process).await.unwrap();
+        tx.commit().await.unwrap();
+        proof
+    };
+    assert_eq!((beat().await, beat().await), (None, None));
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("update processes set beats = 1", args![]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(beat().await.is_some_and(|proof| proof.contains("the process a knows")));
+    store.trust().forget();
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("delete from restoration", args![]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!((beat().await, beat().await), (None, None));
+    // Its number is given out again: another document.
+    let mut tx = store.begin().await.unwrap();
+    tx.exec("delete from invoice_lines", args![]).await.unwrap();
+    tx.exec("delete from invoices", args![]).await.unwrap();
+    let proof = tx.compare_with_memory().await.unwrap();
+    tx.rollback().await.unwrap();
+    assert!(proof.is_some_and(|proof| proof.contains("has seen the document 2026-000001")));
 });
 
 #[test]
@@ -581,6 +609,16 @@ fn what_an_earlier_restoration_left_misleads_no_later_one() {
     p.refuses(4, &["both hold something"], &["restore", "before.db"]);
     std::fs::remove_file(log(&file)).unwrap();
     std::fs::remove_file(log(&p.path("leasehold.db.before-4"))).unwrap();
+    // Moved back by hand, without its log.
+    let moved = p.path("leasehold.db.before-4");
+    std::fs::rename(&moved, &file).unwrap();
+    std::fs::write(log(&moved), "a log").unwrap();
+    for command in [&["account", "show", &account][..], &["serve"], &["restore", "before.db"]] {
+        let ended = p.run(command);
+        assert!(ended.code != 0 && ended.err.contains("was moved back, and its log was not") && note.exists(), "{command:?}: {ended:?}");
+    }
+    std::fs::remove_file(log(&moved)).unwrap();
+    std::fs::rename(&file, &moved).unwrap();
     // A note that says nothing, or is none: nothing is made anew.
     for said in ["", "elsewhere.db", "leasehold.db.before-9"] {
         std::fs::write(&note, said).unwrap();

@@ -254,7 +254,7 @@ impl App {
     async fn regain_trust(&self, process: &Process) -> Result<(), Failure> {
         let trust = self.store.trust();
         let doubts = trust.doubts();
-        self.compare_with_memory().await?;
+        self.beat(process).await?;
         if trust.is_in_doubt() {
             self.look_first().await?;
         }
@@ -263,28 +263,19 @@ impl App {
         Ok(self.beat(process).await?)
     }
 
-    /// Has the house stand still where the books lack what this process has seen in them.
-    async fn compare_with_memory(&self) -> Result<(), Failure> {
-        let Some(proof) = self.store.read().await?.lacks().await? else { return Ok(()) };
-        let mut tx = self.store.begin().await?;
-        if tx.books_are_old(&proof).await? {
-            tracing::error!(proof, "the records are older than this process");
-            tx.commit().await?;
-        }
-        self.store.trust().forget();
-        Ok(())
-    }
-
-    /// Waits until every node was asked; not for ever for one that does not come to its turn, but for somebody who asks.
+    /// Waits until every node was asked, and every other process has compared the books with what it knows; not for ever for one that does not come to its
+    /// turn, but for somebody who asks nodes.
     async fn look_first(&self) -> Result<(), Failure> {
         let mut tx = self.store.begin().await?;
         tx.want_looks().await?;
         tx.commit().await?;
         let since = Instant::now();
         while since.elapsed() < FIRST_LOOKS {
-            if self.store.read().await?.nodes_were_asked().await? {
+            let mut tx = self.store.read().await?;
+            if tx.processes_were_heard().await? && tx.nodes_were_asked().await? {
                 return Ok(());
             }
+            drop(tx);
             tokio::time::sleep(FIRST_LOOKS_EVERY).await;
         }
         if !self.store.read().await?.processes_alive().await?.iter().any(|p| p.serves(Queue::Nodes)) {
@@ -344,12 +335,18 @@ impl App {
         Ok(())
     }
 
+    /// A sign of life; where these books may be others than before, not without having compared them.
     async fn beat(&self, process: &Process) -> Result<(), StoreError> {
         self.store.sync_clock().await?;
         let mut tx = self.store.begin().await?;
+        let proof = tx.compare_with_memory().await?;
         let looking = self.store.trust().is_in_doubt().then(|| LOOKING.to_owned());
-        let trouble = looking.or_else(|| supervise::trouble(&self.store));
-        tx.heartbeat(&Process { trouble, vouches_for: self.store.trust().vouches_for(), ..process.clone() }).await?;
+        tx.heartbeat(&Process { trouble: looking.or_else(|| supervise::trouble(&self.store)), ..process.clone() }).await?;
+        if let Some(proof) = &proof {
+            tracing::error!(proof, "the records are older than this process");
+            // Known by then, and not to be found out twice.
+            self.store.trust().forget();
+        }
         tx.commit().await
     }
 
@@ -365,7 +362,6 @@ impl App {
             started_at: now,
             seen_at: now,
             trouble: None,
-            vouches_for: None,
         }
     }
 }

@@ -128,12 +128,15 @@ impl Scheduler {
         if let Err(error) = &ran {
             tracing::warn!(tick = tick.name, %error, "tick failed");
         }
+        let waits = matches!(ran, Err(StoreError::NobodyLooked | StoreError::Restored { .. }));
         let error = ran.err().map(|e| e.to_string());
         metrics::counter!("leasehold_ticks_total", "name" => tick.name, "outcome" => if error.is_none() { "done" } else { "failed" }).increment(1);
         let mut tx = self.store.begin().await?;
         tx.tick_ended(tick.name, error.as_deref()).await?;
         let subject = format!("tick:{}", tick.name);
         match &error {
+            // That is known, and told where it is found out.
+            Some(_) if waits => {}
             Some(error) => tx.attend("tick_failed", &subject, &format!("the tick {} failed: {error}", tick.name)).await?,
             None => tx.attended("tick_failed", &subject, "scheduler").await?,
         }

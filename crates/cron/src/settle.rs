@@ -208,6 +208,7 @@ pub(crate) async fn settle_halves(store: &Store, accounts: &[AccountId], error: 
         if error.is_cut_short() {
             tracing::error!(%account, %error, "the account takes too long and is put off");
             let mut tx = store.begin().await?;
+            tx.trusted().await?;
             tx.put_off_account(account, PUT_OFF, &error.to_string()).await?;
             tx.commit().await?;
             return Ok(Settled { accounts: 1, ..Settled::default() });
@@ -217,6 +218,7 @@ pub(crate) async fn settle_halves(store: &Store, accounts: &[AccountId], error: 
         }
         tracing::error!(%account, %error, "the account is put aside");
         let mut tx = store.begin().await?;
+        tx.trusted().await?;
         tx.park_account(account, &error.to_string()).await?;
         tx.commit().await?;
         return Ok(Settled { accounts: 1, ..Settled::default() });
@@ -225,6 +227,7 @@ pub(crate) async fn settle_halves(store: &Store, accounts: &[AccountId], error: 
     let (left, right) = accounts.split_at(accounts.len() / 2);
     for half in [left, right] {
         let mut tx = store.begin().await?;
+        tx.trusted().await?;
         let claimed = tx.claim_accounts(half).await?;
         let claimed_accounts = claimed.accounts();
         settled = settled.and(match write(tx, claimed, &Permits::None).await {

@@ -128,14 +128,15 @@ pub fn deliver(wallet: &mut Wallet, lease: &mut Lease, hold: Option<&Transfer>, 
     Ok(Charge { no: lease.period_no, from: now, until, full_until: None, zone, price, at: now })
 }
 
-/// What is paid for an order that its owner ends after its machine was booted and before it was delivered: the time since then, but at least this
-/// long, and at least a unit of what costs anything; never more than the first period.
+/// What is paid for an order that its owner ends after its machine was booted and before it was delivered: the time since then, up to a hold that is
+/// free, but at least this long, and at least a unit of what costs anything; never more than the first period.
 pub fn end_early(lease: &Lease, lines: &[LeaseLine], tax: Percent, booted: Timestamp, least: Duration, now: Timestamp) -> Result<Charge, BadDelivery> {
     let anchor = Anchor { at: booted, no: 1, cycle: lease.cycle, zone: lease.zone.clone() };
     let (full_until, whole) = (anchor.end_of(1)?, |part| standing::price_of(lines, 1, part, tax).map_err(BadDelivery::Money));
     let none = || BadDelivery::Lease(lease.state);
     let full = whole(None)?.ok_or_else(none)?;
-    let (most, mut used) = (full_until.since(booted), now.since(booted).max(least).max(Duration::from_millis(1)));
+    let over = lease.free_at.map_or(now, |free| free.min(now));
+    let (most, mut used) = (full_until.since(booted), over.since(booted).max(least).max(Duration::from_millis(1)));
     while used < most {
         let part = (used.as_millis() as i64, most.as_millis() as i64);
         let price = whole(Some(part))?.ok_or_else(none)?;

@@ -20,6 +20,16 @@ pub enum StoreError {
         /// The file.
         path: String,
     },
+    /// A database that was set aside is in its place again, and some of it is not.
+    #[error(
+        "the database {path} was moved back, and its log was not: move {log} to {path}-wal, too, before anything else; without it, the last that was written is lost"
+    )]
+    LogElsewhere {
+        /// The file.
+        path: String,
+        /// Where its log is.
+        log: String,
+    },
     /// A restoration ended between the database that was and the backup that was to come.
     #[error(
         "the database {path} is not there: its restoration was cut off; run leasehold restore once more. The database that was is {aside}, in the same folder; its log is beside it, or still {path}-wal"

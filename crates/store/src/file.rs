@@ -96,13 +96,15 @@ pub fn set_aside(database: &Path) -> std::io::Result<Option<PathBuf>> {
     }
 }
 
-/// Why a database that is not there must not be made anew: something of it lies there still.
+/// Why a database must not be made anew, or used as it is: something of it lies elsewhere still.
 pub fn left_behind(path: &Path) -> Option<StoreError> {
     let file = behind_links(path);
-    if identity(&file).is_some() {
-        return None;
-    }
     let path = file.display().to_string();
+    if identity(&file).is_some() {
+        // Moved back by hand, without what stands in its log only.
+        let aside = set_aside(&file).ok().flatten().filter(|aside| is_absent(aside) && has_log(aside))?;
+        return Some(StoreError::LogElsewhere { path, log: log_of(&aside).display().to_string() });
+    }
     let aside = match set_aside(&file) {
         Ok(Some(aside)) => aside.display().to_string(),
         // What cannot be read is there.

@@ -132,6 +132,7 @@ impl Tx {
                    insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount, zone) \
                    select v_id, v_no, v_lease, v_charge, v_description, v_from, v_until, v_amount, v_zone from v";
         self.exec_all(sql, lines, &[]).await?;
+        issued.iter().for_each(|one| self.will_have(Committed::Document { id: one.id.clone(), name: one.number.clone() }));
         Ok(issued)
     }
 
@@ -160,9 +161,7 @@ impl Tx {
         let restoration = self.restoration().await?;
         let series = series(kind, self.now, zone, restoration.as_ref());
         let sql = "insert into invoice_series (id, next_no) values ($1, $2 + 1) on conflict (id) do update set next_no = invoice_series.next_no + $2 returning next_no";
-        let next = self.int(sql, args![&series, count]).await?;
-        self.will_have(Committed::Next { series: series.clone(), no: next });
-        let first = next - count;
+        let first = self.int(sql, args![&series, count]).await? - count;
         Ok((series, first))
     }
 
@@ -192,7 +191,9 @@ impl Tx {
         let sql = "insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount, zone) \
                    select $1, 1, lease_id, charge_no, description, from_at, until_at, $2, zone from invoice_lines where invoice_id = $3 order by no limit 1";
         self.exec_one(sql, args![&id, net, &of.id]).await?;
-        self.invoice(&format!("{series}-{number:06}")).await
+        let name = format!("{series}-{number:06}");
+        self.will_have(Committed::Document { id, name: name.clone() });
+        self.invoice(&name).await
     }
 
     /// Everything that stands on an invoice or a credit note.

@@ -29,9 +29,6 @@ pub struct Process {
     pub seen_at: Timestamp,
     /// What is in its way, if anything is.
     pub trouble: Option<String>,
-    /// The start of the database server for which it had the nodes looked at.
-    #[serde(skip)]
-    pub vouches_for: Option<String>,
 }
 
 impl Process {
@@ -56,13 +53,18 @@ impl Tx {
     /// Gives a sign of life.
     pub async fn heartbeat(&mut self, p: &Process) -> Result<()> {
         let now = self.now;
-        let sql = "insert into processes (name, role, host, version, queues, started_at, seen_at, trouble, vouches_for) values ($1, $2, $3, $4, $5, $6, $6, $7, $8) \
-                   on conflict (name) do update set seen_at = excluded.seen_at, trouble = excluded.trouble, vouches_for = excluded.vouches_for";
-        self.exec_one(sql, args![&p.name, &p.role, &p.host, &p.version, &p.queues, now, p.trouble.clone(), p.vouches_for.clone()]).await?;
-        // Of numbers that others give out, every process knows a moment later.
-        let series: Vec<(String, i64)> = self.all("select id, next_no from invoice_series", &[]).await?;
-        series.into_iter().for_each(|(series, no)| self.will_have(Committed::Next { series, no }));
-        self.will_have(Committed::Beat { process: p.name.clone() });
+        let beats = self.store.trust().witness().beats() + 1;
+        let (server, vouches) = (self.answering().await?, self.store.trust().vouches());
+        let sql = "insert into processes (name, role, host, version, queues, started_at, seen_at, trouble, server, vouches, beats) \
+                   values ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10) \
+                   on conflict (name) do update set seen_at = excluded.seen_at, trouble = excluded.trouble, server = excluded.server, vouches = excluded.vouches, \
+                   beats = case when processes.beats > excluded.beats then processes.beats else excluded.beats end";
+        self.exec_one(sql, args![&p.name, &p.role, &p.host, &p.version, &p.queues, now, p.trouble.clone(), server, vouches, beats]).await?;
+        // Of documents that others issue, every process knows a moment later.
+        let last = "select i.id, i.series, i.number from invoice_series s join invoices i on i.series = s.id and i.number = s.next_no - 1";
+        let last: Vec<(String, String, i64)> = self.all(last, &[]).await?;
+        last.into_iter().for_each(|(id, series, number)| self.will_have(Committed::Document { id, name: format!("{series}-{number:06}") }));
+        self.will_have(Committed::Beat { process: p.name.clone(), beats });
         Ok(())
     }
 
@@ -71,8 +73,17 @@ impl Tx {
         if !self.store.is_served() {
             return Ok(false);
         }
-        let since = self.now - SILENT;
-        Ok(self.int("select count(*) from processes where seen_at > $1 and vouches_for = $2", args![since, server]).await? > 0)
+        // Not by a clock that was ahead.
+        let (since, latest) = (self.now - SILENT, self.now + SILENT);
+        let sql = "select count(*) from processes where seen_at > $1 and seen_at < $3 and server = $2 and vouches";
+        Ok(self.int(sql, args![since, server, latest]).await? > 0)
+    }
+
+    /// Whether every process that may be alive gave a sign of life at this start of the server: it has compared these books with what it saw before.
+    pub async fn processes_were_heard(&mut self) -> Result<bool> {
+        let (server, alive) = (self.answering().await?, self.now - SILENT);
+        self.store.trust().connected_to(&server);
+        Ok(self.int("select count(*) from processes where seen_at > $1 and coalesce(server, '') <> $2", args![alive, server]).await? == 0)
     }
 
     /// Says goodbye.

@@ -59,26 +59,20 @@ impl Trust {
 
     /// As [`Trust::doubt`], where a connection leads to another start of the database server than the one before.
     pub(crate) fn connected_to(&self, server: &str) {
-        let mut known = self.known_server();
-        let before = known.replace(server.to_owned());
+        let before = self.0.server.lock().unwrap_or_else(PoisonError::into_inner).replace(server.to_owned());
         if before.is_some_and(|before| before != server) {
             self.doubt();
         }
     }
 
-    /// The start of the database server for which this process had the nodes looked at, unless there is doubt.
-    pub fn vouches_for(&self) -> Option<String> {
-        let known = self.known_server();
-        (self.word() == Word::Own && !self.is_in_doubt()).then(|| known.clone()).flatten()
+    /// Whether this process had the nodes looked at, and others may go by its word.
+    pub fn vouches(&self) -> bool {
+        self.word() == Word::Own && !self.is_in_doubt()
     }
 
     /// What this process has seen is known not to be in these books; it begins anew.
     pub fn forget(&self) {
         *self.witness() = Witness::default();
-    }
-
-    fn known_server(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What this process has seen committed.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use leasehold_domain::Timestamp;
 
-use crate::{Result, Tx, args};
+use crate::{Result, Tx, Word, args};
 
 /// So many are remembered: a standby lacks the last of what was committed.
 const LAST: usize = 256;
@@ -12,12 +12,12 @@ const LAST: usize = 256;
 /// Something that was committed and that no honest books take back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Committed {
-    /// A sign of life of this process.
-    Beat { process: String },
+    /// A sign of life of this process, and how many it gave.
+    Beat { process: String, beats: i64 },
     /// A movement of money.
     Transfer { reference: String },
-    /// The number that comes next in a series of documents.
-    Next { series: String, no: i64 },
+    /// A document, by its id: another may have its number in other books.
+    Document { id: String, name: String },
 }
 
 /// The last that was committed, the newest last, each with its time.
@@ -27,17 +27,22 @@ pub(crate) struct Witness(VecDeque<(Timestamp, Committed)>);
 impl Witness {
     pub(crate) fn saw(&mut self, at: Timestamp, what: impl IntoIterator<Item = Committed>) {
         for committed in what {
-            // Of a sign of life, and of a series, the newest says it all.
-            self.0.retain(|(_, known)| match (known, &committed) {
-                (Committed::Beat { .. }, Committed::Beat { .. }) => false,
-                (Committed::Next { series, no }, Committed::Next { series: s, no: n }) => series != s || no > n,
-                _ => true,
-            });
+            // Of a sign of life, the last says it all; two may be seen in the other order.
+            if matches!(committed, Committed::Beat { beats, .. } if beats < self.beats()) {
+                continue;
+            }
+            let is_newer = |known: &Committed| matches!((known, &committed), (Committed::Beat { .. }, Committed::Beat { .. })) || *known == committed;
+            self.0.retain(|(_, known)| !is_newer(known));
             self.0.push_back((at, committed));
             if self.0.len() > LAST {
                 self.0.pop_front();
             }
         }
+    }
+
+    /// How many signs of life this process knows that it gave.
+    pub(crate) fn beats(&self) -> i64 {
+        self.0.iter().find_map(|(_, known)| if let Committed::Beat { beats, .. } = known { Some(*beats) } else { None }).unwrap_or(0)
     }
 
     /// What was seen after this.
@@ -52,24 +57,37 @@ impl Tx {
         self.committed.push(committed);
     }
 
-    /// Something that this process saw committed and that is not in these books, if there is such a thing; what was seen before a restoration is its
-    /// operator's.
-    pub async fn lacks(&mut self) -> Result<Option<String>> {
+    /// Has the house stand still where these books lack what this process saw committed; what was seen before a restoration is its operator's. Says what.
+    pub async fn compare_with_memory(&mut self) -> Result<Option<String>> {
+        let trust = self.store.trust().clone();
+        if trust.word() == Word::Nobodys {
+            return Ok(None);
+        }
+        // With the connection that this transaction has, which may lead to another server than the last.
+        trust.connected_to(&self.answering().await?);
+        if !trust.is_doubted() {
+            return Ok(None);
+        }
         let restored = self.restoration().await?.map(|r| r.at);
-        let seen = self.store.trust().witness().since(restored);
+        let seen = trust.witness().since(restored);
         for (at, committed) in seen {
-            let is_there = match &committed {
+            let proof = match committed {
                 // A row that is gone was forgotten, by one who thought us dead.
-                Committed::Beat { process } => self.int("select count(*) from processes where name = $1 and seen_at < $2", args![process, at]).await? == 0,
-                Committed::Transfer { reference } => self.is_booked(reference).await?,
-                Committed::Next { series, no } => self.next_document(series).await? >= *no,
+                Committed::Beat { process, beats } => {
+                    let fewer = "select count(*) from processes where name = $1 and beats < $2";
+                    (self.int(fewer, args![&process, beats]).await? > 0).then(|| format!("the process {process} knows that it was written down at {at}"))
+                }
+                Committed::Transfer { reference } => {
+                    (!self.is_booked(&reference).await?).then(|| format!("a process has seen the movement {reference} booked at {at}"))
+                }
+                Committed::Document { id, name } => {
+                    let is_there = self.int("select count(*) from invoices where id = $1", args![id]).await? > 0;
+                    (!is_there).then(|| format!("a process has seen the document {name} issued at {at}"))
+                }
             };
-            if !is_there {
-                return Ok(Some(match committed {
-                    Committed::Beat { process } => format!("the process {process} knows that it was written down at {at}"),
-                    Committed::Transfer { reference } => format!("a process has seen the movement {reference} booked at {at}"),
-                    Committed::Next { series, no } => format!("a process has seen the number {series}-{:06} given out", no - 1),
-                }));
+            if let Some(proof) = proof {
+                self.books_are_old(&proof).await?;
+                return Ok(Some(proof));
             }
         }
         Ok(None)
@@ -84,26 +102,29 @@ mod tests {
         Timestamp::from_millis(ms)
     }
 
-    fn next(series: &str, no: i64) -> Committed {
-        Committed::Next { series: series.into(), no }
+    fn beat(beats: i64) -> Committed {
+        Committed::Beat { process: "a".into(), beats }
+    }
+
+    fn transfer(n: i64) -> Committed {
+        Committed::Transfer { reference: n.to_string() }
     }
 
     #[test]
-    fn the_newest_of_a_kind_is_remembered() {
+    fn the_newest_sign_of_life_is_remembered_and_nothing_twice() {
         let mut witness = Witness::default();
-        witness.saw(at(1), [next("2026", 5), next("CN2026", 2), Committed::Beat { process: "a".into() }]);
-        // Two commits may be seen in the other order.
-        witness.saw(at(3), [next("2026", 9)]);
-        witness.saw(at(2), [next("2026", 7), Committed::Beat { process: "a".into() }]);
-        let seen = witness.since(Some(at(1)));
-        assert_eq!(seen, [(at(3), next("2026", 9)), (at(2), next("2026", 7)), (at(2), Committed::Beat { process: "a".into() })]);
-        assert_eq!(witness.since(None).len(), 4);
+        assert_eq!(witness.beats(), 0);
+        witness.saw(at(1), [transfer(1), transfer(2), beat(1)]);
+        witness.saw(at(2), [transfer(1), beat(2)]);
+        assert_eq!(witness.since(None), [(at(1), transfer(2)), (at(2), transfer(1)), (at(2), beat(2))]);
+        witness.saw(at(3), [beat(1)]);
+        assert_eq!((witness.since(Some(at(1))).len(), witness.beats()), (2, 2));
     }
 
     #[test]
     fn it_forgets_the_oldest() {
         let mut witness = Witness::default();
-        witness.saw(at(1), (0..300).map(|n| Committed::Transfer { reference: n.to_string() }));
-        assert_eq!(witness.since(None).first().unwrap().1, Committed::Transfer { reference: "44".into() });
+        witness.saw(at(1), (0..300).map(transfer));
+        assert_eq!(witness.since(None).first().unwrap().1, transfer(44));
     }
 }

@@ -175,13 +175,14 @@ impl Store {
         Ok(done)
     }
 
-    /// Takes back every claim: for the one daemon on a SQLite file, at its start.
+    /// Takes back every claim, and takes nobody else for alive: for the one daemon on a SQLite file, at its start.
     pub async fn take_back_claims(&self) -> Result<()> {
         let mut tx = self.begin().await?;
         for queue in Queue::ALL {
             let sql = "update {table} set next_at = $1 where claimed_by is not null";
             tx.exec_on(queue.table(), sql, args![tx.now]).await?;
         }
+        tx.exec("delete from processes", &[]).await?;
         tx.commit().await
     }
 

@@ -236,6 +236,7 @@ async fn prepare(file: &Path, copy: &Path, clock_mode: &str, issued: &Issued) ->
 
 fn clear(copy: &Path) -> Result<(), Failure> {
     clear_beside(copy)?;
+    files::remove(&with_end(copy, "-note"))?;
     files::remove(copy)
 }
 
@@ -273,6 +274,9 @@ fn set_aside(path: &Path, like: &fs::Metadata) -> Result<Option<PathBuf>, Failur
 fn finish_setting_aside(path: &Path) -> Result<Option<PathBuf>, Failure> {
     let note = set_aside_note(path);
     if path.exists() {
+        if let Some(error) = file::left_behind(path) {
+            return Err(error.into());
+        }
         // It was cut off before the database had its other name, or after the backup had its place.
         files::remove(&note)?;
         return Ok(None);
