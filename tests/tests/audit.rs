@@ -74,6 +74,25 @@ const ALTERATIONS: &[(&str, &str)] = &[
          update charges set until_at = until_at + 86400000 where no = 1 and lease_id in (select l.id from leases l join servers s on s.id = l.server_id where s.label = 'rich'); \
          update charges set from_at = from_at + 86400000 where no = 2 and lease_id in (select l.id from leases l join servers s on s.id = l.server_id where s.label = 'rich')",
     ),
+    (
+        "invoice lines of nothing that was paid",
+        "insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount, zone) \
+         select invoice_id, no + 10, lease_id, 999, description, from_at, until_at, 100, zone from invoice_lines where invoice_id = (select min(id) from invoices); \
+         insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount, zone) \
+         select invoice_id, no + 20, lease_id, 999, description, from_at, until_at, -100, zone from invoice_lines where invoice_id = (select min(id) from invoices) and no < 10",
+    ),
+    (
+        "a charge that is billed once more with other days",
+        "insert into invoice_lines (invoice_id, no, lease_id, charge_no, description, from_at, until_at, amount, zone) \
+         select invoice_id, no + 10, lease_id, charge_no, description, from_at + 86400000, until_at + 86400000, amount, zone from invoice_lines \
+         where invoice_id = (select min(id) from invoices); \
+         update invoices set net = (select sum(amount) from invoice_lines where invoice_id = invoices.id), total = total + total, tax = tax + tax, \
+         taxes = (select taxes from invoices o where o.id = invoices.id) where id = (select min(id) from invoices)",
+    ),
+    (
+        "an address in a block of somebody else",
+        "update addresses set address = substr(address, 1, length(address) - 1) || '0/24' where address = (select min(address) from addresses where server_id is not null)",
+    ),
     ("a receipt that is missing", "delete from mails where id = (select min(id) from mails where kind = 'receipt')"),
     ("a welcome that is missing", "delete from mails where id = (select min(id) from mails where kind = 'server_ready')"),
     ("a confirmation that is missing", "delete from mails where id = (select min(id) from mails where kind = 'order_confirmation')"),

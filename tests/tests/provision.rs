@@ -278,11 +278,34 @@ on_both!(an_order_that_one_node_sent_on_waits_for_the_other_as_long_as_its_polic
     app.live(Duration::from_hours(1)).await;
     let s = app.server(&server.id).await;
     assert!(!matches!(s.status, Status::Failed | Status::Running), "{} {:?}", s.status, s.last_error);
-    assert!(s.excluded.contains("node-a") && s.last_error.is_some_and(|e| e.contains("node-b does not answer")));
+    assert!(s.last_error.is_some_and(|e| e.contains("node-b does not answer")));
     app.nodes_come().await;
     app.live(Duration::from_mins(15)).await;
+    assert_eq!(app.server(&server.id).await.status, Status::Running);
+});
+
+on_both!(an_order_that_one_node_sent_on_comes_back_to_it_when_it_has_room(app) {
+    one_is_full_and_one_silent(app).await;
+    let server = app.order("web").await;
+    app.live(Duration::from_mins(2)).await;
+    assert!(app.server(&server.id).await.excluded.contains("node-a"));
+    app.import("faults = { down_file = true }").await;
+    app.live(Duration::from_mins(10)).await;
     let s = app.server(&server.id).await;
-    assert_eq!((s.status, s.node_id.as_deref()), (Status::Running, Some("node-b")));
+    assert_eq!((s.status, s.node_id.as_deref()), (Status::Running, Some("node-a")), "{:?}", s.last_error);
+});
+
+on_both!(orders_that_were_sent_on_take_no_turns_of_others(app) {
+    one_is_full_and_one_silent(app).await;
+    let limit = app.worker.limits.builds_per_account;
+    for n in 0..limit {
+        app.order(if n == 0 { "first" } else { "more" }).await;
+    }
+    app.live(Duration::from_mins(2)).await;
+    app.import("faults = { down_file = true }").await;
+    let next = app.order("next").await;
+    app.live(Duration::from_mins(2)).await;
+    assert_eq!(app.server(&next.id).await.status, Status::Running, "they wait for a node that is away, and nothing is built of them");
 });
 
 on_both!(an_order_that_one_node_sent_on_is_given_up_when_its_time_is_over(app) {
@@ -290,7 +313,9 @@ on_both!(an_order_that_one_node_sent_on_is_given_up_when_its_time_is_over(app) {
     app.set_rule(Level::System, "", Key::StartWithin, "1h").await;
     let server = app.order("web").await;
     app.live(Duration::from_hours(2)).await;
-    assert_eq!(app.server(&server.id).await.status, Status::Failed);
+    let s = app.server(&server.id).await;
+    assert_eq!(s.status, Status::Failed);
+    assert!(s.status_reason.as_ref().is_some_and(|why| why.contains("node-b does not answer")), "{:?} {:?}", s.status_reason, s.last_error);
     assert_eq!(app.balance().await, "100.00", "its price is back");
 });
 

@@ -50,15 +50,21 @@ pub struct Edit<'a> {
 /// Changes how an account is called and where its mails go; documents that were issued stay as they are.
 pub async fn edit(store: &Store, actor: &Actor, account: &str, edit: Edit<'_>) -> Result<Account> {
     let mut tx = store.begin().await?;
-    let a = tx.find_account(account).await?;
-    tx.books(&a.id).await?;
+    let id = tx.find_account(account).await?.id;
+    tx.books(&id).await?;
+    // As it is under the lock: another edit may have come before.
+    let a = tx.account(&id).await?;
     let new = |new: Option<&str>, old: &str| new.unwrap_or(old).trim().to_owned();
+    let before = Contact { email: a.email.clone(), first_name: a.first_name.clone(), last_name: a.last_name.clone(), locale: a.locale.clone() };
     let to = Contact {
-        email: new(edit.email, &a.email),
-        first_name: new(edit.first_name, &a.first_name),
-        last_name: new(edit.last_name, &a.last_name),
-        locale: new(edit.locale, &a.locale),
+        email: new(edit.email, &before.email),
+        first_name: new(edit.first_name, &before.first_name),
+        last_name: new(edit.last_name, &before.last_name),
+        locale: new(edit.locale, &before.locale),
     };
+    if to == before {
+        return Ok(a);
+    }
     names::email(&to.email)?;
     names::person(&to.first_name)?;
     names::person(&to.last_name)?;

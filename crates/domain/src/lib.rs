@@ -33,6 +33,7 @@ pub mod reference;
 pub mod retry;
 pub mod role;
 pub mod server;
+mod span;
 pub mod standing;
 pub mod tax;
 pub mod terms;
@@ -48,6 +49,7 @@ pub use machine::Mark;
 pub use money::{Currency, Money};
 pub use percent::Percent;
 pub use reference::Reference;
+pub use span::Span;
 pub use time::Timestamp;
 pub use vat_id::VatId;
 

@@ -126,7 +126,7 @@ pub struct NewAccount {
 }
 
 /// How an account is called, and where and in which language its mails go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contact {
     /// Where mail goes.
     pub email: String,

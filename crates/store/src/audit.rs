@@ -4,7 +4,7 @@ mod periods;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use leasehold_domain::{Money, document::DocumentKind, server::next_step};
+use leasehold_domain::{Money, Span, document::DocumentKind, server::next_step};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -197,6 +197,12 @@ const RULES: &[Rule] = &[
               join invoices i on i.id = v.invoice_id and i.kind = 'invoice' group by v.lease_id, v.charge_no, v.from_at, v.until_at) x",
     },
     Rule {
+        name: "an invoice bills what was paid",
+        sql: "select x.lease_id as subject, 'charge ' || x.charge_no as detail from \
+              (select v.lease_id, v.charge_no, v.from_at, v.until_at from invoice_lines v join invoices i on i.id = v.invoice_id and i.kind = 'invoice' \
+              except select lease_id, no, from_at, until_at from charges where state = 'paid') x",
+    },
+    Rule {
         name: "an invoice bills the leases of its own account",
         sql: "select i.id as subject, v.lease_id as detail from invoices i join invoice_lines v on v.invoice_id = i.id left join leases l on l.id = v.lease_id \
               where i.kind = 'invoice' and (l.id is null or l.account_id <> i.account_id)",
@@ -270,11 +276,24 @@ impl Store {
         }
         found.extend(at_rest_with_work_left(&mut tx).await?);
         found.extend(forgotten(&mut tx).await?);
+        found.extend(had_twice(&mut tx).await?);
         found.extend(wrong_parts(&mut tx).await?);
         found.extend(periods::wrong(&mut tx).await?);
         found.extend(wrong_taxes(&mut tx).await?);
         Ok(found)
     }
+}
+
+/// An address that two servers have, or that stands in a block of another.
+async fn had_twice(tx: &mut Tx) -> Result<Vec<Finding>> {
+    let taken: Vec<(String, String)> = tx.all("select address, server_id from addresses where server_id is not null", &[]).await?;
+    let spans = taken.into_iter().filter_map(|(address, server)| Some((Span::of(&address)?, (address, server)))).collect();
+    let finding = |((one, server), (other, _)): ((String, String), (String, String))| Finding {
+        rule: "an address is had by one server, alone or in a block",
+        subject: server,
+        detail: format!("{one} and {other}"),
+    };
+    Ok(Span::first_two_that_meet(spans).into_iter().map(finding).collect())
 }
 
 /// The longest that an account is put off which took too long.

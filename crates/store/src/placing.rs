@@ -72,7 +72,8 @@ impl Tx {
     /// A node answers that did not, or never was asked: the orders of its region that wait are looked at now.
     pub async fn node_is_back(&mut self, region: &RegionId) -> Result<()> {
         let now = self.now;
-        let sql = "update servers set next_at = $1 where region_id = $2 and status = 'pending' and claimed_by is null and next_at > $1";
+        let sql = "update servers set next_at = $1 where region_id = $2 and (status = 'pending' or (status = 'building' and node_id is null)) \
+                   and claimed_by is null and next_at > $1";
         self.exec(sql, args![now, region]).await?;
         self.wake(Queue::Servers);
         Ok(())
@@ -115,10 +116,9 @@ impl Tx {
         Ok(())
     }
 
-    /// How many servers of an account are being built; what is held waits for a person.
+    /// How many servers of an account are being built; what is held waits for a person, and what a node sent on for another one.
     pub async fn builds_of(&mut self, account: &str) -> Result<i64> {
-        let sql =
-            "select count(*) from servers s where s.account_id = $1 and s.status = 'building' and not exists (select 1 from holds h where h.server_id = s.id)";
+        let sql = "select count(*) from servers s where s.account_id = $1 and s.status = 'building' and s.node_id is not null and not exists (select 1 from holds h where h.server_id = s.id)";
         self.int(sql, args![account]).await
     }
 }

@@ -17,6 +17,8 @@ use crate::{Worker, act::Acted, provision::Task};
 
 /// How often an order that waits for its turn looks by itself; a build that ends calls the next one.
 const TURN: Duration = Duration::from_secs(30);
+/// When a node that had no room for an order is asked once more, while another one is away.
+const AGAIN: Duration = Duration::from_mins(5);
 /// No order is given up before this.
 const SOON: Duration = Duration::from_mins(1);
 /// Nodes that may refuse one build before it is given up.
@@ -28,14 +30,19 @@ const PASSWORD_LEN: usize = 24;
 /// Why an order is given up that could not begin in the time of its policy.
 pub(crate) async fn never_begun(tx: &mut Tx, s: &Server) -> Result<Option<String>> {
     let waits = s.status == Status::Pending && s.goal != Goal::Terminated && s.deadline_at.is_none();
-    let released = tx.restoration().await?.and_then(|r| r.released_at).map_or(s.ordered_at, |at| at.0);
-    let waited = tx.believed_now().await?.since(s.ordered_at.max(released));
+    let waited = waited(tx, s).await?;
     if !waits || waited < SOON {
         return Ok(None);
     }
     let within = tx.policy_of(s).await?.start_within;
     let why = s.last_error.as_deref().unwrap_or("no worker could begin it");
     Ok((waited >= within).then(|| format!("not begun within {}: {why}", leasehold_domain::time::show_duration(within))))
+}
+
+/// How long an order waits, by a clock that is believed; while restored books stood still, none did.
+async fn waited(tx: &mut Tx, s: &Server) -> Result<Duration> {
+    let released = tx.restoration().await?.and_then(|r| r.released_at).map_or(s.ordered_at, |at| at.0);
+    Ok(tx.believed_now().await?.since(s.ordered_at.max(released)))
 }
 
 fn password<'a>(server: &'a ServerId, column: &'a str) -> Place<'a> {
@@ -87,24 +94,25 @@ async fn no_room(tx: &mut Tx, s: &mut Server, why: Outcome, proof: Option<&str>)
 
 /// Room, identity and addresses, in one transaction.
 async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
-    if tx.builds_of(s.account_id.as_str()).await? >= w.limits.builds_per_account + i64::from(s.status == Status::Building) {
-        return Ok(Outcome::Wait(tx.now + TURN));
+    let builds = tx.builds_of(s.account_id.as_str()).await?;
+    if builds >= w.limits.builds_per_account {
+        return wait(w, tx, s, format!("{builds} servers of its account are being built")).await;
     }
     let excluded: Vec<NodeId> = serde_json::from_str(&s.excluded).unwrap_or_default();
     let candidates = tx.candidates(&s.region_id, s.account_id.as_str(), &excluded).await?;
     let size = Size { vcpu: s.vcpu, ram_mb: s.ram_mb, disk_gb: s.disk_gb };
     let node = match choose(&candidates, size) {
         Ok(node) => node,
-        Err(leasehold_domain::placement::NoRoom::Busy) => return Ok(Outcome::Wait(tx.now + TURN)),
+        Err(busy @ leasehold_domain::placement::NoRoom::Busy) => return wait(w, tx, s, busy.to_string()).await,
         Err(none) => {
             let silent = tx.silent_nodes(&s.region_id, size, &excluded).await?;
             if !silent.is_empty() {
-                // Nobody's order fails because a node is away: it may have room. One that another node has sent on waits as long, too.
-                if s.deadline_at.is_some() && tx.now.since(s.ordered_at) < tx.policy_of(s).await?.start_within {
-                    s.deadline_at = Some(When(tx.now + w.limits.deadline));
+                // Nobody's order fails because a node is away: it may have room. Those that have sent it on may have room by then, too.
+                let is_time = s.step_since.is_some_and(|since| tx.now.since(since.0) >= AGAIN);
+                if is_time && waited(tx, s).await? < tx.policy_of(s).await?.start_within {
+                    s.excluded = "[]".into();
                 }
-                s.last_error = Some(format!("no node that answers has room, and {}", silent.join(", ")));
-                return Ok(Outcome::Wait(tx.now + TURN));
+                return wait(w, tx, s, format!("no node that answers has room, and {}", silent.join(", "))).await;
             }
             let mut why = vec![none.to_string()];
             why.extend(tx.closed_nodes(&s.region_id).await?);
@@ -134,6 +142,15 @@ async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
     // Two builds that end at once call the same order; it passes the word on.
     tx.make_way(s).await?;
     Ok(Outcome::Done)
+}
+
+/// Waiting is not building: also one that a node has sent on may wait as long as its policy says.
+async fn wait(w: &Worker, tx: &mut Tx, s: &mut Server, why: String) -> Result<Outcome> {
+    if s.deadline_at.is_some() && waited(tx, s).await? < tx.policy_of(s).await?.start_within {
+        s.deadline_at = Some(When(tx.now + w.limits.deadline));
+    }
+    s.last_error = Some(why);
+    Ok(Outcome::Wait(tx.now + TURN))
 }
 
 async fn forget_place(tx: &mut Tx, s: &mut Server, addresses_free_at: Timestamp) -> Result<()> {

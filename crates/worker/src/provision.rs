@@ -170,6 +170,9 @@ async fn record(w: &Worker, task: Task, acted: Acted, go_on: bool) -> Result<Nex
             Some(Rest { next_at: later(&tx), seen: s.wants, error: Some(why) })
         }
         Verdict::GiveUp(why) => {
+            // What it waited for, if it did.
+            let waited = s.last_error.take().filter(|_| task.step == Step::Place && matches!(outcome, Outcome::Wait(_)));
+            let why = waited.map_or(why.clone(), |waited| format!("{why}: {waited}"));
             tx.close_step(&s.id, task.opened.no, "failed", Some(&why)).await?;
             advance::give_up(w, &mut tx, &mut s, &task, unsure, &why).await?.then(|| Rest { next_at: later(&tx), seen: s.wants, error: Some(why) })
         }

@@ -301,6 +301,8 @@ on_both!(an_operators_bad_request_is_named_and_changes_nothing(app) {
         (404, "no server 'web'", "POST", "/admin/v1/servers/web/terminate", ""),
         (400, "'kind'", "POST", "/admin/v1/servers/x/suspend", r#"{"kind":"mood","reason":"x"}"#),
         (400, "catalogue", "POST", "/admin/v1/catalog/import", "[[region"),
+        (400, "dry_run", "POST", "/admin/v1/catalog/import?dry_run=true", "[[region]]\nid = \"fra\"\nname = \"Frankfurt\"\n"),
+        (400, "product", "POST", "/admin/v1/catalog/reprice?product=small&confirm=true", ""),
         (400, "queue", "GET", "/admin/v1/queue/jobs?queue=x", ""),
         (404, "no such path", "GET", "/admin/v1/nothing", ""),
         (405, "does not know that method", "DELETE", "/admin/v1/accounts", ""),

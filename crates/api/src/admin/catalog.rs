@@ -175,7 +175,7 @@ pub(crate) async fn pools(State(api): State<Api>, _: Operator) -> Result<Json<Ve
 
 /// How a catalogue is imported.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Import {
     /// Nothing is written.
@@ -221,7 +221,7 @@ pub(crate) async fn export(State(api): State<Api>, _: Operator) -> Result<impl I
 
 /// Which leases are brought to the catalogue's prices.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Reprice {
     /// Those of one product or add-on, by its key; else all.

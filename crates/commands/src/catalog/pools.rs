@@ -1,10 +1,8 @@
 //! Address pools of a catalogue.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
-};
+use std::{collections::BTreeSet, net::IpAddr};
 
+use leasehold_domain::Span;
 use leasehold_store::{Tx, catalog::AddressPool};
 
 use super::{Catalog, differs, entries::PoolEntry, refuse_orphans, resolvers};
@@ -89,16 +87,32 @@ fn pool_addresses(e: &PoolEntry) -> Result<Vec<String>> {
     Ok((first..=last).step_by(size as usize).map(|n| format!("{}/{length}", from_number(n, e.family))).collect())
 }
 
+/// Refuses pools that hold an address twice, alone or in a block, or the gateway of another.
+fn apart(pools: &[(&PoolEntry, Vec<String>)]) -> Result<()> {
+    let spans = pools.iter().flat_map(|(e, addresses)| addresses.iter().filter_map(move |address| Some((Span::of(address)?, (&e.id, address)))));
+    let spans: Vec<_> = spans.collect();
+    for (e, _) in pools.iter().filter(|(e, _)| e.blocks.is_none()) {
+        let gateway = Span::of(&e.gateway.to_string());
+        if let Some((_, (other, _))) = spans.iter().find(|(span, _)| gateway.is_some_and(|gateway| gateway.meets(*span))) {
+            return Err(CommandError::Invalid(format!("the pool '{other}' holds {}, the gateway of '{}'", e.gateway, e.id)));
+        }
+    }
+    match Span::first_two_that_meet(spans) {
+        Some(((one, address), (other, same))) if address == same => {
+            Err(CommandError::Invalid(format!("the pools '{one}' and '{other}' both hold {address}; an address belongs to one")))
+        }
+        Some(((one, address), (other, within))) => {
+            Err(CommandError::Invalid(format!("{address} of the pool '{one}' and {within} of '{other}' hold the same addresses; an address belongs to one")))
+        }
+        None => Ok(()),
+    }
+}
+
 pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let before = tx.pools().await?;
-    let mut whose = HashMap::new();
-    for e in &c.pool {
-        let addresses = pool_addresses(e)?;
-        for address in &addresses {
-            if let Some(other) = whose.insert(address.clone(), &e.id) {
-                return Err(CommandError::Invalid(format!("the pools '{other}' and '{}' both hold {address}; an address belongs to one", e.id)));
-            }
-        }
+    let pools = c.pool.iter().map(|e| Ok((e, pool_addresses(e)?))).collect::<Result<Vec<_>>>()?;
+    apart(&pools)?;
+    for (e, addresses) in pools {
         let row = AddressPool {
             id: e.id.clone(),
             region_id: e.region.clone(),

@@ -257,12 +257,27 @@ impl Layout<'_> {
 /// The image of a logo; else what is wrong with it.
 fn logo(base64: &str) -> Result<Image, String> {
     let png = STANDARD.decode(base64).map_err(|e| e.to_string())?;
-    Image::from_png(png.into(), true)
+    let image = Image::from_png(png.into(), true)?;
+    let (width, height) = image.size();
+    // A few bytes may stand for very many of them, and each document draws it.
+    if u64::from(width) * u64::from(height) > PIXELS_MAX {
+        return Err(format!("it has {width} × {height} pixels, more than {PIXELS_MAX}"));
+    }
+    Ok(image)
 }
+
+/// Pixels of a logo.
+const PIXELS_MAX: u64 = 4_000_000;
 
 /// Whether a logo (a PNG in base64) can be drawn; else why not.
 pub fn check_logo(base64: &str) -> Result<(), String> {
-    logo(base64).map(drop)
+    let image = logo(base64)?;
+    let mut pdf = Pdf::new();
+    let mut page = pdf.start_page();
+    draw_logo(&mut page.surface(), image);
+    page.finish();
+    // Its pixels are read as late as this.
+    pdf.finish().map(drop).map_err(|e| format!("{e:?}"))
 }
 
 fn draw_logo(surface: &mut Surface<'_>, image: Image) {
@@ -275,12 +290,18 @@ fn draw_logo(surface: &mut Surface<'_>, image: Image) {
     }
 }
 
-/// An invoice or a credit note as PDF.
+/// An invoice or a credit note as PDF. A logo that cannot be drawn holds up no document: the name stands in its place.
 pub fn pdf(d: &Document) -> Result<Vec<u8>, BadDocument> {
+    let image = d.seller.logo.as_deref().and_then(|text| logo(text).ok());
+    match image {
+        Some(image) => draw(d, Some(&image)).or_else(|_| draw(d, None)),
+        None => draw(d, None),
+    }
+}
+
+fn draw(d: &Document, image: Option<&Image>) -> Result<Vec<u8>, BadDocument> {
     let (plain, bold) = FACES.as_ref().ok_or_else(|| BadDocument("its fonts cannot be read".into()))?;
     let mut view = View::of(d);
-    // One that cannot be drawn holds up no document: the name stands in its place.
-    let image = view.logo.and_then(|text| logo(text).ok());
     view.logo = view.logo.filter(|_| image.is_some());
     let mut layout = Layout { plain, bold, pages: vec![Vec::new()], y: MARGIN };
     layout.write(&view);
@@ -290,8 +311,8 @@ pub fn pdf(d: &Document) -> Result<Vec<u8>, BadDocument> {
         let settings = PageSettings::from_wh(PAGE.0, PAGE.1).ok_or_else(|| BadDocument("no such page".into()))?;
         let mut page = pdf.start_page_with(settings);
         let mut surface = page.surface();
-        if let Some(image) = image.clone().filter(|_| n == 0) {
-            draw_logo(&mut surface, image);
+        if let Some(image) = image.filter(|_| n == 0) {
+            draw_logo(&mut surface, image.clone());
         }
         marks.iter().for_each(|mark| layout.draw(&mut surface, mark));
         surface.finish();

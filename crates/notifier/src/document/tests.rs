@@ -9,6 +9,10 @@ use crate::{
 };
 
 /// A grey pixel.
+/// It ends in the middle of its pixels.
+const STUMP: &str = "iVBORw0KGgoAAAANSUhEUgAAADIAAAAyCAAAAAA7VNdtAAAAVElEQVR4nGNgYOXiF5GUU9bQNTK3cXTz";
+/// It says that it is 25000 pixels wide and high.
+const HUGE: &str = "iVBORw0KGgoAAAANSUhEUgAAYagAAGGoAQAAAADgq5awAAAAEUlEQVR4nGNgGAWjYBQMdwAAA+gAAbOm00YAAAAASUVORK5CYII=";
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==";
 
 fn eur(minor: i64) -> Money {
@@ -101,7 +105,11 @@ fn a_pdf_has_a_page_for_one_line_and_several_for_many() {
 #[test]
 fn a_broken_logo_holds_up_no_document() {
     let mut document = invoice(1);
-    document.seller.logo = Some("bm90IGEgcG5n".into());
-    assert!(check_logo("bm90IGEgcG5n").is_err() && check_logo(PIXEL).is_ok());
-    assert!(pdf(&document).is_ok());
+    assert!(check_logo(PIXEL).is_ok());
+    for broken in ["bm90IGEgcG5n", STUMP, HUGE] {
+        assert!(check_logo(broken).is_err(), "{broken}");
+        document.seller.logo = Some(broken.into());
+        assert!(pdf(&document).is_ok(), "{broken}");
+    }
+    assert!(check_logo(HUGE).unwrap_err().contains("25000 × 25000 pixels"));
 }
