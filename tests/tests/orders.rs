@@ -400,6 +400,23 @@ on_both!(imports_go_one_after_the_other_and_each_says_what_it_changed(app) {
     }
 });
 
+on_both!(pools_that_an_earlier_version_did_not_keep_apart_go_on(app) {
+    let last = "range = \"2001:db8::100-2001:db8::2ff\"";
+    let pool = |cidr: &str, range: &str| {
+        format!("{last}\n[[pool]]\nid = \"late\"\nregion = \"fra\"\nfamily = 4\ncidr = \"{cidr}.0/24\"\ngateway = \"192.0.2.1\"\nrange = \"{cidr}.{range}\"\nblocks = 29")
+    };
+    assert_eq!(app.import_says(last, &pool("192.0.2", "8-192.0.2.15")).await, "+ pool late");
+    let refused = app.import_says(last, &pool("203.0.113", "8-203.0.113.15")).await;
+    assert!(refused.contains("203.0.113.8/29 of the pool 'late'") || refused.contains("and 203.0.113.8/29 of 'late' hold the same addresses"), "{refused}");
+    let mut tx = app.store.begin().await.unwrap();
+    tx.exec("update addresses set address = '203.0.113.8/29' where address = '192.0.2.8/29'", &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    let said = app.import_says(last, &pool("203.0.113", "8-203.0.113.15")).await;
+    assert!(said.starts_with("~ pool late"), "as it is, it goes on: {said}");
+    let said = app.import_says(last, &pool("203.0.113", "8-203.0.113.23")).await;
+    assert!(said.contains("hold the same addresses"), "and no further: {said}");
+});
+
 on_both!(what_is_not_meant_is_not_imported(app) {
     let asked = app.import_says("9.00", "1.00").await;
     assert!(asked.starts_with("nothing was changed, since this must be meant: ~ product small: 1m EUR 9.00 → 1.00"), "{asked}");

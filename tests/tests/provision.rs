@@ -290,7 +290,7 @@ on_both!(an_order_that_one_node_sent_on_comes_back_to_it_when_it_has_room(app) {
     app.live(Duration::from_mins(2)).await;
     assert!(app.server(&server.id).await.excluded.contains("node-a"));
     app.import("faults = { down_file = true }").await;
-    app.live(Duration::from_mins(10)).await;
+    app.live(Duration::from_mins(40)).await;
     let s = app.server(&server.id).await;
     assert_eq!((s.status, s.node_id.as_deref()), (Status::Running, Some("node-a")), "{:?}", s.last_error);
 });

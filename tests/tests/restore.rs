@@ -615,7 +615,7 @@ fn what_an_earlier_restoration_left_misleads_no_later_one() {
     std::fs::write(log(&moved), "a log").unwrap();
     for command in [&["account", "show", &account][..], &["serve"], &["restore", "before.db"]] {
         let ended = p.run(command);
-        assert!(ended.code != 0 && ended.err.contains("was moved back, and its log was not") && note.exists(), "{command:?}: {ended:?}");
+        assert!(ended.code != 0 && ended.err.contains("has lost its database") && note.exists(), "{command:?}: {ended:?}");
     }
     std::fs::remove_file(log(&moved)).unwrap();
     std::fs::rename(&file, &moved).unwrap();

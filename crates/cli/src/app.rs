@@ -281,7 +281,7 @@ impl App {
         if !self.store.read().await?.processes_alive().await?.iter().any(|p| p.serves(Queue::Nodes)) {
             return Err(Failure::TryAgain("nobody looks at nodes: start a worker with the queue nodes".into()));
         }
-        tracing::warn!("not every node could be looked at first; going on");
+        tracing::warn!("not every node could be looked at, or not every other process was heard, before this one began; going on");
         Ok(())
     }
 
@@ -342,12 +342,13 @@ impl App {
         let proof = tx.compare_with_memory().await?;
         let looking = self.store.trust().is_in_doubt().then(|| LOOKING.to_owned());
         tx.heartbeat(&Process { trouble: looking.or_else(|| supervise::trouble(&self.store)), ..process.clone() }).await?;
-        if let Some(proof) = &proof {
+        tx.commit().await?;
+        if let Some(proof) = proof {
             tracing::error!(proof, "the records are older than this process");
-            // Known by then, and not to be found out twice.
+            // Written down by now, and not to be found out twice.
             self.store.trust().forget();
         }
-        tx.commit().await
+        Ok(())
     }
 
     fn process(&self, role: &str, name: &str, queues: &[Queue]) -> Process {

@@ -22,7 +22,7 @@ pub enum StoreError {
     },
     /// A database that was set aside is in its place again, and some of it is not.
     #[error(
-        "the database {path} was moved back, and its log was not: move {log} to {path}-wal, too, before anything else; without it, the last that was written is lost"
+        "the log {log} has lost its database: if {path} is the one that was set aside, and was moved back, move the log to {path}-wal, too, or the last that was written is lost; if {path} is the backup that was restored, move the log to where its database is now"
     )]
     LogElsewhere {
         /// The file.

@@ -79,11 +79,16 @@ impl Tx {
         Ok(self.int(sql, args![since, server, latest]).await? > 0)
     }
 
-    /// Whether every process that may be alive gave a sign of life at this start of the server: it has compared these books with what it saw before.
+    /// Whether every process that was alive when the server changed gave a sign of life since, so that it has compared these books with what it saw
+    /// before; or somebody has waited for them already.
     pub async fn processes_were_heard(&mut self) -> Result<bool> {
-        let (server, alive) = (self.answering().await?, self.now - SILENT);
+        let server = self.answering().await?;
         self.store.trust().connected_to(&server);
-        Ok(self.int("select count(*) from processes where seen_at > $1 and coalesce(server, '') <> $2", args![alive, server]).await? == 0)
+        // Not those that a clock that was ahead wrote down.
+        let (latest, silent) = (self.now + SILENT, SILENT.as_millis() as i64);
+        let sql = "select count(*) from processes where coalesce(server, '') <> $1 and seen_at < $3 \
+                   and seen_at > (select max(seen_at) - $2 from processes where coalesce(server, '') <> $1 and seen_at < $3)";
+        Ok(self.somebody_vouches(&server).await? || self.int(sql, args![server, silent, latest]).await? == 0)
     }
 
     /// Says goodbye.

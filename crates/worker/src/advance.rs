@@ -18,7 +18,7 @@ use crate::{Worker, act::Acted, provision::Task};
 /// How often an order that waits for its turn looks by itself; a build that ends calls the next one.
 const TURN: Duration = Duration::from_secs(30);
 /// When a node that had no room for an order is asked once more, while another one is away.
-const AGAIN: Duration = Duration::from_mins(5);
+const AGAIN: Duration = Duration::from_mins(30);
 /// No order is given up before this.
 const SOON: Duration = Duration::from_mins(1);
 /// Nodes that may refuse one build before it is given up.
@@ -35,7 +35,7 @@ pub(crate) async fn never_begun(tx: &mut Tx, s: &Server) -> Result<Option<String
         return Ok(None);
     }
     let within = tx.policy_of(s).await?.start_within;
-    let why = s.last_error.as_deref().unwrap_or("no worker could begin it");
+    let why = s.last_error.as_deref().unwrap_or("its turn did not come, or no worker could begin it");
     Ok((waited >= within).then(|| format!("not begun within {}: {why}", leasehold_domain::time::show_duration(within))))
 }
 
@@ -94,16 +94,15 @@ async fn no_room(tx: &mut Tx, s: &mut Server, why: Outcome, proof: Option<&str>)
 
 /// Room, identity and addresses, in one transaction.
 async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
-    let builds = tx.builds_of(s.account_id.as_str()).await?;
-    if builds >= w.limits.builds_per_account {
-        return wait(w, tx, s, format!("{builds} servers of its account are being built")).await;
+    if tx.builds_of(s.account_id.as_str()).await? >= w.limits.builds_per_account {
+        return wait(w, tx, s).await;
     }
     let excluded: Vec<NodeId> = serde_json::from_str(&s.excluded).unwrap_or_default();
     let candidates = tx.candidates(&s.region_id, s.account_id.as_str(), &excluded).await?;
     let size = Size { vcpu: s.vcpu, ram_mb: s.ram_mb, disk_gb: s.disk_gb };
     let node = match choose(&candidates, size) {
         Ok(node) => node,
-        Err(busy @ leasehold_domain::placement::NoRoom::Busy) => return wait(w, tx, s, busy.to_string()).await,
+        Err(leasehold_domain::placement::NoRoom::Busy) => return wait(w, tx, s).await,
         Err(none) => {
             let silent = tx.silent_nodes(&s.region_id, size, &excluded).await?;
             if !silent.is_empty() {
@@ -112,7 +111,8 @@ async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
                 if is_time && waited(tx, s).await? < tx.policy_of(s).await?.start_within {
                     s.excluded = "[]".into();
                 }
-                return wait(w, tx, s, format!("no node that answers has room, and {}", silent.join(", "))).await;
+                s.last_error = Some(format!("no node that answers has room, and {}", silent.join(", ")));
+                return wait(w, tx, s).await;
             }
             let mut why = vec![none.to_string()];
             why.extend(tx.closed_nodes(&s.region_id).await?);
@@ -145,11 +145,10 @@ async fn place(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
 }
 
 /// Waiting is not building: also one that a node has sent on may wait as long as its policy says.
-async fn wait(w: &Worker, tx: &mut Tx, s: &mut Server, why: String) -> Result<Outcome> {
+async fn wait(w: &Worker, tx: &mut Tx, s: &mut Server) -> Result<Outcome> {
     if s.deadline_at.is_some() && waited(tx, s).await? < tx.policy_of(s).await?.start_within {
         s.deadline_at = Some(When(tx.now + w.limits.deadline));
     }
-    s.last_error = Some(why);
     Ok(Outcome::Wait(tx.now + TURN))
 }
 

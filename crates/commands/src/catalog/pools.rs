@@ -87,32 +87,63 @@ fn pool_addresses(e: &PoolEntry) -> Result<Vec<String>> {
     Ok((first..=last).step_by(size as usize).map(|n| format!("{}/{length}", from_number(n, e.family))).collect())
 }
 
-/// Refuses pools that hold an address twice, alone or in a block, or the gateway of another.
-fn apart(pools: &[(&PoolEntry, Vec<String>)]) -> Result<()> {
-    let spans = pools.iter().flat_map(|(e, addresses)| addresses.iter().filter_map(move |address| Some((Span::of(address)?, (&e.id, address)))));
-    let spans: Vec<_> = spans.collect();
-    for (e, _) in pools.iter().filter(|(e, _)| e.blocks.is_none()) {
-        let gateway = Span::of(&e.gateway.to_string());
-        if let Some((_, (other, _))) = spans.iter().find(|(span, _)| gateway.is_some_and(|gateway| gateway.meets(*span))) {
-            return Err(CommandError::Invalid(format!("the pool '{other}' holds {}, the gateway of '{}'", e.gateway, e.id)));
+/// A pool of the file with its addresses and blocks, as they are written and as numbers.
+struct Held<'a> {
+    entry: &'a PoolEntry,
+    addresses: Vec<String>,
+}
+
+impl Held<'_> {
+    fn spans(&self) -> impl Iterator<Item = (Span, (&str, &str))> {
+        self.addresses.iter().filter_map(|address| Some((Span::of(address)?, (self.entry.id.as_str(), address.as_str()))))
+    }
+
+    /// Why this pool and another cannot be both, if so: an address belongs to one, alone or in a block, and a gateway to none.
+    fn clash(&self, other: &Self) -> Option<String> {
+        if let Some(((one, address), (other, within))) = Span::first_two_that_meet(self.spans().chain(other.spans()).collect()) {
+            return Some(if address == within {
+                format!("the pools '{one}' and '{other}' both hold {address}; an address belongs to one")
+            } else {
+                format!("{address} of the pool '{one}' and {within} of '{other}' hold the same addresses; an address belongs to one")
+            });
+        }
+        let gateway = |of: &Self, holder: &Self| {
+            let gateway = Span::of(&of.entry.gateway.to_string()).filter(|_| of.entry.blocks.is_none())?;
+            let holds = holder.spans().any(|(span, _)| span.meets(gateway));
+            holds.then(|| format!("the pool '{}' holds {}, the gateway of '{}'", holder.entry.id, of.entry.gateway, of.entry.id))
+        };
+        gateway(self, other).or_else(|| gateway(other, self))
+    }
+
+    /// Whether a house has it already, with all that it holds now.
+    async fn was_there(&self, tx: &mut Tx, before: &[AddressPool]) -> Result<bool> {
+        if !before.iter().any(|b| b.id == self.entry.id && !b.hidden && b.gateway == self.entry.gateway.to_string()) {
+            return Ok(false);
+        }
+        let had: BTreeSet<String> = tx.pool_addresses(&self.entry.id).await?.into_iter().collect();
+        Ok(self.addresses.iter().all(|address| had.contains(address)))
+    }
+}
+
+/// Refuses pools that are not apart, unless the house has both of them so: those who use them cannot be asked to go.
+async fn apart(tx: &mut Tx, before: &[AddressPool], pools: &[Held<'_>]) -> Result<()> {
+    for (n, pool) in pools.iter().enumerate() {
+        for other in &pools[..n] {
+            if let Some(why) = other.clash(pool)
+                && !(pool.was_there(tx, before).await? && other.was_there(tx, before).await?)
+            {
+                return Err(CommandError::Invalid(why));
+            }
         }
     }
-    match Span::first_two_that_meet(spans) {
-        Some(((one, address), (other, same))) if address == same => {
-            Err(CommandError::Invalid(format!("the pools '{one}' and '{other}' both hold {address}; an address belongs to one")))
-        }
-        Some(((one, address), (other, within))) => {
-            Err(CommandError::Invalid(format!("{address} of the pool '{one}' and {within} of '{other}' hold the same addresses; an address belongs to one")))
-        }
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 pub(super) async fn import(tx: &mut Tx, c: &Catalog) -> Result<()> {
     let before = tx.pools().await?;
-    let pools = c.pool.iter().map(|e| Ok((e, pool_addresses(e)?))).collect::<Result<Vec<_>>>()?;
-    apart(&pools)?;
-    for (e, addresses) in pools {
+    let pools = c.pool.iter().map(|entry| Ok(Held { entry, addresses: pool_addresses(entry)? })).collect::<Result<Vec<_>>>()?;
+    apart(tx, &before, &pools).await?;
+    for Held { entry: e, addresses } in pools {
         let row = AddressPool {
             id: e.id.clone(),
             region_id: e.region.clone(),
