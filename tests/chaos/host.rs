@@ -10,7 +10,7 @@ use leasehold_domain::Dice;
 use leasehold_store::{Clock, Options, Store};
 use leasehold_tests::{
     cluster::Cluster,
-    program::{Daemon, Program, Signal},
+    program::{Daemon, Program, Signal, signal},
 };
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -21,6 +21,8 @@ use crate::{proxy::Proxy, smtp::Smtp};
 const WORKERS: usize = 4;
 /// How long the host may take to come to rest after the storm.
 const REST: Duration = Duration::from_mins(2);
+/// How often one that ends is woken up.
+const AWAKE: Duration = Duration::from_millis(100);
 
 /// A process of the host; `None` while it is dead.
 pub(crate) struct Process {
@@ -129,8 +131,11 @@ impl Host {
         }
         let rested = tokio::time::timeout(REST, async {
             while self.unrest().await > 0 {
-                // Somebody may have died at its start, when its database was away.
+                // Somebody may have died at its start, when its database was away, or come late to the transaction in which it is to stand still.
                 for n in 0..self.processes.len() {
+                    if let Some(stopped) = &self.processes[n].running {
+                        stopped.signal(Signal::CONT);
+                    }
                     if self.processes[n].running.as_mut().is_some_and(Daemon::has_ended) {
                         self.processes[n].running = None;
                         self.raise(n);
@@ -174,6 +179,13 @@ impl Host {
     pub(crate) async fn end(mut self) {
         for process in &mut self.processes {
             let Some(daemon) = process.running.take() else { continue };
+            // Also one that comes to stand still on its way out.
+            let pid = daemon.pid();
+            std::thread::spawn(move || {
+                while signal(pid, Signal::CONT) {
+                    std::thread::sleep(AWAKE);
+                }
+            });
             assert_eq!(daemon.stop(), Some(0), "{} stops when it is asked to", process.name);
         }
         self.store.close().await;
