@@ -53,6 +53,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// The longest that a process waits at its start for the nodes to be looked at.
 const FIRST_LOOKS: Duration = Duration::from_secs(30);
+/// The longest that it waits for what other processes know: a little longer than those that live take to give a sign of it.
+const ALL_HEARD: Duration = Duration::from_secs(15);
 /// How often it asks whether they were.
 const FIRST_LOOKS_EVERY: Duration = Duration::from_millis(100);
 /// When it tries again after an error.
@@ -272,7 +274,8 @@ impl App {
         let since = Instant::now();
         while since.elapsed() < FIRST_LOOKS {
             let mut tx = self.store.read().await?;
-            if tx.processes_were_heard().await? && tx.nodes_were_asked().await? {
+            let heard = since.elapsed() > ALL_HEARD || tx.processes_were_heard().await?;
+            if heard && tx.nodes_were_asked().await? {
                 return Ok(());
             }
             drop(tx);
@@ -281,7 +284,7 @@ impl App {
         if !self.store.read().await?.processes_alive().await?.iter().any(|p| p.serves(Queue::Nodes)) {
             return Err(Failure::TryAgain("nobody looks at nodes: start a worker with the queue nodes".into()));
         }
-        tracing::warn!("not every node could be looked at, or not every other process was heard, before this one began; going on");
+        tracing::warn!("not every node could be looked at first; going on");
         Ok(())
     }
 
